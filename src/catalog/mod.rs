@@ -1,0 +1,1 @@
+//! Tool lists from a server, a file or a client's configuration; pins and drift.

@@ -1,0 +1,296 @@
+//! The arguments of every command.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::output::{ColorChoice, Format};
+use crate::risk::Profile;
+
+/// Edit, enforce and watch the policy of what AI agents may call on MCP servers.
+#[derive(Debug, Parser)]
+#[command(name = "callgate", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct Cli {
+    /// How to print data
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text, hide_possible_values = true, value_name = "text|json")]
+    pub format: Format,
+    /// When to colour; `NO_COLOR` is honoured
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, hide_possible_values = true, value_name = "auto|always|never")]
+    pub color: ColorChoice,
+    /// What to open when no command is named.
+    #[command(flatten)]
+    pub open: OpenArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The terminal interface's arguments.
+#[derive(Debug, Clone, Args)]
+pub struct OpenArgs {
+    /// The policy to edit
+    #[arg(default_value = "policy.json")]
+    pub policy: PathBuf,
+    /// Where the tools come from.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Attach to this feed only (`ws://HOST:PORT/feed`); may be repeated
+    #[arg(long = "feed", value_name = "URL")]
+    pub feeds: Vec<String>,
+    /// The file that holds the feed's token
+    #[arg(long, value_name = "FILE")]
+    pub feed_token_file: Option<PathBuf>,
+    /// Refuse everything that changes something
+    #[arg(long)]
+    pub read_only: bool,
+}
+
+/// A source of tools.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SourceArgs {
+    /// A streamable HTTP server
+    #[arg(long, value_name = "URL", group = "source")]
+    pub url: Option<String>,
+    /// A saved `tools/list` result
+    #[arg(long, value_name = "FILE", group = "source")]
+    pub tools: Option<PathBuf>,
+    /// An MCP client whose configuration names the servers
+    #[arg(long, value_name = "NAME", group = "source")]
+    pub client: Option<String>,
+    /// The server within a client's configuration
+    #[arg(long, value_name = "NAME", requires = "client")]
+    pub server: Option<String>,
+    /// A stdio server's command line
+    #[arg(last = true, value_name = "CMD", group = "source")]
+    pub command: Vec<String>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Stand between an agent and a server, deciding each call
+    Gateway(GatewayArgs),
+    /// Print records as they come
+    Tail(TailArgs),
+    /// Show gateways, freezes and unguarded servers
+    Status(StatusArgs),
+    /// List a server's tools with their risk
+    Tools(ToolsArgs),
+    /// Write a starting policy for a server
+    Init(InitArgs),
+    /// Check policy files
+    Check(CheckArgs),
+    /// Explain the decision about one call
+    Explain(ExplainArgs),
+    /// Deny every call in a scope, at once
+    Freeze(FreezeArgs),
+    /// Lift a freeze
+    Unfreeze(UnfreezeArgs),
+    /// Show everything at once, with nothing installed
+    Demo(DemoArgs),
+    /// Print a shell's completions
+    Completions(CompletionsArgs),
+    /// Print the manual page
+    Man,
+}
+
+/// `callgate gateway`
+#[derive(Debug, Clone, Args)]
+pub struct GatewayArgs {
+    /// The policy to enforce
+    #[arg(long, value_name = "FILE")]
+    pub policy: PathBuf,
+    /// The server's name; the package's or program's name when left out
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// The grant's label
+    #[arg(long, value_name = "LABEL", default_value = "local")]
+    pub grant: String,
+    /// Forward although the decision could not be recorded or counted
+    #[arg(long)]
+    pub fail_open: bool,
+    /// How much of the arguments is recorded
+    #[arg(long, value_enum, default_value_t = RecordArgs::Masked, value_name = "full|masked|keys", hide_possible_values = true)]
+    pub record_args: RecordArgs,
+    /// The largest message that is looked at, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 10 * 1024 * 1024)]
+    pub max_message: usize,
+    /// The server's command line; the `--` before it may be left out
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "CMD")]
+    pub command: Vec<String>,
+}
+
+/// How much of a call's arguments is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum RecordArgs {
+    /// Everything.
+    Full,
+    /// Everything but secrets.
+    Masked,
+    /// Only the names.
+    Keys,
+}
+
+/// `callgate tail`
+#[derive(Debug, Clone, Args)]
+pub struct TailArgs {
+    /// Only denied calls
+    #[arg(long)]
+    pub deny: bool,
+    /// Only what this filter matches, for instance `tool:ghcr_* -grant:ci`
+    #[arg(long, value_name = "EXPR")]
+    pub filter: Option<String>,
+    /// From so long ago (`15m`, `2h`, `3d`) or from an instant (RFC 3339)
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<String>,
+    /// Stop at the end instead of waiting for more
+    #[arg(long)]
+    pub no_follow: bool,
+    /// Read a gateway's feed
+    #[arg(long, value_name = "URL", conflicts_with = "journal")]
+    pub feed: Option<String>,
+    /// The file that holds the feed's token
+    #[arg(long, value_name = "FILE")]
+    pub feed_token_file: Option<PathBuf>,
+    /// Read this journal file or folder
+    #[arg(long, value_name = "PATH")]
+    pub journal: Option<PathBuf>,
+}
+
+/// `callgate status`
+#[derive(Debug, Clone, Args)]
+pub struct StatusArgs {}
+
+/// `callgate tools`
+#[derive(Debug, Clone, Args)]
+pub struct ToolsArgs {
+    /// Where the tools come from.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Show each tool's state under this policy
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Save the list as the server gave it
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
+    /// With `--format json`: add descriptions and schemas
+    #[arg(long)]
+    pub full: bool,
+    /// The profile whose rules are recommended
+    #[arg(long, value_enum, default_value_t = Profile::Balanced, hide_possible_values = true, value_name = "strict|balanced|open")]
+    pub profile: Profile,
+    /// How long the server may take, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub timeout: u64,
+}
+
+/// `callgate init`
+#[derive(Debug, Clone, Args)]
+pub struct InitArgs {
+    /// Where the tools come from.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// How strict the policy is
+    #[arg(long, value_enum, default_value_t = Profile::Balanced, hide_possible_values = true, value_name = "strict|balanced|open")]
+    pub profile: Profile,
+    /// Where to write it; standard output when left out
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Replace an existing file
+    #[arg(long)]
+    pub force: bool,
+    /// How long the server may take, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub timeout: u64,
+}
+
+/// `callgate check`
+#[derive(Debug, Clone, Args)]
+pub struct CheckArgs {
+    /// The policy files
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Also name what PolicyLayer's documented format lacks
+    #[arg(long)]
+    pub portable: bool,
+    /// Also hold the policy against this saved tool list
+    #[arg(long, value_name = "FILE")]
+    pub tools: Option<PathBuf>,
+}
+
+/// `callgate explain`
+#[derive(Debug, Clone, Args)]
+pub struct ExplainArgs {
+    /// The policy
+    pub file: PathBuf,
+    /// The tool's name
+    pub tool: String,
+    /// The call's arguments as JSON
+    #[arg(value_name = "ARGS-JSON")]
+    pub arguments: Option<String>,
+    /// Exit with 1 unless the call is allowed
+    #[arg(long)]
+    pub exit_code: bool,
+    /// Reckon with the counters and freezes of this moment
+    #[arg(long)]
+    pub live: bool,
+    /// With `--live`: the server whose counters count
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub server: String,
+    /// With `--live`: the grant whose counters count
+    #[arg(long, value_name = "LABEL", default_value = "local")]
+    pub grant: String,
+}
+
+/// `callgate freeze`
+#[derive(Debug, Clone, Args)]
+pub struct FreezeArgs {
+    /// Only this server
+    #[arg(long, value_name = "NAME")]
+    pub server: Option<String>,
+    /// Only this grant
+    #[arg(long, value_name = "LABEL")]
+    pub grant: Option<String>,
+    /// Only this tool
+    #[arg(long, value_name = "NAME")]
+    pub tool: Option<String>,
+    /// End by itself after so long (`15m`, `1h`)
+    #[arg(long = "for", value_name = "TIME")]
+    pub duration: Option<String>,
+    /// Why, for those who find their calls denied
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+}
+
+/// `callgate unfreeze`
+#[derive(Debug, Clone, Args)]
+pub struct UnfreezeArgs {
+    /// The freeze's server
+    #[arg(long, value_name = "NAME")]
+    pub server: Option<String>,
+    /// The freeze's grant
+    #[arg(long, value_name = "LABEL")]
+    pub grant: Option<String>,
+    /// The freeze's tool
+    #[arg(long, value_name = "NAME")]
+    pub tool: Option<String>,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+}
+
+/// `callgate demo`
+#[derive(Debug, Clone, Args)]
+pub struct DemoArgs {
+    /// Run only one part (used by the demo itself): a server's name, or `agent`
+    #[arg(long, hide = true, value_name = "PART")]
+    pub part: Option<String>,
+}
+
+/// `callgate completions`
+#[derive(Debug, Clone, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}

@@ -1,0 +1,79 @@
+//! The command line: one file a command. The only place that prints errors and sets exit codes.
+
+mod args;
+mod check;
+mod demo;
+mod error;
+mod explain;
+mod freeze;
+mod gateway;
+mod generate;
+mod init;
+pub mod output;
+mod source;
+mod status;
+mod tail;
+mod tools;
+#[cfg(feature = "tui")]
+mod tui;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use args::{Cli, Command};
+pub use error::CliError;
+pub use output::Output;
+
+/// What a command answers: the exit code for "done" or "the answer is no".
+pub type Answer = Result<Verdict, CliError>;
+
+/// Whether the answer was yes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Done (exit code 0).
+    Yes,
+    /// The answer is no (exit code 1).
+    No,
+    /// Another program's own exit code.
+    Code(u8),
+}
+
+/// Runs the program with the process's arguments.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let out = Output::new(cli.color, cli.format);
+    match run(cli, &out) {
+        Ok(Verdict::Yes) => ExitCode::SUCCESS,
+        Ok(Verdict::No) => ExitCode::from(1),
+        Ok(Verdict::Code(code)) => ExitCode::from(code),
+        Err(error) => {
+            out.error(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(cli: Cli, out: &Output) -> Answer {
+    match cli.command {
+        #[cfg(feature = "tui")]
+        None => tui::run(cli.open, out),
+        #[cfg(not(feature = "tui"))]
+        None => Err(CliError::usage(
+            "this build has no terminal interface",
+            "name a command; `callgate --help` lists them",
+        )),
+        Some(Command::Gateway(args)) => gateway::run(args, out),
+        Some(Command::Tail(args)) => tail::run(args, out),
+        Some(Command::Status(args)) => status::run(args, out),
+        Some(Command::Tools(args)) => tools::run(args, out),
+        Some(Command::Init(args)) => init::run(args, out),
+        Some(Command::Check(args)) => check::run(args, out),
+        Some(Command::Explain(args)) => explain::run(args, out),
+        Some(Command::Freeze(args)) => freeze::freeze(args, out),
+        Some(Command::Unfreeze(args)) => freeze::unfreeze(args, out),
+        Some(Command::Demo(args)) => demo::run(args, out),
+        Some(Command::Completions(args)) => generate::completions(&args, out),
+        Some(Command::Man) => generate::man(out),
+    }
+}

@@ -1,0 +1,1 @@
+//! From a source's arguments to a tool list.

@@ -1,0 +1,158 @@
+//! The stores of counters, freezes and overrides, behind one trait.
+//!
+//! Calls are short and synchronous: the stdio gateway decides on its reader thread, and the HTTP
+//! gateway wraps them where it must not block.
+
+use serde::{Deserialize, Serialize};
+
+use crate::policy::counter::{Reserved, Taken, Usage, Want};
+use crate::time::Timestamp;
+
+/// Why the store could not answer. Calls that need it are then `(unavailable)`.
+#[derive(Debug, thiserror::Error)]
+#[error("the counters' store at `{place}` cannot be used: {why}")]
+pub struct StoreError {
+    /// Where it lies, without secrets.
+    pub place: String,
+    /// What happened.
+    pub why: String,
+}
+
+/// A kill switch: denies every call in its scope. Absent parts of the scope match everything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Freeze {
+    /// Names it, for lifting it.
+    pub id: String,
+    /// The server's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// The grant's label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<String>,
+    /// The tool's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    /// When it ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// Who set it.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: String,
+}
+
+impl Freeze {
+    /// Whether a call lies in its scope at `now`.
+    pub fn covers(&self, server: &str, grant: &str, tool: &str, now: Timestamp) -> bool {
+        let matches = |scope: &Option<String>, value: &str| scope.as_deref().is_none_or(|name| name == value);
+        self.until.is_none_or(|until| now < until)
+            && matches(&self.server, server)
+            && matches(&self.grant, grant)
+            && matches(&self.tool, tool)
+    }
+}
+
+/// A temporary rule, kept outside policy.json.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Override {
+    /// Names it.
+    pub id: String,
+    /// What it does.
+    pub effect: OverrideEffect,
+    /// The server's name.
+    pub server: String,
+    /// The grant's label; any when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<String>,
+    /// The tool's name.
+    pub tool: String,
+    /// SHA-256 of the canonical arguments that it is bound to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub args_sha256: Option<String>,
+    /// When it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// How many calls it is good for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<u32>,
+    /// Who set it.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: String,
+}
+
+/// What an override does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OverrideEffect {
+    /// Skips the rules; the call still counts.
+    Allow,
+    /// Denies.
+    Deny,
+    /// Skips only the approval.
+    Approved,
+}
+
+/// What the store keeps beside counters, read as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Freezes that have not ended.
+    pub freezes: Vec<Freeze>,
+    /// Overrides that have not ended.
+    pub overrides: Vec<Override>,
+}
+
+/// Counters, freezes and overrides that several gateways share.
+pub trait Store: Send + Sync {
+    /// Counts every want, or none.
+    ///
+    /// # Errors
+    /// When the store cannot be reached or is broken; nothing was counted then.
+    fn reserve(&self, now: Timestamp, wants: &[Want]) -> Result<Reserved, StoreError>;
+
+    /// The counters as they stand, counting nothing.
+    ///
+    /// # Errors
+    /// As [`Store::reserve`].
+    fn peek(&self, now: Timestamp, wants: &[Want]) -> Result<Vec<Usage>, StoreError>;
+
+    /// Gives back what was taken, to the windows it was taken from, never below zero.
+    ///
+    /// # Errors
+    /// As [`Store::reserve`].
+    fn release(&self, taken: &[Taken]) -> Result<(), StoreError>;
+
+    /// Freezes and overrides in force.
+    ///
+    /// # Errors
+    /// As [`Store::reserve`].
+    fn standing(&self, now: Timestamp) -> Result<Standing, StoreError>;
+
+    /// Adds a freeze.
+    ///
+    /// # Errors
+    /// As [`Store::reserve`].
+    fn freeze(&self, freeze: &Freeze) -> Result<(), StoreError>;
+
+    /// Ends every freeze whose scope equals the given one exactly (all absent: the freeze of
+    /// everything); the ended ones are given back.
+    ///
+    /// # Errors
+    /// As [`Store::reserve`].
+    fn unfreeze(
+        &self,
+        server: Option<&str>,
+        grant: Option<&str>,
+        tool: Option<&str>,
+    ) -> Result<Vec<Freeze>, StoreError>;
+
+    /// Every counter that is not empty at `now`, for status and screens.
+    ///
+    /// # Errors
+    /// As [`Store::reserve`].
+    fn counters(&self, now: Timestamp) -> Result<Vec<Usage>, StoreError>;
+}

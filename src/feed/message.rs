@@ -1,0 +1,196 @@
+//! What is said on the feed. The shapes are a contract; `assets/feed.schema.json` states them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::counters::{Freeze, Override};
+use crate::mcp::tool::Tool;
+use crate::record::CounterState;
+use crate::time::Timestamp;
+
+/// The protocol's name and version in `hello`.
+pub const PROTOCOL: &str = "callgate.feed/1";
+
+/// What a client may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Look.
+    Viewer,
+    /// Also decide approvals, freeze and override.
+    Operator,
+}
+
+/// What a gateway says besides records (those are sent as their own bytes; their `type` is
+/// `decision`, `outcome` or `event`).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Say {
+    /// First of all.
+    Hello(Box<Hello>),
+    /// The whole of one kind of state; replaces what was said of it before.
+    State(Box<State>),
+    /// Records that cannot be delivered any more.
+    Gap {
+        /// The first that is missing.
+        from_seq: u64,
+        /// The last that is missing.
+        to_seq: u64,
+    },
+    /// An answer to what the client asked.
+    Reply {
+        /// Whether it was done.
+        ok: bool,
+        /// What was asked, by its `type`.
+        of: String,
+        /// Why not, or what was done.
+        message: String,
+    },
+}
+
+/// Who is speaking.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`PROTOCOL`].
+    pub protocol: String,
+    /// The id of the gateway run.
+    pub gateway: String,
+    /// The gateway's name.
+    pub name: String,
+    /// The machine's name.
+    pub host: String,
+    /// The process.
+    pub pid: u32,
+    /// callgate's version.
+    pub version: String,
+    /// What this client may do.
+    pub role: Role,
+    /// The number that the next record will have.
+    pub next_seq: u64,
+    /// The oldest record that can still be had.
+    pub oldest_seq: u64,
+    /// The servers behind it.
+    pub servers: Vec<ServerInfo>,
+}
+
+/// One server behind a gateway.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServerInfo {
+    /// Its name.
+    pub name: String,
+    /// The command line or the URL, without secrets.
+    pub upstream: String,
+    /// Who may use it.
+    pub grants: Vec<GrantInfo>,
+}
+
+/// One grant on a server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GrantInfo {
+    /// Its label.
+    pub label: String,
+    /// The policy's path.
+    pub policy: Option<String>,
+    /// The revision in force.
+    pub revision: Option<String>,
+}
+
+/// One kind of state, as a whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "of", rename_all = "lowercase")]
+pub enum State {
+    /// A server's tools, as last listed.
+    Tools {
+        /// The server.
+        server: String,
+        /// Their definitions.
+        tools: Vec<Tool>,
+        /// Their pins, by tool name: the SHA-256 that a person accepted.
+        pins: std::collections::BTreeMap<String, String>,
+    },
+    /// Counters of the calls seen by this gateway.
+    Counters {
+        /// When.
+        ts: Timestamp,
+        /// Which server each belongs to, and what it holds.
+        counters: Vec<ServerCounter>,
+    },
+    /// Freezes in force.
+    Freezes {
+        /// All of them.
+        freezes: Vec<Freeze>,
+    },
+    /// Approvals that wait.
+    Approvals {
+        /// All of them.
+        approvals: Vec<serde_json::Value>,
+    },
+    /// Overrides in force.
+    Overrides {
+        /// All of them.
+        overrides: Vec<Override>,
+    },
+    /// How often each rule decided since the gateway started.
+    Rules {
+        /// By server and rule code.
+        rules: Vec<RuleHits>,
+    },
+    /// The servers and the policies in force; said again when a revision changes.
+    Servers {
+        /// As in [`Hello`].
+        servers: Vec<ServerInfo>,
+    },
+}
+
+/// A counter with its server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServerCounter {
+    /// The server's name.
+    pub server: String,
+    /// The counter.
+    #[serde(flatten)]
+    pub state: CounterState,
+}
+
+/// How often a rule decided.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RuleHits {
+    /// The server's name.
+    pub server: String,
+    /// The short code of the rule.
+    pub rule: String,
+    /// How often.
+    pub hits: u64,
+    /// When last.
+    pub last: Timestamp,
+}
+
+/// What a client may say.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Ask {
+    /// Send records from this number on, backfilled from the journal.
+    Subscribe {
+        /// The gateway run; another one's numbers mean nothing here.
+        gateway: String,
+        /// The last number the client has; 0 for none.
+        since_seq: u64,
+    },
+    /// Operator: freeze.
+    Freeze {
+        /// The scope and the reason; `id`, `by` and `at` are filled in by the gateway when empty.
+        freeze: Freeze,
+    },
+    /// Operator: lift the freezes with exactly this scope.
+    Unfreeze {
+        /// The server's name.
+        server: Option<String>,
+        /// The grant's label.
+        grant: Option<String>,
+        /// The tool's name.
+        tool: Option<String>,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+}

@@ -1,0 +1,10 @@
+//! The feed: the WebSocket stream of the journal's records, with counters and state.
+//!
+//! | part | is |
+//! |---|---|
+//! | [`message`] | what is said on it, as data (pure) |
+//! | `server` | the half in a gateway |
+//! | `client` | the half in a monitor |
+//! | `discovery` | how a monitor finds this user's gateways |
+
+pub mod message;

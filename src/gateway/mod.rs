@@ -1,0 +1,1 @@
+//! The gateway: between agent and server, deciding each call.

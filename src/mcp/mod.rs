@@ -1,0 +1,7 @@
+//! The Model Context Protocol on the wire: envelopes over borrowed bytes, eras, replies, tools,
+//! and cutting elements out of a list.
+//!
+//! Pure. Nothing that passes is ever re-serialised here: messages are looked at in place, and
+//! lists lose elements by their bytes.
+
+pub mod tool;

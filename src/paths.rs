@@ -1,0 +1,139 @@
+//! Where things lie on disk: configuration, state and runtime folders by the XDG rules.
+//!
+//! `CALLGATE_HOME` replaces all three by its `config/`, `state/` and `run/`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The three roots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths {
+    /// Configuration: settings, keys, policies of configured servers.
+    pub config: PathBuf,
+    /// State: journals, counters, kept policy texts, the installation's key.
+    pub state: PathBuf,
+    /// Runtime: discovery files.
+    pub run: PathBuf,
+}
+
+impl Paths {
+    /// From the process environment.
+    ///
+    /// # Errors
+    /// When neither `CALLGATE_HOME` nor `HOME` says where to look.
+    pub fn from_env() -> io::Result<Self> {
+        Self::resolve(&|name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
+    }
+
+    /// From a look-up of environment variables; relative XDG paths are ignored as the rules say.
+    ///
+    /// # Errors
+    /// When neither `CALLGATE_HOME` nor `HOME` is set.
+    pub fn resolve(var: &dyn Fn(&str) -> Option<PathBuf>) -> io::Result<Self> {
+        if let Some(root) = var("CALLGATE_HOME") {
+            return Ok(Self {
+                config: root.join("config"),
+                state: root.join("state"),
+                run: root.join("run"),
+            });
+        }
+        let home = var("HOME").or_else(|| var("USERPROFILE"));
+        let under = |name: &str, default: &str| -> io::Result<PathBuf> {
+            if let Some(base) = var(name).filter(|path| path.is_absolute()) {
+                return Ok(base.join("callgate"));
+            }
+            let home = home.as_ref().ok_or_else(|| {
+                io::Error::new(
+                    io::ErrorKind::NotFound,
+                    "neither CALLGATE_HOME nor HOME is set: set one of them",
+                )
+            })?;
+            Ok(home.join(default).join("callgate"))
+        };
+        let config = under("XDG_CONFIG_HOME", ".config")?;
+        let state = under("XDG_STATE_HOME", ".local/state")?;
+        let run = match var("XDG_RUNTIME_DIR").filter(|path| path.is_absolute()) {
+            Some(base) => base.join("callgate"),
+            None => std::env::temp_dir().join(format!("callgate-{}", user_tag())),
+        };
+        Ok(Self { config, state, run })
+    }
+
+    /// The folder of the journals.
+    pub fn journal(&self) -> PathBuf {
+        self.state.join("journal")
+    }
+
+    /// The embedded store of counters, freezes and overrides.
+    pub fn store(&self) -> PathBuf {
+        self.state.join("store.sqlite")
+    }
+
+    /// Every policy text that a gateway loaded, by digest.
+    pub fn policies(&self) -> PathBuf {
+        self.state.join("policies")
+    }
+}
+
+#[cfg(unix)]
+fn user_tag() -> String {
+    rustix::process::getuid().as_raw().to_string()
+}
+
+#[cfg(not(unix))]
+fn user_tag() -> String {
+    std::env::var("USERNAME").unwrap_or_else(|_| "user".to_owned())
+}
+
+/// Creates a folder and its parents, private to the user (0700), and refuses one that belongs to
+/// somebody else: a shared temporary folder may hold a trap.
+///
+/// # Errors
+/// What the file system says, or `PermissionDenied` for another user's folder.
+pub fn private_dir(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        let meta = std::fs::symlink_metadata(path)?;
+        if meta.uid() != rustix::process::getuid().as_raw() || !meta.is_dir() {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                format!("`{}` belongs to another user or is no folder", path.display()),
+            ));
+        }
+        if meta.permissions().mode() & 0o077 != 0 {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
+        }
+        Ok(())
+    }
+    #[cfg(not(unix))]
+    {
+        std::fs::create_dir_all(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(vars: &[(&str, &str)]) -> io::Result<Paths> {
+        Paths::resolve(&|name| {
+            vars.iter().find(|(key, _)| *key == name).map(|(_, value)| PathBuf::from(value))
+        })
+    }
+
+    #[test]
+    fn follows_xdg_and_callgate_home() {
+        let paths = resolve(&[("HOME", "/h")]).expect("home");
+        assert_eq!(paths.config, Path::new("/h/.config/callgate"));
+        assert_eq!(paths.state, Path::new("/h/.local/state/callgate"));
+        let paths =
+            resolve(&[("HOME", "/h"), ("XDG_STATE_HOME", "/s"), ("XDG_RUNTIME_DIR", "/r")]).expect("xdg");
+        assert_eq!(paths.journal(), Path::new("/s/callgate/journal"));
+        assert_eq!(paths.run, Path::new("/r/callgate"));
+        let paths = resolve(&[("CALLGATE_HOME", "/c"), ("XDG_STATE_HOME", "/s")]).expect("own");
+        assert_eq!(paths.run, Path::new("/c/run"));
+        assert!(resolve(&[]).is_err());
+    }
+}

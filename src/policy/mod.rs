@@ -1,0 +1,15 @@
+//! The policy: its document, its meaning, and the decision about one call.
+//!
+//! | part | is |
+//! |---|---|
+//! | [`model`] | the words of the format as types |
+//! | `document` | the text with spans and order kept; parse, check, edit |
+//! | `compiled` | a valid document ready to decide |
+//! | `decide` | one call against it, purely |
+//! | [`counter`] | windows, amounts and the counter in memory |
+//!
+//! Pure: time comes in as a value, and counting is handed back as a value for the caller's store.
+
+pub mod counter;
+pub mod decide;
+pub mod model;
