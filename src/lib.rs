@@ -5,7 +5,7 @@
 //! | floor | rooms |
 //! |---|---|
 //! | 0, pure | [`json`], [`time`], [`policy`], [`mcp`], [`risk`], [`record`], [`filter`] |
-//! | 1 | [`paths`], [`catalog`], [`counters`], [`journal`], `replay` (pure) |
+//! | 1 | [`clock`], [`paths`], [`catalog`], [`counters`], [`journal`], `replay` (pure) |
 //! | 2 | [`feed`] |
 //! | 3 | [`gateway`], [`tui`] (they never know each other) |
 //! | 4 | [`cli`] |
@@ -28,6 +28,7 @@
 
 pub mod catalog;
 pub mod cli;
+pub mod clock;
 pub mod counters;
 pub mod feed;
 pub mod filter;
