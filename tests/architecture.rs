@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 /// Everything below the gateway and the terminal interface.
 const BELOW: &[&str] = &[
-    "json", "time", "visible", "paths", "policy", "mcp", "risk", "record", "filter", "catalog", "counters",
-    "journal", "replay", "feed",
+    "json", "time", "clock", "visible", "paths", "policy", "mcp", "risk", "record", "filter", "catalog",
+    "counters", "journal", "replay", "feed",
 ];
 
 /// The rooms with the rooms below that each may use. A room may always use itself.
