@@ -4,4 +4,9 @@
 //! Pure. Nothing that passes is ever re-serialised here: messages are looked at in place, and
 //! lists lose elements by their bytes.
 
+pub mod envelope;
+pub mod id;
+pub mod reply;
+mod scan;
+pub mod server;
 pub mod tool;
