@@ -4,7 +4,7 @@
 //!
 //! | floor | rooms |
 //! |---|---|
-//! | 0, pure | [`json`], [`time`], [`policy`], [`mcp`], [`risk`], [`record`], [`filter`] |
+//! | 0, pure | [`json`], [`time`], [`visible`], [`policy`], [`mcp`], [`risk`], [`record`], [`filter`] |
 //! | 1 | [`clock`], [`paths`], [`catalog`], [`counters`], [`journal`], `replay` (pure) |
 //! | 2 | [`feed`] |
 //! | 3 | [`gateway`], [`tui`] (they never know each other) |
@@ -43,3 +43,4 @@ pub mod risk;
 pub mod time;
 #[cfg(feature = "tui")]
 pub mod tui;
+pub mod visible;
