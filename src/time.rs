@@ -37,6 +37,49 @@ impl Timestamp {
     }
 }
 
+/// Reads a length of time as people write it: whole numbers with the units `s`, `m`, `h`, `d` and
+/// `w`, the larger first (`90s`, `15m`, `1h30m`). The answer is in seconds; `None` for anything
+/// else, for a number without its unit, and beyond 10,000 years.
+pub fn parse_duration(text: &str) -> Option<u64> {
+    const UNITS: [(char, u64); 5] = [('w', 604_800), ('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
+    const LONGEST: u64 = 10_000 * 366 * 86_400;
+    let (mut total, mut number, mut above) = (0_u64, None::<u64>, u64::MAX);
+    for c in text.trim().chars() {
+        if let Some(digit) = c.to_digit(10) {
+            number = Some(number.unwrap_or(0).checked_mul(10)?.checked_add(u64::from(digit))?);
+            continue;
+        }
+        let (_, unit) = UNITS.into_iter().find(|(name, _)| *name == c)?;
+        if unit >= above {
+            return None;
+        }
+        above = unit;
+        total = total.checked_add(number.take()?.checked_mul(unit)?)?;
+    }
+    (number.is_none() && above != u64::MAX && total <= LONGEST).then_some(total)
+}
+
+/// A length of time in seconds as people write it, the largest two units that are not zero:
+/// `45s`, `1m 30s`, `2h`, `3d 4h`.
+pub fn show_duration(seconds: u64) -> String {
+    const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
+    let mut rest = seconds;
+    let mut parts: Vec<String> = Vec::new();
+    for (name, unit) in UNITS {
+        let count = rest / unit;
+        rest %= unit;
+        if count > 0 {
+            parts.push(format!("{count}{name}"));
+        } else if !parts.is_empty() {
+            break;
+        }
+        if parts.len() == 2 {
+            break;
+        }
+    }
+    if parts.is_empty() { "0s".to_owned() } else { parts.join(" ") }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_microsecond(self.0) {
@@ -62,6 +105,41 @@ impl<'de> Deserialize<'de> for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_lengths_of_time() {
+        for (text, seconds) in [
+            ("15m", 900),
+            ("1h", 3_600),
+            ("90s", 90),
+            ("1h30m", 5_400),
+            ("3d", 259_200),
+            ("0s", 0),
+            ("2w", 1_209_600),
+        ] {
+            assert_eq!(parse_duration(text), Some(seconds), "{text}");
+        }
+        for text in [
+            "",
+            "15",
+            "m",
+            "1m1h",
+            "1m2m",
+            "-1m",
+            "1.5h",
+            "1 h",
+            "99999999999999999999s",
+            "9999999999999w",
+            "1y",
+        ] {
+            assert_eq!(parse_duration(text), None, "{text}");
+        }
+        for (seconds, text) in
+            [(0, "0s"), (45, "45s"), (90, "1m 30s"), (7_200, "2h"), (273_600, "3d 4h"), (86_405, "1d")]
+        {
+            assert_eq!(show_duration(seconds), text);
+        }
+    }
 
     #[test]
     fn prints_and_reads_rfc_3339() {

@@ -2,6 +2,13 @@
 //!
 //! Calls are short and synchronous: the stdio gateway decides on its reader thread, and the HTTP
 //! gateway wraps them where it must not block.
+//!
+//! | part | is |
+//! |---|---|
+//! | [`sqlite`] | what all gateways of a user share on a machine |
+
+mod arithmetic;
+pub mod sqlite;
 
 use serde::{Deserialize, Serialize};
 
@@ -85,6 +92,13 @@ pub struct Override {
     pub reason: String,
 }
 
+impl Override {
+    /// Whether it still has effect at `now`.
+    pub fn stands(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until) && self.uses != Some(0)
+    }
+}
+
 /// What an override does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -114,6 +128,18 @@ pub trait Store: Send + Sync {
     /// When the store cannot be reached or is broken; nothing was counted then.
     fn reserve(&self, now: Timestamp, wants: &[Want]) -> Result<Reserved, StoreError>;
 
+    /// Takes one use of an override and counts every want, both or neither. `None` when the
+    /// override has ended, is used up or does not exist; nothing was counted then.
+    ///
+    /// # Errors
+    /// As [`Store::reserve`].
+    fn reserve_with_override(
+        &self,
+        now: Timestamp,
+        wants: &[Want],
+        id: &str,
+    ) -> Result<Option<Reserved>, StoreError>;
+
     /// The counters as they stand, counting nothing.
     ///
     /// # Errors
@@ -132,10 +158,17 @@ pub trait Store: Send + Sync {
     /// As [`Store::reserve`].
     fn standing(&self, now: Timestamp) -> Result<Standing, StoreError>;
 
+    /// A number that differs from the last one given whenever a freeze or an override was set or
+    /// ended meanwhile, by anyone. Cheap enough to ask ten times a second.
+    ///
+    /// # Errors
+    /// As [`Store::reserve`]; also when the store was removed or replaced under this process.
+    fn standing_version(&self) -> Result<u64, StoreError>;
+
     /// Adds a freeze.
     ///
     /// # Errors
-    /// As [`Store::reserve`].
+    /// As [`Store::reserve`]; also when a freeze with that id is there.
     fn freeze(&self, freeze: &Freeze) -> Result<(), StoreError>;
 
     /// Ends every freeze whose scope equals the given one exactly (all absent: the freeze of
@@ -149,6 +182,18 @@ pub trait Store: Send + Sync {
         grant: Option<&str>,
         tool: Option<&str>,
     ) -> Result<Vec<Freeze>, StoreError>;
+
+    /// Adds an override.
+    ///
+    /// # Errors
+    /// As [`Store::reserve`]; also when an override with that id is there.
+    fn set_override(&self, entry: &Override) -> Result<(), StoreError>;
+
+    /// Ends an override before its time; it is given back where it was there.
+    ///
+    /// # Errors
+    /// As [`Store::reserve`].
+    fn end_override(&self, id: &str) -> Result<Option<Override>, StoreError>;
 
     /// Every counter that is not empty at `now`, for status and screens.
     ///
