@@ -12,4 +12,9 @@
 
 pub mod counter;
 pub mod decide;
+pub mod diagnostic;
+pub mod document;
+pub mod duration;
 pub mod model;
+mod parse;
+pub mod suggest;

@@ -1,0 +1,241 @@
+//! What is wrong with a policy text, where, and what to do about it.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::json::{Span, pointer};
+
+/// How bad a diagnostic is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The text is no valid policy; nothing enforces it.
+    Error,
+    /// Legal, but surely not meant.
+    Warning,
+}
+
+impl Severity {
+    /// The name in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+/// One remark on a policy text. Serializes as `check --format json` prints it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    /// Error or warning.
+    pub severity: Severity,
+    /// A stable name for the kind of remark, for instance `unknown-key`.
+    pub code: &'static str,
+    /// JSON Pointer (RFC 6901) to the place; empty for the whole document.
+    pub pointer: String,
+    /// The bytes it is about.
+    #[serde(skip)]
+    pub span: Span,
+    /// Line of the span's start, from 1.
+    pub line: usize,
+    /// Column of the span's start in characters, from 1.
+    pub column: usize,
+    /// What is wrong, in lower case, the text's own words in backticks and made harmless.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}: {}", self.line, self.column, self.message)
+    }
+}
+
+/// Where the lines of a text begin, to turn many offsets into lines and columns.
+#[derive(Debug, Clone)]
+pub struct Lines<'t> {
+    text: &'t str,
+    starts: Vec<usize>,
+}
+
+impl<'t> Lines<'t> {
+    /// Finds the lines.
+    pub fn new(text: &'t str) -> Self {
+        let mut starts = vec![0];
+        starts.extend(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1));
+        Self { text, starts }
+    }
+
+    /// Line and column of a byte offset, both from 1; columns count characters.
+    pub fn place(&self, offset: usize) -> (usize, usize) {
+        let offset = self.text.floor_char_boundary(offset);
+        let line = self.starts.partition_point(|start| *start <= offset).max(1);
+        let start = self.starts.get(line - 1).copied().unwrap_or(0);
+        let column = self.text.get(start..offset).unwrap_or("").chars().count() + 1;
+        (line, column)
+    }
+
+    /// The text of a line (from 1), without its line ending.
+    pub fn line(&self, line: usize) -> &'t str {
+        let start = line.checked_sub(1).and_then(|index| self.starts.get(index)).copied();
+        let end = self.starts.get(line).copied().unwrap_or(self.text.len());
+        let text = start.and_then(|start| self.text.get(start..end)).unwrap_or("");
+        text.trim_end_matches(['\n', '\r'])
+    }
+}
+
+/// Collects diagnostics about one text.
+#[derive(Debug)]
+pub(super) struct Sink<'t> {
+    text: &'t str,
+    lines: Option<Lines<'t>>,
+    pub(super) found: Vec<Diagnostic>,
+}
+
+impl<'t> Sink<'t> {
+    pub(super) fn new(text: &'t str) -> Self {
+        Self { text, lines: None, found: Vec::new() }
+    }
+
+    /// Notes one; `help` may be empty.
+    pub(super) fn add(
+        &mut self,
+        severity: Severity,
+        code: &'static str,
+        pointer: String,
+        span: Span,
+        message: String,
+        help: impl Into<String>,
+    ) {
+        let (line, column) = self.lines.get_or_insert_with(|| Lines::new(self.text)).place(span.start);
+        let help = Some(help.into()).filter(|text| !text.is_empty());
+        self.found.push(Diagnostic { severity, code, pointer, span, line, column, message, help });
+    }
+
+    /// In the order of the text.
+    pub(super) fn sorted(mut self) -> Vec<Diagnostic> {
+        self.found.sort_by_key(|found| (found.span.start, found.severity));
+        self.found
+    }
+}
+
+/// A place in a document on the way down: a pointer that costs nothing until it is printed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At<'p> {
+    parent: Option<&'p At<'p>>,
+    step: Step<'p>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step<'p> {
+    Root,
+    Key(&'p str),
+    Index(usize),
+}
+
+impl<'p> At<'p> {
+    pub(super) const ROOT: At<'static> = At { parent: None, step: Step::Root };
+
+    pub(super) fn key(&'p self, key: &'p str) -> At<'p> {
+        At { parent: Some(self), step: Step::Key(key) }
+    }
+
+    pub(super) fn index(&'p self, index: usize) -> At<'p> {
+        At { parent: Some(self), step: Step::Index(index) }
+    }
+}
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(parent) = self.parent {
+            parent.fmt(f)?;
+        }
+        match self.step {
+            Step::Root => Ok(()),
+            Step::Key(key) => write!(f, "/{}", pointer::escape(key)),
+            Step::Index(index) => write!(f, "/{index}"),
+        }
+    }
+}
+
+/// Longest piece of the document that a message quotes, in characters.
+const QUOTED: usize = 80;
+
+/// A text of the document in backticks: cut when long, and harmless on a terminal.
+pub fn tick(text: &str) -> String {
+    let mut out = String::from("`");
+    for (index, c) in text.chars().enumerate() {
+        if index == QUOTED {
+            out.push('…');
+            break;
+        }
+        push_visible(&mut out, c);
+    }
+    out.push('`');
+    out
+}
+
+/// The text with every control, format and bidirectional character as a visible mark
+/// (`\u{1b}`), so that it cannot act on a terminal or deceive a reader.
+pub fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        push_visible(&mut out, c);
+    }
+    out
+}
+
+/// Whether a character would act on a terminal, or hide from or mislead a reader.
+pub fn is_suspicious(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+fn push_visible(out: &mut String, c: char) {
+    match c {
+        '\n' => out.push_str("\\n"),
+        '\r' => out.push_str("\\r"),
+        '\t' => out.push_str("\\t"),
+        c if is_suspicious(c) => out.extend(c.escape_unicode()),
+        c => out.push(c),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_agree_with_the_slow_way() {
+        let text = "a\nbä\r\n\nc";
+        let lines = Lines::new(text);
+        for offset in 0..=text.len() {
+            assert_eq!(lines.place(offset), crate::json::line_column(text, offset), "{offset}");
+        }
+        assert_eq!(lines.line(2), "bä");
+        assert_eq!(lines.line(4), "c");
+        assert_eq!(lines.line(9), "");
+        assert_eq!(lines.line(0), "");
+    }
+
+    #[test]
+    fn quotes_harmlessly() {
+        assert_eq!(tick("a\u{1b}[2J\u{202e}\n"), "`a\\u{1b}[2J\\u{202e}\\n`");
+        assert_eq!(tick(&"x".repeat(100)).chars().count(), 83);
+    }
+
+    #[test]
+    fn pointers_print_escaped() {
+        let at = At::ROOT;
+        let tools = at.key("tools");
+        let tool = tools.key("a/b~c");
+        assert_eq!(tool.index(3).to_string(), "/tools/a~1b~0c/3");
+        assert_eq!(At::ROOT.to_string(), "");
+    }
+}
