@@ -160,7 +160,7 @@ fn a_use_of_an_override_is_taken_with_the_count_or_not_at_all() {
     store.reserve(NOW, &[want("a", 1, 1)]).unwrap();
     let full = store.reserve_with_override(NOW, &[want("a", 1, 1)], "o").unwrap();
     assert!(matches!(full, Some(Reserved::Full { .. })));
-    assert_eq!(store.standing(NOW).unwrap().overrides, [entry.clone()]);
+    assert_eq!(store.standing(NOW).unwrap().overrides, std::slice::from_ref(&entry));
     let past = [Want { past_max: true, ..want("a", 1, 1) }];
     assert!(matches!(store.reserve_with_override(NOW, &past, "o").unwrap(), Some(Reserved::Done { .. })));
     assert_eq!(used(&store, NOW, "a"), 2);
