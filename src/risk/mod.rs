@@ -2,7 +2,16 @@
 //!
 //! Pure. The lexicon lies in `assets/`, so that it can be read and improved without code.
 
+mod classify;
+mod lexicon;
+mod name;
+#[cfg(test)]
+mod tests;
+mod words;
+
 use serde::{Deserialize, Serialize};
+
+pub use classify::classify;
 
 /// What a tool does, from the least to the most severe; where several apply, the most severe wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
