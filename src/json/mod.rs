@@ -13,6 +13,7 @@ pub mod fold;
 pub mod number;
 mod parser;
 pub mod pointer;
+pub mod pretty;
 
 use std::borrow::Cow;
 
