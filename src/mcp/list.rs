@@ -122,47 +122,29 @@ pub fn cut_tools<'a>(
         line,
         elements: Vec::new(),
     };
-    let [result, error] = pick(line, scan::skip_space(line, 0), ["result", "error"])?.0;
-    let Some(result) = result else {
+    let Some(result) = walk(line, &mut cut)? else {
         return Ok(cut);
     };
-    if error.is_some() {
-        return Err(ListError::Ambiguous("result"));
-    }
-    if line.get(result.start) != Some(&b'{') {
-        return Ok(cut);
-    }
-    let names = ["tools", "nextCursor", "cacheScope", "ttlMs", "resultType"];
-    let ([tools, cursor, scope, ttl, result_type], last) = pick(line, result.start, names)?;
-    let Some(tools) = tools else {
+    let Some(tools) = result.tools else {
         return Ok(cut);
     };
     cut.is_list = true;
-    cut.next_cursor = cursor.is_some_and(|cursor| line.get(cursor) != Some(b"null"));
-    if line.get(tools.start) != Some(&b'[') {
-        return Err(ListError::Unreadable("`tools` is no array".to_owned()));
-    }
-    cut.elements = scan::elements(line, tools.start)?.0;
+    cut.next_cursor = result.cursor.is_some_and(|cursor| line.get(cursor) != Some(b"null"));
     let mut edits: Vec<(Range<usize>, Cow<'static, [u8]>)> = Vec::new();
-    let mut kept = Vec::with_capacity(cut.elements.len());
-    for element in &cut.elements {
-        let name = tool_name(line, element.start)?;
-        kept.push(keep(&name));
-        cut.names.push(name);
-    }
+    let kept: Vec<bool> = cut.names.iter().map(|name| keep(name)).collect();
     cut.hidden = kept.iter().filter(|kept| !**kept).count();
     remove_hidden(&tools, &cut.elements, &kept, &mut edits);
     if options.private_cache {
-        let modern = options.modern || result_type.is_some();
+        let modern = options.modern || result.result_type.is_some();
         let mut missing = String::new();
-        match scope {
+        match result.scope {
             Some(scope) if line.get(scope.clone()) != Some(br#""private""#) => {
                 edits.push((scope, Cow::Borrowed(br#""private""#)));
             }
             None if modern => missing.push_str(r#","cacheScope":"private""#),
             _ => {}
         }
-        match ttl {
+        match result.ttl {
             Some(ttl) if !is_at_most(line.get(ttl.clone()), options.max_ttl_ms) => {
                 edits.push((ttl, options.max_ttl_ms.to_string().into_bytes().into()));
             }
@@ -170,7 +152,7 @@ pub fn cut_tools<'a>(
             _ => {}
         }
         if !missing.is_empty() {
-            edits.push((last..last, missing.into_bytes().into()));
+            edits.push((result.last..result.last, missing.into_bytes().into()));
         }
     }
     if !edits.is_empty() {
@@ -190,36 +172,103 @@ fn validate(line: &[u8]) -> Result<(), ListError> {
     }
 }
 
-/// The values of the named members of the object at `start`, and one past its last member.
+/// Where the parts of a result lie.
+struct ResultParts {
+    tools: Option<Range<usize>>,
+    cursor: Option<Range<usize>>,
+    scope: Option<Range<usize>>,
+    ttl: Option<Range<usize>>,
+    result_type: Option<Range<usize>>,
+    /// One past the last member.
+    last: usize,
+}
+
+/// One pass over the message, which finds the elements and their names on the way. `None` for an
+/// error, and for a result that is no object.
+fn walk(line: &[u8], cut: &mut Cut<'_>) -> Result<Option<ResultParts>, ListError> {
+    let mut parts = None;
+    let top = pick(line, scan::skip_space(line, 0), ["result", "error"], |name, start| {
+        if name != "result" || line.get(start) != Some(&b'{') {
+            return Ok(None);
+        }
+        let names = ["tools", "nextCursor", "cacheScope", "ttlMs", "resultType"];
+        let result = pick(line, start, names, |name, start| {
+            if name != "tools" {
+                return Ok(None);
+            }
+            if line.get(start) != Some(&b'[') {
+                return Err(ListError::Unreadable("`tools` is no array".to_owned()));
+            }
+            let (elements, end) = scan::elements_with(line, start, |at| {
+                let (name, end) = tool_name(line, at)?;
+                cut.names.push(name);
+                Ok::<_, ListError>(end)
+            })?;
+            cut.elements = elements;
+            Ok(Some(end))
+        })?;
+        let [tools, cursor, scope, ttl, result_type] = result.values;
+        parts = Some(ResultParts { tools, cursor, scope, ttl, result_type, last: result.last });
+        Ok(Some(result.end))
+    })?;
+    match top.values {
+        [Some(_), Some(_)] => Err(ListError::Ambiguous("result")),
+        _ => Ok(parts),
+    }
+}
+
+/// The named members of one object.
+struct Picked<const N: usize> {
+    values: [Option<Range<usize>>; N],
+    /// One past the last member.
+    last: usize,
+    /// One past the object.
+    end: usize,
+}
+
+/// Finds the named members of the object at `start`. `descend` is told each one's name and where
+/// its value begins, and may say where it ends to save a second look at it.
 fn pick<const N: usize>(
     line: &[u8],
     start: usize,
     names: [&'static str; N],
-) -> Result<([Option<Range<usize>>; N], usize), ListError> {
-    let Some(members) = scan::members(line, start) else {
+    mut descend: impl FnMut(&str, usize) -> Result<Option<usize>, ListError>,
+) -> Result<Picked<N>, ListError> {
+    let Some(mut members) = scan::members(line, start) else {
         return Err(ListError::Unreadable("it is no object".to_owned()));
     };
-    let mut found = [const { None }; N];
+    let mut values = [const { None }; N];
     let mut last = start + 1;
-    for member in members {
-        let member = member?;
-        last = member.value.end;
-        for (name, place) in names.iter().zip(&mut found) {
-            if *name == member.key {
-                if place.replace(member.value.clone()).is_some() {
+    while let Some((key, _, at)) = members.next_name()? {
+        let mut end = None;
+        for (name, place) in names.iter().zip(&mut values) {
+            if *name == key {
+                if place.is_some() {
                     return Err(ListError::Ambiguous(name));
                 }
-            } else if fold::same_ignoring_case(name, &member.key) {
+                end = descend(name, at)?;
+                let found = match end {
+                    Some(end) => end,
+                    None => scan::skip_value(line, at).ok_or(Broken)?,
+                };
+                end = Some(found);
+                *place = Some(at..found);
+            } else if fold::same_ignoring_case(name, &key) {
                 return Err(ListError::Ambiguous(name));
             }
         }
+        last = match end {
+            Some(end) => end,
+            None => scan::skip_value(line, at).ok_or(Broken)?,
+        };
+        members.resume(last);
     }
-    Ok((found, last))
+    Ok(Picked { values, last, end: members.end.ok_or(Broken)? })
 }
 
-/// The name of the tool at `start`.
-fn tool_name(line: &[u8], start: usize) -> Result<String, ListError> {
-    let ([name], _) = pick(line, start, ["name"])?;
+/// The name of the tool at `start`, and one past it.
+fn tool_name(line: &[u8], start: usize) -> Result<(String, usize), ListError> {
+    let Picked { values: [name], end, .. } = pick(line, start, ["name"], |_, _| Ok(None))?;
     let bytes = name.and_then(|name| line.get(name)).filter(|bytes| bytes.starts_with(b"\""));
     let Some(bytes) = bytes else {
         return Err(ListError::Unreadable("a tool has no name".to_owned()));
@@ -228,7 +277,7 @@ fn tool_name(line: &[u8], start: usize) -> Result<String, ListError> {
     if !exact {
         return Err(ListError::Unreadable("a tool's name holds an unpaired surrogate".to_owned()));
     }
-    Ok(name.into_owned())
+    Ok((name.into_owned(), end))
 }
 
 /// Removes each hidden element with the separator before it, or after it as long as nothing
