@@ -70,6 +70,9 @@ pub struct SourceArgs {
 pub enum Command {
     /// Stand between an agent and a server, deciding each call
     Gateway(GatewayArgs),
+    /// Watch over a gateway's server (started by the gateway itself)
+    #[command(hide = true)]
+    Guard(GuardArgs),
     /// Print records as they come
     Tail(TailArgs),
     /// Show gateways, freezes and unguarded servers
@@ -118,6 +121,17 @@ pub struct GatewayArgs {
     /// The server's command line; the `--` before it may be left out
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "CMD")]
     pub command: Vec<String>,
+}
+
+/// `callgate guard`
+#[derive(Debug, Clone, Args)]
+pub struct GuardArgs {
+    /// The gateway's process id
+    #[arg(long, value_name = "PID")]
+    pub parent: u32,
+    /// The server's command line
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<std::ffi::OsString>,
 }
 
 /// How much of a call's arguments is recorded.

@@ -14,7 +14,6 @@ pub mod number;
 mod parser;
 pub mod pointer;
 pub mod pretty;
-pub(crate) mod special;
 
 use std::borrow::Cow;
 

@@ -1,0 +1,393 @@
+//! One client's session with one server, as data: which requests are in flight, what an answer
+//! means for the call it answers, what was last listed, and what both sides have to be told.
+//!
+//! Free of I/O: what the client or the server said comes in as values, and what has to be done
+//! goes out as values. The transport forwards the bytes, asks the store and writes the journal.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use crate::mcp::id::{Id, IdKey};
+use crate::policy::counter::Taken;
+use crate::policy::decide::Listed;
+use crate::record::Status;
+
+/// How many cancelled requests are remembered: their answers may still come, or never.
+const CANCELLED: usize = 1024;
+
+/// How many tool names a list may have to be remembered; beyond, nothing is known of it.
+const NAMES: usize = 200_000;
+
+/// What a request of the client asks for, as far as a session cares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asks {
+    /// `tools/call`, decided and allowed.
+    Call(Call),
+    /// `tools/list`
+    List {
+        /// Whether it is the first page: no cursor was given.
+        first: bool,
+    },
+    /// `initialize`
+    Initialize,
+    /// `server/discover`
+    Discover,
+    /// `subscriptions/listen`, and whether for changes of the tool list.
+    Listen {
+        /// `notifications.toolsListChanged`
+        tools: bool,
+    },
+    /// Anything else.
+    Other,
+}
+
+impl Asks {
+    /// What a method other than `tools/call` asks for. `first` and `tools` are as in
+    /// [`Asks::List`] and [`Asks::Listen`]. `tools/list` in another case is a list too: a server
+    /// that takes it for one would show what is hidden.
+    pub fn of(method: &str, first: bool, tools: bool) -> Self {
+        match method {
+            "initialize" => Self::Initialize,
+            "server/discover" => Self::Discover,
+            "subscriptions/listen" => Self::Listen { tools },
+            _ if method.eq_ignore_ascii_case("tools/list") => Self::List { first },
+            _ => Self::Other,
+        }
+    }
+}
+
+/// An allowed call on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Call {
+    /// The `seq` of its decision; 0 until that is recorded.
+    pub decision: u64,
+    /// What was counted for it.
+    pub taken: Vec<Taken>,
+    /// When it was forwarded, in microseconds of a clock that never steps back.
+    pub sent_us: u64,
+}
+
+/// What an answer of the server says, as far as a session cares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Answer {
+    /// The code of a JSON-RPC error.
+    pub error: Option<i64>,
+    /// The result says `isError: true`.
+    pub is_error: bool,
+    /// The result holds a `tools` array.
+    pub has_tools: bool,
+    /// The size of the message in bytes.
+    pub bytes: u64,
+}
+
+/// What the transport does with an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Relay {
+    /// It passes untouched.
+    Pass,
+    /// It is a list: hidden tools are cut out, where there are any, and its names are remembered.
+    List {
+        /// Which page: `Some(true)` the first, `Some(false)` a later one, `None` of no known list.
+        first: Option<bool>,
+    },
+    /// It says what the server can do: [`Session::advertises`] wants to know.
+    Capabilities,
+}
+
+/// A call that ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// The `seq` of its decision.
+    pub decision: u64,
+    /// How.
+    pub status: Status,
+    /// The JSON-RPC error code.
+    pub code: Option<i64>,
+    /// From forwarding it to its answer, in microseconds.
+    pub upstream_us: u64,
+    /// The answer's size.
+    pub bytes: u64,
+    /// What is to be given back to the store, before the answer is passed on.
+    pub release: Vec<Taken>,
+}
+
+/// What to do about an answer of the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// With the answer itself.
+    pub relay: Relay,
+    /// The call that it ends.
+    pub ended: Option<Ended>,
+}
+
+/// What is left when the server is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Left {
+    /// Requests that will never be answered, by their ids as spelt; in the order they came.
+    pub unanswered: Vec<String>,
+    /// Calls whose outcome will never be known.
+    pub lost: Vec<Ended>,
+}
+
+#[derive(Debug, Clone)]
+struct Pending {
+    raw: String,
+    asks: Asks,
+    /// Counts requests, for the order.
+    number: u64,
+    /// Whether it may have reached the server. An answer before that is no answer to it.
+    sent: bool,
+    cancelled: bool,
+}
+
+/// One client's session with one server.
+#[derive(Debug, Default)]
+pub struct Session {
+    pending: HashMap<IdKey, Pending>,
+    requests: u64,
+    cancelled: VecDeque<(IdKey, u64)>,
+    /// Names of the pages of a list that is not complete yet.
+    pages: Option<HashSet<String>>,
+    /// Names of the last complete list.
+    listed: Option<HashSet<String>>,
+    client: Option<String>,
+    gone: bool,
+    initialized: bool,
+    advertised: bool,
+}
+
+/// Whether an error code says that the tool did not run, so that what was counted is given back.
+/// Servers report -32602 and -32603 after the tool has run.
+pub fn gives_back(code: i64) -> bool {
+    matches!(code, -32700 | -32600 | -32601 | -32022..=-32020)
+}
+
+impl Session {
+    /// A session in which nothing was said.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether the server is gone: nothing can be forwarded any more.
+    pub fn is_gone(&self) -> bool {
+        self.gone
+    }
+
+    /// Whether a request with this id is in flight. One that was cancelled still is: its answer
+    /// could come and be taken for another's.
+    pub fn in_flight(&self, id: &IdKey) -> bool {
+        self.pending.contains_key(id)
+    }
+
+    /// Takes note of a request that is to be forwarded. `false`, and nothing is changed, when its
+    /// id is in flight: the request must be refused.
+    #[must_use]
+    pub fn open(&mut self, id: Id, asks: Asks) -> bool {
+        if self.in_flight(&id.key) {
+            return false;
+        }
+        self.requests += 1;
+        let pending = Pending { raw: id.raw, asks, number: self.requests, sent: false, cancelled: false };
+        self.pending.insert(id.key, pending);
+        true
+    }
+
+    /// The request is being written to the server; `decision` is the `seq` of a call's decision.
+    pub fn sending(&mut self, id: &IdKey, decision: u64, now_us: u64) {
+        if let Some(pending) = self.pending.get_mut(id) {
+            pending.sent = true;
+            if let Asks::Call(call) = &mut pending.asks {
+                call.decision = decision;
+                call.sent_us = now_us;
+            }
+        }
+    }
+
+    /// The request was never wholly written to the server. Gives its id as spelt and, for a call,
+    /// what is to be given back; `None` when it was no longer in flight (then whoever ended it has
+    /// answered it).
+    pub fn withdraw(&mut self, id: &IdKey, now_us: u64) -> Option<(String, Option<Ended>)> {
+        let pending = self.pending.remove(id)?;
+        let ended = match pending.asks {
+            Asks::Call(call) if !pending.cancelled => {
+                let release = call.taken.clone();
+                Some(Ended { release, ..ended(call, Status::Lost, now_us) })
+            }
+            _ => None,
+        };
+        Some((pending.raw, ended))
+    }
+
+    /// The client cancelled a request. A call ends by it; it may have run, so it stays counted.
+    pub fn cancel(&mut self, id: &IdKey, now_us: u64) -> Option<Ended> {
+        let pending = self.pending.get_mut(id)?;
+        if !pending.sent || std::mem::replace(&mut pending.cancelled, true) {
+            return None;
+        }
+        let ended = match &mut pending.asks {
+            Asks::Call(call) => Some(ended(std::mem::take(call), Status::Cancelled, now_us)),
+            // Cancelling is how a client ends a subscription.
+            Asks::Listen { tools } => {
+                *tools = false;
+                None
+            }
+            _ => None,
+        };
+        self.cancelled.push_back((id.clone(), pending.number));
+        if self.cancelled.len() > CANCELLED
+            && let Some((oldest, number)) = self.cancelled.pop_front()
+            && self.pending.get(&oldest).is_some_and(|pending| pending.number == number)
+        {
+            self.pending.remove(&oldest);
+        }
+        ended
+    }
+
+    /// The server answered. `id` is `None` where the answer has none that can be read.
+    pub fn answered(&mut self, id: Option<&IdKey>, answer: Answer, now_us: u64) -> Answered {
+        let known = id.filter(|id| self.pending.get(*id).is_some_and(|pending| pending.sent));
+        let Some(pending) = known.and_then(|id| self.pending.remove(id)) else {
+            // It answers nothing that was asked; a list in it must show nothing that is hidden.
+            let relay = if answer.has_tools { Relay::List { first: None } } else { Relay::Pass };
+            return Answered { relay, ended: None };
+        };
+        let failed = answer.error.is_some();
+        let relay = match &pending.asks {
+            // A message that is an error and a result at once is read as the one that shows more.
+            Asks::List { first } if !failed || answer.has_tools => Relay::List { first: Some(*first) },
+            Asks::Initialize | Asks::Discover if !failed => {
+                self.initialized |= pending.asks == Asks::Initialize;
+                Relay::Capabilities
+            }
+            _ => Relay::Pass,
+        };
+        let ended = match pending.asks {
+            Asks::Call(call) if !pending.cancelled => {
+                let status = match answer {
+                    Answer { error: Some(_), .. } => Status::RpcError,
+                    Answer { is_error: true, .. } => Status::ToolError,
+                    _ => Status::Ok,
+                };
+                let release =
+                    if answer.error.is_some_and(gives_back) { call.taken.clone() } else { Vec::new() };
+                let bytes = answer.bytes;
+                Some(Ended { code: answer.error, bytes, release, ..ended(call, status, now_us) })
+            }
+            _ => None,
+        };
+        Answered { relay, ended }
+    }
+
+    /// The server is gone: nothing in flight will be answered by it.
+    pub fn server_gone(&mut self, now_us: u64) -> Left {
+        self.gone = true;
+        let mut left = Left::default();
+        let mut pending: Vec<_> =
+            self.pending.extract_if(|_, pending| pending.sent).map(|(_, pending)| pending).collect();
+        pending.sort_by_key(|pending| pending.number);
+        for pending in pending {
+            if pending.cancelled {
+                continue;
+            }
+            left.unanswered.push(pending.raw);
+            if let Asks::Call(call) = pending.asks {
+                left.lost.push(ended(call, Status::Lost, now_us));
+            }
+        }
+        left
+    }
+
+    /// Remembers the names of a list that was relayed, hidden ones included.
+    pub fn remember(&mut self, first: Option<bool>, names: &[String], more: bool) {
+        match first {
+            None => return,
+            Some(true) => self.pages = Some(HashSet::new()),
+            Some(false) => {}
+        }
+        // A later page without the first one tells nothing about what is absent.
+        let Some(pages) = &mut self.pages else { return };
+        pages.extend(names.iter().cloned());
+        if pages.len() > NAMES {
+            self.pages = None;
+            self.listed = None;
+        } else if !more {
+            self.listed = self.pages.take();
+        }
+    }
+
+    /// What the last complete list said about a tool.
+    pub fn listed(&self, tool: &str) -> Listed {
+        match &self.listed {
+            None => Listed::Unknown,
+            Some(names) if names.contains(tool) => Listed::Yes,
+            Some(_) => Listed::No,
+        }
+    }
+
+    /// Whether the server said that it tells when its tools change.
+    pub fn advertises(&mut self, list_changed: bool) {
+        self.advertised = list_changed;
+    }
+
+    /// Takes note of what the client says of itself.
+    pub fn introduce(&mut self, client: Option<String>) {
+        if client.is_some() {
+            self.client = client;
+        }
+    }
+
+    /// The client's own name and version, as it claims them.
+    pub fn client(&self) -> Option<&str> {
+        self.client.as_deref()
+    }
+
+    /// What the client is to be told when other tools are visible than before, each one line
+    /// without its line feed: nothing unless the server says that it tells such changes, one
+    /// notification in a session with `initialize`, and one for each subscription to them.
+    pub fn visibility_changed(&self) -> Vec<Vec<u8>> {
+        if !self.advertised {
+            return Vec::new();
+        }
+        let mut lines = Vec::new();
+        if self.initialized {
+            lines.push(crate::mcp::reply::list_changed());
+        }
+        let mut streams: Vec<&Pending> = self
+            .pending
+            .values()
+            .filter(|pending| pending.sent && pending.asks == Asks::Listen { tools: true })
+            .collect();
+        streams.sort_by_key(|pending| pending.number);
+        lines.extend(streams.iter().map(|pending| {
+            format!(
+                r#"{{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{{"_meta":{{"io.modelcontextprotocol/subscriptionId":{}}}}}}}"#,
+                pending.raw
+            )
+            .into_bytes()
+        }));
+        lines
+    }
+
+    /// How many requests are in flight.
+    pub fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Whether nothing is in flight.
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+}
+
+fn ended(call: Call, status: Status, now_us: u64) -> Ended {
+    Ended {
+        decision: call.decision,
+        status,
+        code: None,
+        upstream_us: if call.sent_us == 0 { 0 } else { now_us.saturating_sub(call.sent_us) },
+        bytes: 0,
+        release: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! The stdio gateway: a drop-in for a server's command.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use super::decider::Decider;
+use super::link::{Happening, Link};
+use super::recorder::Recorder;
+use super::server::{GRACE, Handle, Server};
+use super::{inbound, outbound};
+
+/// How long the last words of an ended server are waited for.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// What a stdio gateway needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The server's name.
+    pub name: String,
+    /// The grant's label.
+    pub grant: String,
+    /// The largest message of the client, in bytes.
+    pub max_message: usize,
+    /// The server's command line.
+    pub command: Vec<String>,
+}
+
+/// Why a gateway could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The server's guard could not be started, or this process's streams cannot be used.
+    #[error("the server cannot be started: {0}")]
+    Start(#[from] io::Error),
+}
+
+/// Runs until the client or the server has ended. Gives the exit code: the server's own, or 0 when
+/// the server had to be ended after the end of input. Must be called from the main thread.
+///
+/// # Errors
+/// When nothing could be started.
+pub fn run(config: Config) -> Result<u8, StartError> {
+    let (sender, happenings) = mpsc::channel();
+    let signals = sender.clone();
+    let input = own(&io::stdin())?;
+    let output = own(&io::stdout())?;
+    let recorder =
+        Recorder { gateway: "g".to_owned(), server: config.name.clone(), grant: config.grant.clone() };
+    let link = Arc::new(Link::new(config.max_message, Decider::default(), recorder, output, sender));
+    watch_signals(signals)?;
+    let (server, to_server, from_server) = Server::start(&config.command)?;
+    link.connect(to_server);
+    let handle = server.handle();
+    spawn("server", {
+        let link = Arc::clone(&link);
+        move || outbound::run(&link, from_server)
+    })?;
+    spawn("client", {
+        let link = Arc::clone(&link);
+        move || {
+            // A stream that fails has ended.
+            let _ = inbound::run(&link, input);
+            link.happened(Happening::ClientEnded);
+        }
+    })?;
+    spawn("wait", {
+        let link = Arc::clone(&link);
+        move || link.happened(Happening::Exited(server.wait()))
+    })?;
+    Ok(preside(&link, &happenings, &handle))
+}
+
+/// The main thread: ends the server in good time, and gives the exit code.
+fn preside(link: &Link, happenings: &Receiver<Happening>, handle: &Handle) -> u8 {
+    let mut deadline: Option<Instant> = None;
+    let mut input_ended = false;
+    let mut forced = false;
+    let mut spoken = false;
+    let code = loop {
+        let happening = match deadline {
+            Some(at) => happenings.recv_timeout(at.saturating_duration_since(Instant::now())),
+            None => happenings.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match happening {
+            Ok(Happening::ClientEnded | Happening::ClientGone) => {
+                input_ended = true;
+                link.close_server_input();
+                deadline = deadline.or(Some(Instant::now() + GRACE));
+            }
+            Ok(Happening::ServerEnded) => {
+                spoken = true;
+                link.close_server_input();
+                deadline = deadline.or(Some(Instant::now() + GRACE));
+            }
+            Ok(Happening::Exited(code)) => break code,
+            Ok(Happening::Signal(signal)) => {
+                if is_interrupt(signal) {
+                    handle.interrupt();
+                } else {
+                    handle.terminate();
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                forced = input_ended;
+                handle.terminate();
+                // The guard climbs the rest of the ladder by itself.
+                deadline = Some(Instant::now() + Duration::from_secs(3600));
+            }
+            Err(RecvTimeoutError::Disconnected) => break 3,
+        }
+    };
+    // What the server said last is still on its way.
+    let until = Instant::now() + LAST_WORDS;
+    while !spoken {
+        match happenings.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(Happening::ServerEnded) => spoken = true,
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
+    // And a call that is just being decided is answered.
+    let until = Instant::now() + Duration::from_secs(1);
+    while !link.is_idle() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    if forced { 0 } else { code }
+}
+
+/// A stream of this process without the standard library's buffer in front of it.
+#[cfg(unix)]
+fn own(stream: &impl std::os::fd::AsFd) -> io::Result<File> {
+    Ok(File::from(stream.as_fd().try_clone_to_owned()?))
+}
+
+#[cfg(not(unix))]
+fn own(stream: &impl std::os::windows::io::AsHandle) -> io::Result<File> {
+    Ok(File::from(stream.as_handle().try_clone_to_owned()?))
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(body).map(drop)
+}
+
+#[cfg(unix)]
+fn watch_signals(sender: mpsc::Sender<Happening>) -> io::Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    spawn("signals", move || {
+        for signal in signals.forever() {
+            if sender.send(Happening::Signal(signal)).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn watch_signals(_sender: mpsc::Sender<Happening>) -> io::Result<()> {
+    Ok(())
+}
+
+fn is_interrupt(signal: i32) -> bool {
+    signal == signal_hook::consts::SIGINT
+}
