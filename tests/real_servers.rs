@@ -22,8 +22,18 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 const EVERYTHING: &str = "@modelcontextprotocol/server-everything@2026.8.31";
-const DOCKER: &str = "@0xshariq/docker-mcp-server@2.0.4";
-const AZURE: &str = "@azure/mcp@2.0.5";
+/// The package's own command is a command-line tool that prints a menu; its server is a file
+/// beside it.
+const DOCKER: [&str; 7] = [
+    "npx",
+    "-y",
+    "-p",
+    "@0xshariq/docker-mcp-server@2.0.4",
+    "sh",
+    "-c",
+    r#"exec node "$(dirname "$(readlink -f "$(command -v docker-mcp-server)")")/dist/index.js""#,
+];
+const AZURE: &str = "@azure/mcp@3.0.0-beta.46";
 const INSPECTOR: &str = "@modelcontextprotocol/inspector@0.15.0";
 
 /// How long a real server or client may take on a busy machine before a test gives up.
@@ -171,10 +181,10 @@ fn gateway(home: &Home, policy: &Path, name: &str, command: &[&str]) -> Command 
     gateway
 }
 
-fn lists_with_risk(package: &str, more: &[&str], count: usize) {
+fn lists_with_risk(command: &[&str], count: usize) {
     let home = Home::new();
-    let mut source = vec!["--", "npx", "-y", package];
-    source.extend(more);
+    let mut source = vec!["--"];
+    source.extend(command);
     let mut list = vec!["tools", "--format", "json", "--timeout", "170"];
     list.extend(&source);
     let tools = json_of(&home.callgate(&list));
@@ -199,10 +209,8 @@ fn lists_with_risk(package: &str, more: &[&str], count: usize) {
         assert_eq!(checked["files"][0]["diagnostics"], json!([]), "{checked}");
     }
     // The starting policy in force: what it hides is gone, what it allows is listed.
-    let mut command = vec!["npx", "-y", package];
-    command.extend(more);
     let policy = home.path("balanced.json");
-    let mut peer = Peer::start(gateway(&home, &policy, "real", &command));
+    let mut peer = Peer::start(gateway(&home, &policy, "real", command));
     peer.initialize();
     let listed = peer.ask(1, "tools/list", &json!({}));
     let listed: Vec<&str> = listed["result"]["tools"]
@@ -228,14 +236,14 @@ fn lists_with_risk(package: &str, more: &[&str], count: usize) {
 #[test]
 fn the_docker_server_is_listed_guarded_and_gated() {
     if asked_for("docker") {
-        lists_with_risk(DOCKER, &[], 24);
+        lists_with_risk(&DOCKER, 24);
     }
 }
 
 #[test]
 fn the_azure_server_is_listed_guarded_and_gated() {
     if asked_for("azure") {
-        lists_with_risk(AZURE, &["server", "start"], 235);
+        lists_with_risk(&["npx", "-y", AZURE, "server", "start"], 235);
     }
 }
 
