@@ -1,0 +1,172 @@
+//! What the detail of a row says, as labelled lines; the view only colours them.
+
+use super::names::Names;
+use super::row::{Kind, Row};
+use crate::policy::model::Window;
+use crate::record::{Status, Verdict};
+use crate::time::Timestamp;
+
+/// How a line is emphasised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// A heading of a group of lines.
+    Heading,
+    /// As any text.
+    Plain,
+    /// Fine.
+    Good,
+    /// Denied or failed.
+    Bad,
+    /// Look here.
+    Warn,
+    /// JSON.
+    Code,
+}
+
+/// One line of the detail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// The label at the left; empty for a line that continues.
+    pub label: &'static str,
+    /// The text; not yet made visible-safe.
+    pub text: String,
+    /// How it is emphasised.
+    pub tone: Tone,
+}
+
+fn line(label: &'static str, text: impl Into<String>, tone: Tone) -> Line {
+    Line { label, text: text.into(), tone }
+}
+
+/// The lines of a row's detail.
+pub fn lines(row: &Row, names: &Names, now: Timestamp) -> Vec<Line> {
+    let text = |name| names.text(name).to_owned();
+    let mut out = Vec::new();
+    match row.kind {
+        Kind::Event(_) => {
+            out.push(line("event", text(row.method), Tone::Heading));
+            if row.message != Names::EMPTY {
+                out.push(line("reason", text(row.message), Tone::Plain));
+            }
+            if row.grant != Names::EMPTY {
+                out.push(line("by", text(row.grant), Tone::Plain));
+            }
+        }
+        Kind::Call(verdict) => {
+            let tone = match verdict {
+                Verdict::Allow => Tone::Good,
+                Verdict::Deny => Tone::Bad,
+                Verdict::Approve => Tone::Warn,
+            };
+            let mut decision = row.word(names).to_owned();
+            if !row.enforced {
+                decision.push_str(" (not enforced: it could not be recorded in time)");
+            }
+            out.push(line("decision", decision, tone));
+            out.push(line("tool", text(row.tool), Tone::Plain));
+            if row.message != Names::EMPTY {
+                out.push(line("message", text(row.message), Tone::Plain));
+            }
+            let rule = if row.rule == Names::EMPTY { "no rule fired".to_owned() } else { text(row.rule) };
+            out.push(line("rule", rule, Tone::Plain));
+            if row.pointer != Names::EMPTY {
+                out.push(line("pointer", text(row.pointer), Tone::Plain));
+            }
+            if row.policy != Names::EMPTY {
+                out.push(line("policy", text(row.policy), Tone::Plain));
+            }
+            if let Some(millis) = row.retry_after_ms {
+                out.push(line("retry", format!("after {}", seconds(millis)), Tone::Plain));
+            }
+            out.push(outcome(row));
+        }
+    }
+    out.push(line("when", row.ts.to_string(), Tone::Plain));
+    out.push(line("server", text(row.server), Tone::Plain));
+    if matches!(row.kind, Kind::Call(_)) {
+        out.push(line("grant", text(row.grant), Tone::Plain));
+    }
+    for (label, name) in [("session", row.session), ("client", row.client), ("gateway", row.gateway)] {
+        if name != Names::EMPTY {
+            out.push(line(label, text(name), Tone::Plain));
+        }
+    }
+    for (index, gauge) in row.gauges.iter().enumerate() {
+        let resets = now.millis_until(gauge.resets_at);
+        let ends = if resets == 0 { "window over".to_owned() } else { format!("resets in {}", seconds(resets)) };
+        let full = gauge.used >= gauge.max;
+        out.push(line(
+            if index == 0 { "counters" } else { "" },
+            format!(
+                "{} {}/{} a {} · {} {} · {ends}",
+                names.text(gauge.counter),
+                gauge.used,
+                gauge.max,
+                Window::label(u64::from(gauge.window)),
+                names.text(gauge.scope),
+                names.text(gauge.key),
+            ),
+            if full { Tone::Warn } else { Tone::Plain },
+        ));
+    }
+    let heading = if matches!(row.kind, Kind::Event(_)) { "data" } else { "arguments" };
+    if row.args.is_empty() {
+        out.push(line(heading, "none", Tone::Plain));
+    } else {
+        for (index, text) in pretty(&row.args).into_iter().enumerate() {
+            out.push(line(if index == 0 { heading } else { "" }, text, Tone::Code));
+        }
+    }
+    out
+}
+
+fn outcome(row: &Row) -> Line {
+    let Some(ended) = row.ended else {
+        let text = match row.kind {
+            Kind::Call(Verdict::Allow) => "no answer yet",
+            Kind::Call(Verdict::Approve) => "held",
+            _ => "never forwarded",
+        };
+        return line("outcome", text, Tone::Plain);
+    };
+    let (word, tone) = match ended.status {
+        Status::Ok => ("ok", Tone::Good),
+        Status::ToolError => ("tool error", Tone::Warn),
+        Status::RpcError => ("error", Tone::Bad),
+        Status::Cancelled => ("cancelled", Tone::Warn),
+        Status::Lost => ("lost", Tone::Bad),
+    };
+    let code = ended.code.map_or_else(String::new, |code| format!(" {code}"));
+    let given_back = if ended.released { " · reservation given back" } else { "" };
+    line(
+        "outcome",
+        format!("{word}{code} · {} upstream · {} bytes{given_back}", micros(ended.upstream_us), ended.bytes),
+        tone,
+    )
+}
+
+/// A duration in microseconds as people read it.
+pub fn micros(micros: u64) -> String {
+    match micros {
+        0..1_000 => format!("{micros} µs"),
+        1_000..1_000_000 => format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100),
+        _ => format!("{}.{} s", micros / 1_000_000, micros % 1_000_000 / 100_000),
+    }
+}
+
+/// A duration in milliseconds, rounded up to seconds, as people read it.
+pub fn seconds(millis: u64) -> String {
+    match millis.div_ceil(1_000) {
+        total @ 0..60 => format!("{total} s"),
+        total @ 60..3_600 => format!("{} m {:02} s", total / 60, total % 60),
+        total => format!("{} h {:02} m", total / 3_600, total % 3_600 / 60),
+    }
+}
+
+/// JSON over several lines; what is no JSON stays one line.
+fn pretty(text: &str) -> Vec<String> {
+    match crate::json::parse(text) {
+        Ok(parsed) => crate::json::pretty::pretty(&parsed.root),
+        Err(_) => vec![text.to_owned()],
+    }
+}

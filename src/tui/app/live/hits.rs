@@ -1,0 +1,65 @@
+//! Which rows a filter lets through: kept as arrival numbers, extended as rows arrive, and found
+//! from the newest backwards so that the first screen of a new filter is there at once.
+
+use std::collections::VecDeque;
+
+use super::ring::Ring;
+use super::row::Row;
+
+/// Rows that match, oldest first.
+#[derive(Debug, Clone, Default)]
+pub struct Hits {
+    ids: VecDeque<u64>,
+    /// Rows from here on have been looked at.
+    from: u64,
+    /// Rows up to here (exclusive) have been looked at.
+    to: u64,
+}
+
+impl Hits {
+    /// Nothing looked at yet: new rows count from the ring's end, old ones from there backwards.
+    pub fn start(ring: &Ring) -> Self {
+        Self { ids: VecDeque::new(), from: ring.next(), to: ring.next() }
+    }
+
+    /// Looks at rows that arrived since, and forgets those that the ring dropped.
+    pub fn extend(&mut self, ring: &Ring, matches: &dyn Fn(&Row) -> bool) {
+        self.to = self.to.max(ring.first());
+        self.from = self.from.max(ring.first());
+        while self.ids.front().is_some_and(|id| *id < ring.first()) {
+            self.ids.pop_front();
+        }
+        while self.to < ring.next() {
+            if ring.get(self.to).is_some_and(matches) {
+                self.ids.push_back(self.to);
+            }
+            self.to += 1;
+        }
+    }
+
+    /// Looks at up to `budget` older rows; `true` while there are more.
+    pub fn look_back(&mut self, ring: &Ring, budget: usize, matches: &dyn Fn(&Row) -> bool) -> bool {
+        for _ in 0..budget {
+            if self.from <= ring.first() {
+                break;
+            }
+            self.from -= 1;
+            if ring.get(self.from).is_some_and(matches) {
+                self.ids.push_front(self.from);
+            }
+        }
+        self.from > ring.first()
+    }
+
+    /// How far the search backwards is, from 0 to 1.
+    #[expect(clippy::cast_precision_loss, reason = "a progress bar")]
+    pub fn progress(&self, ring: &Ring) -> f64 {
+        let all = ring.len().max(1) as f64;
+        (self.to.saturating_sub(self.from) as f64 / all).clamp(0.0, 1.0)
+    }
+
+    /// The matching rows' arrival numbers, oldest first.
+    pub fn ids(&self) -> &VecDeque<u64> {
+        &self.ids
+    }
+}

@@ -1,0 +1,286 @@
+//! The newest rows of every gateway, bounded by count and bytes.
+//!
+//! Everything else refers to rows by their arrival number, never by index, so that a row that
+//! leaves moves nothing.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::names::{Name, Names};
+use super::row::{Ended, Gauge, Kind, Row};
+use crate::record::{Decision, Event, Outcome, Record, Verdict};
+use crate::time::Timestamp;
+
+/// How much the ring holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Rows.
+    pub rows: usize,
+    /// Bytes, estimated from what the rows and their strings take.
+    pub bytes: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { rows: 1_000_000, bytes: 384 << 20 }
+    }
+}
+
+/// What was seen of one tool since the program attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ToolCount {
+    /// Decided calls.
+    pub calls: u64,
+    /// Of them denied.
+    pub denies: u64,
+}
+
+/// Where a record came from: the number of a gateway run among those that this program knows.
+pub type SourceNo = u16;
+
+/// The rows.
+#[derive(Debug, Clone, Default)]
+pub struct Ring {
+    bounds: Bounds,
+    rows: VecDeque<Row>,
+    /// The arrival number of the first row that is kept.
+    first: u64,
+    bytes: usize,
+    /// The strings of the rows.
+    pub names: Names,
+    /// For each gateway run the arrival numbers of its decisions, oldest first.
+    by_source: HashMap<SourceNo, VecDeque<u64>>,
+    by_tool: HashMap<(String, String), ToolCount>,
+    totals: Totals,
+}
+
+/// Counts over everything that ever arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Decided calls.
+    pub decisions: u64,
+    /// Of them denied.
+    pub denies: u64,
+    /// Of them held for approval.
+    pub approvals: u64,
+}
+
+/// Different names that are counted for tools; further ones are only rows.
+const COUNTED_TOOLS: usize = 100_000;
+
+impl Ring {
+    /// An empty ring.
+    pub fn new(bounds: Bounds) -> Self {
+        Self { bounds, ..Self::default() }
+    }
+
+    /// Takes a record in; `None` when it made no row of its own (an outcome joins its call's row).
+    pub fn push(&mut self, source: SourceNo, record: &Record) -> Option<u64> {
+        match record {
+            Record::Decision(decision) => Some(self.decision(source, decision)),
+            Record::Event(event) => Some(self.event(source, event)),
+            Record::Outcome(outcome) => {
+                self.outcome(source, outcome);
+                None
+            }
+        }
+    }
+
+    fn decision(&mut self, source: SourceNo, decision: &Decision) -> u64 {
+        self.totals.decisions += 1;
+        match decision.decision {
+            Verdict::Deny => self.totals.denies += 1,
+            Verdict::Approve => self.totals.approvals += 1,
+            Verdict::Allow => {}
+        }
+        let tool = decision.tool.as_deref().unwrap_or("");
+        self.count(&decision.server, tool, decision.decision);
+        let names = &mut self.names;
+        let mut name = |text: Option<&str>| text.map_or(Names::EMPTY, |text| names.add(text));
+        let row = Row {
+            source,
+            seq: decision.seq,
+            ts: decision.ts,
+            kind: Kind::Call(decision.decision),
+            enforced: decision.enforced,
+            gateway: name(Some(&decision.gateway)),
+            server: name(Some(&decision.server)),
+            grant: name(Some(&decision.grant)),
+            session: name(decision.session.as_deref()),
+            client: name(decision.client.as_deref()),
+            method: name(Some(&decision.method)),
+            tool: name(Some(tool)),
+            rule: name(Some(&decision.rule)),
+            pointer: name(decision.pointer.as_deref()),
+            message: name(Some(&decision.message)),
+            policy: name(decision.policy.as_deref()),
+            args: decision.args.as_ref().map_or_else(Box::default, |args| args.get().into()),
+            gauges: decision
+                .counters
+                .iter()
+                .map(|counter| Gauge {
+                    counter: name(Some(&counter.counter)),
+                    scope: name(Some(&counter.scope)),
+                    key: name(Some(&counter.key)),
+                    window: u32::try_from(counter.window).unwrap_or(u32::MAX),
+                    used: counter.used,
+                    max: counter.max,
+                    resets_at: counter.resets_at,
+                })
+                .collect(),
+            decide_ns: nanos(decision.decide_us),
+            retry_after_ms: decision.retry_after_ms,
+            ended: None,
+        };
+        let id = self.keep(row);
+        self.by_source.entry(source).or_default().push_back(id);
+        id
+    }
+
+    fn event(&mut self, source: SourceNo, event: &Event) -> u64 {
+        let kind = serde_json::to_value(event.kind).ok().and_then(|kind| kind.as_str().map(str::to_owned));
+        let names = &mut self.names;
+        let row = Row {
+            source,
+            seq: event.seq,
+            ts: event.ts,
+            kind: Kind::Event(event.kind),
+            enforced: true,
+            gateway: names.add(&event.gateway),
+            server: names.add(event.data.get("server").and_then(|server| server.as_str()).unwrap_or("")),
+            grant: names.add(event.by.as_deref().unwrap_or("")),
+            session: Names::EMPTY,
+            client: Names::EMPTY,
+            method: names.add(kind.as_deref().unwrap_or("")),
+            tool: Names::EMPTY,
+            rule: Names::EMPTY,
+            pointer: Names::EMPTY,
+            message: names.add(event.reason.as_deref().unwrap_or("")),
+            policy: Names::EMPTY,
+            args: if event.data.is_null() { Box::default() } else { event.data.to_string().into() },
+            gauges: Box::default(),
+            decide_ns: 0,
+            retry_after_ms: None,
+            ended: None,
+        };
+        self.keep(row)
+    }
+
+    /// Joins an outcome to its call's row, which is looked for among the rows of its gateway run.
+    fn outcome(&mut self, source: SourceNo, outcome: &Outcome) {
+        let Some(ids) = self.by_source.get(&source) else { return };
+        let at = ids.binary_search_by_key(&outcome.call, |id| self.get(*id).map_or(0, |row| row.seq));
+        let Some(id) = at.ok().and_then(|at| ids.get(at)).copied() else { return };
+        if let Some(row) = self.get_mut(id) {
+            row.ended = Some(Ended {
+                status: outcome.status,
+                code: outcome.code,
+                upstream_us: outcome.upstream_us,
+                bytes: outcome.bytes,
+                released: outcome.released,
+            });
+        }
+    }
+
+    fn count(&mut self, server: &str, tool: &str, verdict: Verdict) {
+        let key = (server.to_owned(), tool.to_owned());
+        if self.by_tool.len() >= COUNTED_TOOLS && !self.by_tool.contains_key(&key) {
+            return;
+        }
+        let count = self.by_tool.entry(key).or_default();
+        count.calls += 1;
+        count.denies += u64::from(verdict == Verdict::Deny);
+    }
+
+    fn keep(&mut self, row: Row) -> u64 {
+        self.bytes += row.bytes();
+        self.rows.push_back(row);
+        while self.rows.len() > self.bounds.rows || (self.bytes + self.names.bytes() > self.bounds.bytes && self.rows.len() > 1) {
+            self.drop_oldest();
+        }
+        self.forget_unused_names();
+        self.first + self.rows.len() as u64 - 1
+    }
+
+    fn drop_oldest(&mut self) {
+        let Some(row) = self.rows.pop_front() else { return };
+        self.bytes = self.bytes.saturating_sub(row.bytes());
+        if let Some(ids) = self.by_source.get_mut(&row.source)
+            && ids.front() == Some(&self.first)
+        {
+            ids.pop_front();
+        }
+        self.first += 1;
+    }
+
+    /// Strings outlive their rows; when most of them do, the rows are numbered anew. A gateway
+    /// that makes up names for ever is bounded by this.
+    fn forget_unused_names(&mut self) {
+        if self.names.len() < 100_000 || self.names.len() < self.rows.len().saturating_mul(12) {
+            return;
+        }
+        let old = std::mem::take(&mut self.names);
+        let names = &mut self.names;
+        for row in &mut self.rows {
+            row.rename(&mut |name: Name| names.add(old.text(name)));
+        }
+    }
+
+    /// The row with this arrival number, while it is kept.
+    pub fn get(&self, id: u64) -> Option<&Row> {
+        self.rows.get(usize::try_from(id.checked_sub(self.first)?).ok()?)
+    }
+
+    fn get_mut(&mut self, id: u64) -> Option<&mut Row> {
+        self.rows.get_mut(usize::try_from(id.checked_sub(self.first)?).ok()?)
+    }
+
+    /// The arrival number of the first row that is kept.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// The arrival number that the next row will have.
+    pub fn next(&self) -> u64 {
+        self.first + self.rows.len() as u64
+    }
+
+    /// How many rows are kept.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether no row is kept.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// About how much memory the rows take, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes + self.names.bytes()
+    }
+
+    /// Counts over everything that arrived.
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// What was seen of a tool of a server.
+    pub fn tool_count(&self, server: &str, tool: &str) -> ToolCount {
+        self.by_tool.get(&(server.to_owned(), tool.to_owned())).copied().unwrap_or_default()
+    }
+
+    /// What was seen of a tool on all servers together.
+    pub fn tool_counts(&self) -> impl Iterator<Item = (&str, &str, ToolCount)> {
+        self.by_tool.iter().map(|((server, tool), count)| (server.as_str(), tool.as_str(), *count))
+    }
+
+    /// When the newest row was decided.
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.rows.back().map(|row| row.ts)
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the range before")]
+fn nanos(micros: f64) -> u32 {
+    (micros * 1000.0).clamp(0.0, f64::from(u32::MAX)) as u32
+}

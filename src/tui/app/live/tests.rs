@@ -1,0 +1,202 @@
+use proptest::prelude::*;
+
+use super::ring::Bounds;
+use super::*;
+use crate::record::{Decision, Outcome, Status};
+use crate::time::Timestamp;
+
+pub(crate) fn call(seq: u64, tool: &str, verdict: Verdict) -> Record {
+    Record::Decision(Box::new(Decision {
+        seq,
+        ts: Timestamp(i64::try_from(seq).expect("small") * 1_000),
+        gateway: "g1".to_owned(),
+        server: "docker".to_owned(),
+        grant: "local".to_owned(),
+        session: None,
+        client: None,
+        request_id: None,
+        method: "tools/call".to_owned(),
+        tool: Some(tool.to_owned()),
+        decision: verdict,
+        enforced: true,
+        rule: String::new(),
+        pointer: None,
+        message: String::new(),
+        policy: None,
+        args: None,
+        counters: Vec::new(),
+        counted: false,
+        decide_us: 1.5,
+        retry_after_ms: None,
+        shadow: None,
+        approval: None,
+        call: None,
+    }))
+}
+
+fn tool(index: u64) -> &'static str {
+    if index.is_multiple_of(3) { "pull" } else { "ps" }
+}
+
+fn filled(count: u64) -> Live {
+    let mut live = Live::new(Bounds::default());
+    live.set_height(10);
+    let records: Vec<Record> = (1..=count).map(|seq| call(seq, tool(seq), Verdict::Allow)).collect();
+    live.take(0, &records);
+    live
+}
+
+fn seqs(live: &Live) -> Vec<u64> {
+    live.visible().iter().map(|id| live.ring.get(*id).expect("kept").seq).collect()
+}
+
+#[test]
+fn follows_until_a_person_scrolls_and_counts_what_is_new() {
+    let mut live = filled(100);
+    assert_eq!(seqs(&live), (91..=100).collect::<Vec<_>>());
+    live.move_by(-1);
+    assert!(!live.is_following());
+    assert_eq!(live.selected_row().expect("row").seq, 99);
+    live.take(0, &(101..=130).map(|seq| call(seq, "ps", Verdict::Deny)).collect::<Vec<_>>());
+    assert_eq!(live.new_since_pause(), 30);
+    assert_eq!(seqs(&live), (91..=100).collect::<Vec<_>>(), "the screen stands still");
+    live.follow();
+    assert_eq!(live.selected_row().expect("row").seq, 130);
+    assert_eq!(live.ring.totals().denies, 30);
+}
+
+#[test]
+fn scrolls_page_by_page_to_both_ends() {
+    let mut live = filled(35);
+    for _ in 0..10 {
+        live.move_by(-10);
+    }
+    assert_eq!(seqs(&live), (1..=10).collect::<Vec<_>>());
+    assert_eq!(live.selected_row().expect("row").seq, 1);
+    for _ in 0..10 {
+        live.move_by(10);
+    }
+    assert_eq!(seqs(&live), (26..=35).collect::<Vec<_>>());
+    assert!(!live.is_following(), "only G follows again");
+}
+
+#[test]
+fn a_filter_shows_its_first_screen_at_once_and_the_rest_as_it_is_found() {
+    let mut live = filled(120_000);
+    live.set_filter("tool:pull").expect("valid");
+    assert_eq!(live.visible().len(), 10);
+    assert!(live.search_progress().is_some());
+    while live.search_on() {}
+    assert_eq!(live.count(), 40_000);
+    live.take(0, &[call(120_001, "ps", Verdict::Allow), call(120_002, "pull", Verdict::Deny)]);
+    assert_eq!(live.count(), 40_001);
+    assert!(live.set_filter("tool:(").is_err() || live.is_filtered());
+    live.set_filter("").expect("valid");
+    assert_eq!(live.count(), 120_002);
+}
+
+#[test]
+fn outcomes_join_their_calls() {
+    let mut live = filled(5);
+    let outcome = Record::Outcome(Box::new(Outcome {
+        seq: 6,
+        ts: Timestamp(0),
+        gateway: "g1".to_owned(),
+        call: 3,
+        status: Status::ToolError,
+        code: None,
+        upstream_us: 1200,
+        bytes: 80,
+        released: false,
+    }));
+    live.take(0, &[outcome.clone()]);
+    assert_eq!(live.ring.get(2).and_then(|row| row.ended).map(|ended| ended.status), Some(Status::ToolError));
+    live.take(1, &[outcome]);
+    assert_eq!(live.count(), 5, "an outcome of an unknown gateway joins nothing");
+}
+
+#[test]
+fn the_ring_keeps_its_bounds_and_the_selection_stays_on_a_kept_row() {
+    let mut live = Live::new(Bounds { rows: 50, bytes: usize::MAX });
+    live.set_height(10);
+    live.take(0, &(1..=40).map(|seq| call(seq, "ps", Verdict::Allow)).collect::<Vec<_>>());
+    live.to_oldest();
+    live.take(0, &(41..=200).map(|seq| call(seq, "ps", Verdict::Allow)).collect::<Vec<_>>());
+    assert_eq!(live.ring.len(), 50);
+    assert_eq!(live.selected_row().expect("kept").seq, 151);
+    assert_eq!(seqs(&live).len(), 10);
+    let mut small = Live::new(Bounds { rows: 1000, bytes: 20_000 });
+    small.take(0, &(1..=1000).map(|seq| call(seq, "ps", Verdict::Allow)).collect::<Vec<_>>());
+    assert!(small.ring.bytes() <= 20_000 && small.ring.len() > 10);
+}
+
+#[test]
+fn a_row_is_small_enough_for_a_million_of_them() {
+    assert!(std::mem::size_of::<Row>() <= 208, "{}", std::mem::size_of::<Row>());
+}
+
+#[test]
+fn made_up_names_do_not_fill_the_memory() {
+    let mut live = Live::new(Bounds { rows: 100, bytes: usize::MAX });
+    for seq in 1..=300_000 {
+        live.take(0, &[call(seq, &format!("tool-{seq}"), Verdict::Allow)]);
+    }
+    assert!(live.ring.names.len() <= 110_000, "{}", live.ring.names.len());
+    assert_eq!(live.selected_row().map(|row| live.ring.names.text(row.tool)), Some("tool-300000"));
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Take(u8),
+    Move(i8),
+    Oldest,
+    Follow,
+    Filter(u8),
+    Height(u8),
+    Click(u8),
+    Search,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (0..40u8).prop_map(Step::Take),
+        any::<i8>().prop_map(Step::Move),
+        Just(Step::Oldest),
+        Just(Step::Follow),
+        (0..4u8).prop_map(Step::Filter),
+        (0..30u8).prop_map(Step::Height),
+        any::<u8>().prop_map(Step::Click),
+        Just(Step::Search),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_the_screen_is_full_of_kept_rows_in_order(steps in prop::collection::vec(step(), 1..60)) {
+        let mut live = Live::new(Bounds { rows: 64, bytes: usize::MAX });
+        let mut seq = 0;
+        for step in steps {
+            match step {
+                Step::Take(count) => {
+                    let records: Vec<Record> = (0..count).map(|_| { seq += 1; call(seq, tool(seq), Verdict::Allow) }).collect();
+                    live.take(0, &records);
+                }
+                Step::Move(rows) => live.move_by(isize::from(rows)),
+                Step::Oldest => live.to_oldest(),
+                Step::Follow => live.follow(),
+                Step::Filter(which) => live.set_filter(["", "tool:pull", "tool:ps", "tool:none"][usize::from(which)]).expect("valid"),
+                Step::Height(height) => live.set_height(usize::from(height)),
+                Step::Click(line) => live.click(usize::from(line)),
+                Step::Search => { live.search_on(); }
+            }
+            let visible = live.visible();
+            prop_assert_eq!(visible.len(), live.height().min(live.count()));
+            prop_assert!(visible.windows(2).all(|pair| pair[0] < pair[1]));
+            prop_assert!(visible.iter().all(|id| live.ring.get(*id).is_some()));
+            if live.count() > 0 {
+                let selected = live.selected().expect("something is selected");
+                prop_assert!(live.ring.get(selected).is_some());
+            }
+        }
+    }
+}
