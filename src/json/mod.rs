@@ -14,6 +14,7 @@ pub mod number;
 mod parser;
 pub mod pointer;
 pub mod pretty;
+pub(crate) mod special;
 
 use std::borrow::Cow;
 

@@ -4,9 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
-use memchr::memchr2;
-
-use super::{Duplicate, Member, Node, Parsed, Span, Text, Value};
+use super::{Duplicate, Member, Node, Parsed, Span, Text, Value, special};
 
 /// How deep arrays and objects may nest. Deeper texts are refused: other parsers' limits differ,
 /// and a reader must not run out of stack on a message from outside.
@@ -291,8 +289,8 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Reads a string from its opening quote. Runs without escapes are found with `memchr`, so a
-    /// long plain argument costs little more than touching it.
+    /// Reads a string from its opening quote. Runs without escapes are found by the word and the
+    /// vector, so a long plain argument costs little more than touching it.
     fn string(&mut self) -> Result<Text<'a>, ParseError> {
         self.at += 1;
         let start = self.at;
@@ -320,14 +318,12 @@ impl<'a> Parser<'a> {
     /// Consumes up to the next quote or backslash.
     fn run(&mut self) -> Result<&'a str, ParseError> {
         let rest = self.bytes.get(self.at..).unwrap_or(&[]);
-        let Some(len) = memchr2(b'"', b'\\', rest) else {
+        let Some(len) = special::find::<true>(rest) else {
             self.at = self.bytes.len();
             return Err(self.error(ParseErrorKind::UnexpectedEnd));
         };
-        let run = rest.get(..len).unwrap_or(&[]);
-        // One pass without early exit: the compiler turns it into vector compares.
-        if run.iter().filter(|byte| **byte < 0x20).count() > 0 {
-            self.at += run.iter().position(|byte| *byte < 0x20).unwrap_or(0);
+        if rest.get(len).is_some_and(|byte| *byte < 0x20) {
+            self.at += len;
             return Err(self.error(ParseErrorKind::ControlInString));
         }
         let text = self.text.get(self.at..self.at + len).unwrap_or("");

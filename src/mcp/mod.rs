@@ -4,8 +4,11 @@
 //! Pure. Nothing that passes is ever re-serialised here: messages are looked at in place, and
 //! lists lose elements by their bytes.
 
+#[doc(hidden)]
+pub mod check;
 pub mod envelope;
 pub mod id;
+pub mod list;
 pub mod reply;
 mod scan;
 pub mod server;

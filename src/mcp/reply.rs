@@ -2,6 +2,7 @@
 //! JSON without its line feed.
 
 use crate::json::canonical::quote;
+use crate::policy::decide::Denial;
 
 /// Invalid JSON (JSON-RPC 2.0, section 5.1).
 pub const PARSE_ERROR: i64 = -32700;
@@ -12,44 +13,37 @@ pub const INVALID_PARAMS: i64 = -32602;
 /// Internal error (JSON-RPC 2.0, section 5.1).
 pub const INTERNAL_ERROR: i64 = -32603;
 
-/// A denied call of a visible tool, as the agent gets it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Denied<'a> {
-    /// The text, without the `[POLICY DENIED] ` prefix.
-    pub message: &'a str,
-    /// The short code of what denied.
-    pub rule: &'a str,
-    /// The exact pointer into the document, where one decided.
-    pub pointer: Option<&'a str>,
-    /// The policy's revision, where there is a policy.
-    pub policy: Option<&'a str>,
-    /// When to try again, in milliseconds; `None` when waiting cannot help.
-    pub retry_after_ms: Option<u64>,
-    /// Whether the call is of the 2026-07-28 era, whose results name their type.
-    pub modern: bool,
-}
-
 /// A result that tells the model why its call was denied. A result and not an error, so that the
-/// model can read it and adapt. `id` is the request's id as JSON.
-pub fn denied(id: &str, denied: &Denied<'_>) -> Vec<u8> {
-    let mut out = String::with_capacity(256 + denied.message.len());
+/// model can read it and adapt.
+///
+/// `id` is the request's id as JSON, `policy` the revision of the policy in force. `modern` calls
+/// are of the 2026-07-28 era, whose results name their type. `retry_after_ms` is `None` when
+/// waiting cannot help.
+pub fn denied(
+    id: &str,
+    denial: &Denial,
+    policy: Option<&str>,
+    retry_after_ms: Option<u64>,
+    modern: bool,
+) -> Vec<u8> {
+    let mut out = String::with_capacity(256 + denial.message.len());
     out.push_str(r#"{"jsonrpc":"2.0","id":"#);
     out.push_str(id);
     out.push_str(r#","result":{"content":[{"type":"text","text":"#);
-    quote(&format!("[POLICY DENIED] {}", denied.message), &mut out);
+    quote(&format!("[POLICY DENIED] {}", denial.message), &mut out);
     out.push_str(r#"}],"isError":true,"_meta":{"callgate/decision":{"rule":"#);
-    quote(denied.rule, &mut out);
+    quote(&denial.rule, &mut out);
     out.push_str(r#","pointer":"#);
-    quote_or_null(denied.pointer, &mut out);
+    quote_or_null(denial.pointer.as_deref(), &mut out);
     out.push_str(r#","policy":"#);
-    quote_or_null(denied.policy, &mut out);
+    quote_or_null(policy, &mut out);
     out.push_str(r#","retry_after_ms":"#);
-    match denied.retry_after_ms {
+    match retry_after_ms {
         Some(wait) => out.push_str(&wait.to_string()),
         None => out.push_str("null"),
     }
     out.push_str("}}");
-    if denied.modern {
+    if modern {
         out.push_str(r#","resultType":"complete""#);
     }
     out.push_str("}}");
@@ -108,16 +102,14 @@ mod tests {
 
     #[test]
     fn a_denial_is_a_result() {
-        let mut reply = Denied {
-            message: "no\n\"push\"",
-            rule: "/tools/ghcr_push/deny_if/0",
-            pointer: Some("/tools/ghcr_push/deny_if/0"),
-            policy: Some("0123456789ab"),
-            retry_after_ms: None,
-            modern: false,
+        let mut denial = Denial {
+            rule: "/tools/ghcr_push/deny_if/0".to_owned(),
+            pointer: Some("/tools/ghcr_push/deny_if/0".to_owned()),
+            message: "no\n\"push\"".to_owned(),
+            visible: true,
         };
         assert_eq!(
-            read(&denied("16.0", &reply)),
+            read(&denied("16.0", &denial, Some("0123456789ab"), None, false)),
             json!({"jsonrpc": "2.0", "id": 16.0, "result": {
                 "content": [{"type": "text", "text": "[POLICY DENIED] no\n\"push\""}],
                 "isError": true,
@@ -129,12 +121,11 @@ mod tests {
                 }}
             }})
         );
-        reply.modern = true;
-        reply.retry_after_ms = Some(1500);
-        reply.pointer = None;
-        let modern = read(&denied("\"a\"", &reply));
+        denial.pointer = None;
+        let modern = read(&denied("\"a\"", &denial, None, Some(1500), true));
         assert_eq!(modern["result"]["resultType"], "complete");
         assert_eq!(modern["result"]["_meta"]["callgate/decision"]["retry_after_ms"], 1500);
+        assert_eq!(modern["result"]["_meta"]["callgate/decision"]["policy"], Value::Null);
     }
 
     #[test]

@@ -7,9 +7,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use memchr::memchr2;
-
-use crate::json;
+use crate::json::{self, special};
 
 /// A member of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +29,8 @@ pub(super) struct Members<'a> {
     bytes: &'a [u8],
     at: usize,
     first: bool,
+    /// A value begins at `at` and was not passed yet.
+    pending: bool,
     /// One past the closing brace, once it was reached.
     pub(super) end: Option<usize>,
     broken: bool,
@@ -42,15 +42,24 @@ pub(super) fn members(bytes: &[u8], start: usize) -> Option<Members<'_>> {
         bytes,
         at: start.saturating_add(1),
         first: true,
+        pending: false,
         end: None,
         broken: false,
     })
 }
 
 impl<'a> Members<'a> {
-    fn step(&mut self) -> Result<Option<Member<'a>>, Broken> {
-        let mut at = skip_space(self.bytes, self.at);
+    /// The next member's name, whether it is exact, and where its value begins. The value is
+    /// skipped by the next step, unless [`Members::resume`] says where it ends.
+    pub(super) fn next_name(&mut self) -> Result<Option<(Cow<'a, str>, bool, usize)>, Broken> {
+        let mut at = self.at;
+        if self.pending {
+            at = skip_value(self.bytes, at).ok_or(Broken)?;
+            self.pending = false;
+        }
+        at = skip_space(self.bytes, at);
         if self.bytes.get(at) == Some(&b'}') {
+            self.at = at;
             self.end = Some(at + 1);
             return Ok(None);
         }
@@ -70,9 +79,23 @@ impl<'a> Members<'a> {
         if self.bytes.get(at) != Some(&b':') {
             return Err(Broken);
         }
-        let start = skip_space(self.bytes, at + 1);
-        let end = skip_value(self.bytes, start).ok_or(Broken)?;
+        self.at = skip_space(self.bytes, at + 1);
+        self.pending = true;
+        Ok(Some((key, exact, self.at)))
+    }
+
+    /// Goes on at the end of the value whose beginning [`Members::next_name`] gave.
+    pub(super) fn resume(&mut self, end: usize) {
         self.at = end;
+        self.pending = false;
+    }
+
+    fn step(&mut self) -> Result<Option<Member<'a>>, Broken> {
+        let Some((key, exact, start)) = self.next_name()? else {
+            return Ok(None);
+        };
+        let end = skip_value(self.bytes, start).ok_or(Broken)?;
+        self.resume(end);
         Ok(Some(Member { key, exact, value: start..end }))
     }
 }
@@ -96,8 +119,18 @@ impl<'a> Iterator for Members<'a> {
 
 /// The elements of the array that begins at `start` and one past its end.
 pub(super) fn elements(bytes: &[u8], start: usize) -> Result<(Vec<Range<usize>>, usize), Broken> {
+    elements_with(bytes, start, |at| skip_value(bytes, at).ok_or(Broken))
+}
+
+/// As [`elements`], with a look at each element on the way: `look` is told where one begins and
+/// says where it ends.
+pub(super) fn elements_with<E: From<Broken>>(
+    bytes: &[u8],
+    start: usize,
+    mut look: impl FnMut(usize) -> Result<usize, E>,
+) -> Result<(Vec<Range<usize>>, usize), E> {
     if bytes.get(start) != Some(&b'[') {
-        return Err(Broken);
+        return Err(Broken.into());
     }
     let mut found = Vec::new();
     let mut at = skip_space(bytes, start + 1);
@@ -105,13 +138,13 @@ pub(super) fn elements(bytes: &[u8], start: usize) -> Result<(Vec<Range<usize>>,
         return Ok((found, at + 1));
     }
     loop {
-        let end = skip_value(bytes, at).ok_or(Broken)?;
+        let end = look(at)?;
         found.push(at..end);
         at = skip_space(bytes, end);
         match bytes.get(at) {
             Some(b',') => at = skip_space(bytes, at + 1),
             Some(b']') => return Ok((found, at + 1)),
-            _ => return Err(Broken),
+            _ => return Err(Broken.into()),
         }
     }
 }
@@ -164,7 +197,7 @@ fn skip_string(bytes: &[u8], at: usize) -> Option<usize> {
     let mut at = at + 1;
     loop {
         let rest = bytes.get(at..)?;
-        let found = memchr2(b'"', b'\\', rest)?;
+        let found = special::find::<false>(rest)?;
         if rest.get(found) == Some(&b'"') {
             return Some(at + found + 1);
         }
