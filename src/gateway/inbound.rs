@@ -16,6 +16,7 @@ use crate::mcp::envelope::{self, Kind, Limits, Line, Message, Refusal, ToolCall}
 use crate::mcp::id::IdKey;
 use crate::mcp::reply;
 use crate::policy::counter::Taken;
+use crate::policy::decide::Denial;
 use crate::record::{Decision, Verdict};
 
 /// How many lines are decided before the first of them is forwarded.
@@ -360,15 +361,11 @@ fn answer_denied(id: &str, decision: &Decision, visible: bool, modern: bool) -> 
     if !visible {
         return reply::unknown_tool(id, decision.tool.as_deref().unwrap_or_default());
     }
-    reply::denied(
-        id,
-        &reply::Denied {
-            message: &decision.message,
-            rule: &decision.rule,
-            pointer: decision.pointer.as_deref(),
-            policy: decision.policy.as_deref(),
-            retry_after_ms: decision.retry_after_ms,
-            modern,
-        },
-    )
+    let denial = Denial {
+        rule: decision.rule.clone(),
+        pointer: decision.pointer.clone(),
+        message: decision.message.clone(),
+        visible,
+    };
+    reply::denied(id, &denial, decision.policy.as_deref(), decision.retry_after_ms, modern)
 }
