@@ -7,7 +7,6 @@
 //! |---|---|
 //! | [`sqlite`] | what all gateways of a user share on a machine |
 
-mod arithmetic;
 pub mod sqlite;
 
 use serde::{Deserialize, Serialize};

@@ -147,3 +147,122 @@ pub enum Reserved {
         usages: Vec<Usage>,
     },
 }
+
+/// A window's length in microseconds, at least one second.
+fn micros(window_secs: u64) -> i64 {
+    i64::try_from(window_secs.max(1)).unwrap_or(i64::MAX).saturating_mul(1_000_000)
+}
+
+/// When the window that holds `now` began. Windows are fixed and aligned to the epoch, so to UTC.
+pub fn window_start(now: Timestamp, window_secs: u64) -> Timestamp {
+    let length = micros(window_secs);
+    Timestamp(now.0.div_euclid(length).saturating_mul(length))
+}
+
+/// The counter as it stands, and whether the want fits. A stored window that is later than that of
+/// `now` stays in force: a clock stepped back refills nothing. A negative increment never fits: it
+/// would give back what others have used.
+pub fn admit(stored: Option<(Timestamp, Amount)>, now: Timestamp, want: &Want) -> Usage {
+    let current = window_start(now, want.key.window);
+    let (start, used) = match stored {
+        Some((start, used)) if start >= current => (start, used),
+        _ => (current, Amount::ZERO),
+    };
+    let fits = want.past_max || used.plus(want.increment) <= want.max;
+    Usage {
+        key: want.key.clone(),
+        used,
+        max: want.max,
+        window_start: start,
+        resets_at: start.plus_micros(micros(want.key.window)),
+        room: fits && want.increment >= Amount::ZERO,
+    }
+}
+
+/// Whose call it is, as far as counters ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller<'a> {
+    /// The server's name.
+    pub server: &'a str,
+    /// The grant's label.
+    pub grant: &'a str,
+    /// The session's id; `None` in the stateless era, where `session` counts as `grant`.
+    pub session: Option<&'a str>,
+}
+
+impl Caller<'_> {
+    /// The counter that a limit means for this caller.
+    pub fn key(&self, scope: Scope, counter: &str, window: u64) -> CounterKey {
+        let (scope, value) = match (scope, self.session) {
+            (Scope::Server, _) => (Scope::Server, self.server),
+            (Scope::Session, Some(session)) => (Scope::Session, session),
+            (Scope::Session, None) | (Scope::Grant, _) => (Scope::Grant, self.grant),
+        };
+        CounterKey {
+            server: self.server.to_owned(),
+            scope,
+            scope_value: value.to_owned(),
+            counter: counter.to_owned(),
+            window,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn want(window: u64, increment: i128, max: i128) -> Want {
+        let caller = Caller { server: "s", grant: "g", session: None };
+        let key = caller.key(Scope::Session, "c", window);
+        Want { key, increment: Amount(increment), max: Amount(max), past_max: false }
+    }
+
+    #[test]
+    fn windows_are_aligned_to_utc() {
+        let now = Timestamp::parse("2026-11-20T21:20:59.999999Z").unwrap();
+        for (window, start) in [
+            (60, "2026-11-20T21:20:00Z"),
+            (3_600, "2026-11-20T21:00:00Z"),
+            (86_400, "2026-11-20T00:00:00Z"),
+            (1, "2026-11-20T21:20:59Z"),
+            (0, "2026-11-20T21:20:59Z"),
+        ] {
+            assert_eq!(Some(window_start(now, window)), Timestamp::parse(start), "{window}");
+        }
+        assert_eq!(window_start(Timestamp(-1), 60), Timestamp(-60_000_000));
+        // The longest window there is does not overflow.
+        let usage = admit(None, now, &want(u64::MAX, 1, 1));
+        assert!(usage.room && usage.resets_at > now);
+    }
+
+    #[test]
+    fn admits_what_fits() {
+        let now = Timestamp(120_000_000);
+        let current = Some((Timestamp(120_000_000), Amount(9)));
+        assert!(admit(current, now, &want(60, 1, 10)).room);
+        assert!(!admit(current, now, &want(60, 2, 10)).room);
+        assert!(admit(current, now, &Want { past_max: true, ..want(60, 2, 10) }).room);
+        assert!(!admit(current, now, &Want { past_max: true, ..want(60, -2, 10) }).room);
+        assert!(!admit(current, now, &want(60, -1, 10)).room);
+        assert!(!admit(Some((now, Amount(i128::MAX))), now, &want(60, 1, 10)).room);
+        // A window that is over counts nothing; one that is later than now stays in force.
+        assert_eq!(admit(Some((Timestamp(60_000_000), Amount(9))), now, &want(60, 1, 10)).used, Amount(0));
+        let later = admit(Some((Timestamp(180_000_000), Amount(9))), now, &want(60, 2, 10));
+        assert_eq!((later.used, later.room, later.resets_at), (Amount(9), false, Timestamp(240_000_000)));
+    }
+
+    #[test]
+    fn keys_follow_the_scope() {
+        let caller = Caller { server: "s", grant: "g", session: Some("x") };
+        let value = |caller: &Caller<'_>, scope| {
+            let key = caller.key(scope, "c", 60);
+            (key.scope, key.scope_value)
+        };
+        assert_eq!(value(&caller, Scope::Grant), (Scope::Grant, "g".to_owned()));
+        assert_eq!(value(&caller, Scope::Server), (Scope::Server, "s".to_owned()));
+        assert_eq!(value(&caller, Scope::Session), (Scope::Session, "x".to_owned()));
+        let stateless = Caller { session: None, ..caller };
+        assert_eq!(value(&stateless, Scope::Session), (Scope::Grant, "g".to_owned()));
+    }
+}

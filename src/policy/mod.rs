@@ -17,4 +17,5 @@ pub mod document;
 pub mod duration;
 pub mod model;
 mod parse;
+pub mod path;
 pub mod suggest;

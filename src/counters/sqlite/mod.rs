@@ -16,9 +16,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rusqlite::Connection;
 
 use self::open::FileId;
-use super::arithmetic::admit;
 use super::{Freeze, Override, Standing, Store, StoreError};
-use crate::policy::counter::{Amount, Reserved, Taken, Usage, Want};
+use crate::policy::counter::{Amount, Reserved, Taken, Usage, Want, admit};
 use crate::time::Timestamp;
 
 /// Rows whose windows are over are removed once in so many reservations of this process.

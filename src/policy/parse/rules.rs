@@ -6,6 +6,7 @@ use crate::json::{Node, Span, Value};
 use crate::policy::diagnostic::tick;
 use crate::policy::duration;
 use crate::policy::model::{Condition, Op, Rule};
+use crate::policy::path::Path;
 use crate::policy::suggest::closest;
 
 pub(super) const RULE_KEYS: &[&str] = &["conditions", "on_deny"];
@@ -142,23 +143,11 @@ impl Reader<'_, '_> {
 
     /// Whether a path can be followed; says why not.
     pub(super) fn path(&mut self, at: &At<'_>, span: Span, path: &str) -> bool {
-        let problem = if !path.starts_with("args.") {
-            let help = if path == "args" || path.is_empty() {
-                "name an argument: `args.NAME`".to_owned()
-            } else {
-                let bare = path.trim_start_matches(['$', '.']).trim_start_matches("arguments.");
-                format!("did you mean {}?", tick(&format!("args.{bare}")))
-            };
-            Some(("a path must start with `args.`".to_owned(), help))
-        } else if path.split('.').any(str::is_empty) {
-            Some(("the path has an empty step".to_owned(), "steps are separated by one dot".to_owned()))
-        } else {
-            None
-        };
-        match problem {
-            None => true,
-            Some((message, help)) => {
-                self.error("bad-path", at, span, format!("{message}: {}", tick(path)), help);
+        match Path::parse(path) {
+            Ok(_) => true,
+            Err(error) => {
+                let message = format!("{}: {}", error.message, tick(path));
+                self.error("bad-path", at, span, message, error.help);
                 false
             }
         }
