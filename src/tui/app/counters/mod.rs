@@ -70,6 +70,39 @@ pub struct Reading<'a> {
     pub full_in: Option<f64>,
 }
 
+/// The Counters screen's place: which gauge is selected and which is the first in view.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CountersScreen {
+    /// The selected gauge, by its place in the order shown.
+    pub selected: usize,
+    /// The first gauge in view.
+    pub top: usize,
+    /// How many fit, from the last drawing.
+    pub height: usize,
+}
+
+impl CountersScreen {
+    /// Moves the selection within `count` gauges and keeps it in view.
+    pub fn move_by(&mut self, by: isize, count: usize) {
+        self.selected = self.selected.saturating_add_signed(by).min(count.saturating_sub(1));
+        self.show();
+    }
+
+    /// How many gauges fit.
+    pub fn set_height(&mut self, height: usize) {
+        self.height = height.max(1);
+        self.show();
+    }
+
+    fn show(&mut self) {
+        if self.selected < self.top {
+            self.top = self.selected;
+        } else if self.selected >= self.top + self.height {
+            self.top = self.selected + 1 - self.height.max(1);
+        }
+    }
+}
+
 /// All of them.
 #[derive(Debug, Clone, Default)]
 pub struct Counters {

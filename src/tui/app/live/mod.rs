@@ -8,12 +8,15 @@ pub mod hits;
 pub mod names;
 pub mod ring;
 pub mod row;
+pub mod screen;
 
 use crate::filter::Filter;
 use crate::record::{Record, Verdict};
 use hits::Hits;
 use ring::{Bounds, Ring, SourceNo};
 use row::Row;
+
+pub use screen::LiveScreen;
 
 /// Older rows that one turn of the search backwards looks at.
 const LOOK_BACK: usize = 50_000;
