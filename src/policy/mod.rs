@@ -3,13 +3,15 @@
 //! | part | is |
 //! |---|---|
 //! | [`model`] | the words of the format as types |
-//! | `document` | the text with spans and order kept; parse, check, edit |
-//! | `compiled` | a valid document ready to decide |
-//! | `decide` | one call against it, purely |
+//! | [`document`] | the text with spans and order kept; parse, check, edit |
+//! | [`compiled`] | a valid document ready to decide |
+//! | [`decide`] | one call against it, purely |
 //! | [`counter`] | windows, amounts and the counter in memory |
 //!
 //! Pure: time comes in as a value, and counting is handed back as a value for the caller's store.
 
+pub mod compiled;
+mod condition;
 pub mod counter;
 pub mod decide;
 pub mod diagnostic;
