@@ -6,7 +6,9 @@
 //! | [`document`] | the text with spans and order kept; parse, check, edit |
 //! | [`compiled`] | a valid document ready to decide |
 //! | [`decide`] | one call against it, purely |
-//! | [`counter`] | windows, amounts and the counter in memory |
+//! | [`explain`] | the decision with its reasons |
+//! | [`counter`] | windows, amounts and the arithmetic of admitting |
+//! | [`memory`] | counters of one process |
 //!
 //! Pure: time comes in as a value, and counting is handed back as a value for the caller's store.
 
@@ -17,6 +19,8 @@ pub mod decide;
 pub mod diagnostic;
 pub mod document;
 pub mod duration;
+pub mod explain;
+pub mod memory;
 pub mod model;
 mod parse;
 pub mod path;
