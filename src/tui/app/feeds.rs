@@ -1,0 +1,249 @@
+//! What the attached gateways said, as the screens need it.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::{App, Effect, Kind};
+use crate::counters::Freeze;
+use crate::feed::message::{Hello, Role, RuleHits, ServerCounter, State};
+use crate::mcp::tool::Tool;
+use crate::record::{Decision, Record, Verdict};
+use crate::time::Timestamp;
+
+/// Which feed; given by the runtime, never used again for another.
+pub type Source = u32;
+
+/// A record with the line it came in.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// The bytes as they came, without the line feed.
+    pub line: Arc<[u8]>,
+    /// The same, read.
+    pub record: Record,
+}
+
+/// Something from a gateway.
+#[derive(Debug, Clone)]
+pub enum FeedMsg {
+    /// It is connected (again).
+    Connected(Source, Arc<Hello>),
+    /// One kind of state, whole.
+    State(Source, Arc<State>),
+    /// Records, in order.
+    Records(Source, Arc<[Row]>),
+    /// Records that cannot be had any more: the first and the last number.
+    Gap(Source, u64, u64),
+    /// The connection ended, and why.
+    Lost(Source, String),
+    /// Something is wrong but the connection stands.
+    Trouble(Source, String),
+}
+
+/// One gateway.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    /// What it said at first.
+    pub hello: Arc<Hello>,
+    /// Whether it is connected.
+    pub alive: bool,
+    /// Its servers' tools as last listed.
+    pub tools: BTreeMap<String, Arc<State>>,
+    /// Freezes in force.
+    pub freezes: Vec<Freeze>,
+    /// Counters, and when they were read.
+    pub counters: (Timestamp, Vec<ServerCounter>),
+    /// How often each rule decided.
+    pub rules: Vec<RuleHits>,
+    /// Records that were lost on the way.
+    pub lost: u64,
+}
+
+/// A call of a tool, for the inspector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recent {
+    /// When it was decided.
+    pub ts: Timestamp,
+    /// How.
+    pub decision: Verdict,
+    /// The short code of what decided.
+    pub rule: String,
+    /// The arguments as JSON, cut to a line.
+    pub args: String,
+}
+
+/// The calls of a tool since the program attached.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// Decisions in all.
+    pub calls: u64,
+    /// Denied ones.
+    pub denies: u64,
+    /// The last ones, the newest first.
+    pub recent: VecDeque<Recent>,
+}
+
+/// How many recent calls of a tool are kept.
+const RECENT: usize = 8;
+/// How much of a call's arguments is kept for the inspector, in bytes.
+const ARGS: usize = 300;
+
+/// Everything that the gateways said.
+#[derive(Debug, Clone, Default)]
+pub struct Feeds {
+    gateways: BTreeMap<Source, Gateway>,
+    calls: HashMap<(String, String), Calls>,
+}
+
+impl Feeds {
+    /// The gateways that ever connected.
+    pub fn gateways(&self) -> impl Iterator<Item = (Source, &Gateway)> {
+        self.gateways.iter().map(|(source, gateway)| (*source, gateway))
+    }
+
+    /// One gateway.
+    pub fn gateway(&self, source: Source) -> Option<&Gateway> {
+        self.gateways.get(&source)
+    }
+
+    /// How many are connected.
+    pub fn alive(&self) -> usize {
+        self.gateways.values().filter(|gateway| gateway.alive).count()
+    }
+
+    /// The connected ones that take commands from this program.
+    pub fn operators(&self) -> impl Iterator<Item = (Source, &Gateway)> {
+        self.gateways().filter(|(_, gateway)| gateway.alive && gateway.hello.role == Role::Operator)
+    }
+
+    /// Freezes in force, each once.
+    pub fn freezes(&self, now: Timestamp) -> impl Iterator<Item = &Freeze> {
+        let mut seen = std::collections::BTreeSet::new();
+        self.gateways
+            .values()
+            .filter(|gateway| gateway.alive)
+            .flat_map(|gateway| &gateway.freezes)
+            .filter(move |freeze| freeze.until.is_none_or(|until| now < until) && seen.insert(&freeze.id))
+    }
+
+    /// The calls of a server's tool.
+    pub fn calls(&self, server: &str, tool: &str) -> Option<&Calls> {
+        // A key of two borrowed strings cannot be looked up in a map of two owned ones.
+        self.calls.get(&(server.to_owned(), tool.to_owned()))
+    }
+
+    /// Whether ages and countdowns are on the screen.
+    pub fn has_news_by_time(&self) -> bool {
+        self.gateways.values().any(|gateway| gateway.alive)
+    }
+
+    /// The tools of a server, of the newest gateway that listed them.
+    pub fn tools(&self, server: &str) -> Option<&[Tool]> {
+        self.gateways.values().rev().find_map(|gateway| match gateway.tools.get(server)?.as_ref() {
+            State::Tools { tools, .. } => Some(tools.as_slice()),
+            _ => None,
+        })
+    }
+
+    fn count(&mut self, decision: &Decision) {
+        let Some(tool) = &decision.tool else { return };
+        // The second decision of a held call is the same call.
+        let again = decision.call.is_some();
+        let calls = self.calls.entry((decision.server.clone(), tool.clone())).or_default();
+        calls.calls += u64::from(!again);
+        calls.denies += u64::from(decision.decision == Verdict::Deny);
+        let mut args = decision.args.as_ref().map_or("", |args| args.get()).to_owned();
+        let mut end = args.len().min(ARGS);
+        while !args.is_char_boundary(end) {
+            end -= 1;
+        }
+        args.truncate(end);
+        calls.recent.push_front(Recent {
+            ts: decision.ts,
+            decision: decision.decision,
+            rule: decision.rule.clone(),
+            args,
+        });
+        calls.recent.truncate(RECENT);
+    }
+}
+
+/// Takes in what a gateway said.
+pub(super) fn update(app: &mut App, msg: FeedMsg, effects: &mut Vec<Effect>) {
+    match &msg {
+        FeedMsg::Connected(source, hello) => {
+            let known = app.feeds.gateways.get_mut(source);
+            if let Some(gateway) = known {
+                gateway.hello = Arc::clone(hello);
+                gateway.alive = true;
+            } else {
+                let gateway = Gateway {
+                    hello: Arc::clone(hello),
+                    alive: true,
+                    tools: BTreeMap::new(),
+                    freezes: Vec::new(),
+                    counters: (Timestamp::default(), Vec::new()),
+                    rules: Vec::new(),
+                    lost: 0,
+                };
+                app.feeds.gateways.insert(*source, gateway);
+            }
+            app.policy_attached();
+        }
+        FeedMsg::State(source, state) => {
+            if let Some(gateway) = app.feeds.gateways.get_mut(source) {
+                match state.as_ref() {
+                    State::Tools { server, .. } => {
+                        gateway.tools.insert(server.clone(), Arc::clone(state));
+                        app.policy_tools_changed();
+                    }
+                    State::Counters { ts, counters } => gateway.counters = (*ts, counters.clone()),
+                    State::Freezes { freezes } => gateway.freezes.clone_from(freezes),
+                    State::Rules { rules } => gateway.rules.clone_from(rules),
+                    State::Servers { servers } => {
+                        let mut hello = Hello::clone(&gateway.hello);
+                        hello.servers.clone_from(servers);
+                        gateway.hello = Arc::new(hello);
+                        app.policy_attached();
+                    }
+                    State::Approvals { .. } | State::Overrides { .. } => {}
+                }
+            }
+        }
+        FeedMsg::Records(_, rows) => {
+            for row in rows.iter() {
+                if let Record::Decision(decision) = &row.record {
+                    app.feeds.count(decision);
+                }
+            }
+        }
+        FeedMsg::Gap(source, from, to) => {
+            if let Some(gateway) = app.feeds.gateways.get_mut(source) {
+                gateway.lost = gateway.lost.saturating_add(to.saturating_sub(*from).saturating_add(1));
+            }
+        }
+        FeedMsg::Lost(source, why) => {
+            let name = app.feeds.gateways.get_mut(source).filter(|gateway| gateway.alive).map(|gateway| {
+                gateway.alive = false;
+                gateway.hello.name.clone()
+            });
+            if let Some(name) = name {
+                app.toast(Kind::Warn, format!("gateway {name} is gone: {why}"));
+            }
+        }
+        FeedMsg::Trouble(_, message) => app.toast(Kind::Warn, message.clone()),
+    }
+    let _ = effects;
+}
+
+/// A freeze's scope in words: `tool x of server y`, `everything`.
+pub fn scope_words(freeze: &Freeze) -> String {
+    let part = |word: &str, name: &Option<String>| {
+        name.as_deref().map(|name| format!("{word} {}", crate::visible::visible(name)))
+    };
+    let parts: Vec<String> =
+        [part("tool", &freeze.tool), part("server", &freeze.server), part("grant", &freeze.grant)]
+            .into_iter()
+            .flatten()
+            .collect();
+    if parts.is_empty() { "everything".to_owned() } else { parts.join(" of ") }
+}

@@ -1,0 +1,447 @@
+//! Dialogs: a stack over the screen. The top one gets every key first; Esc always closes it.
+
+use super::field::Field;
+use super::policy::form::Form;
+use super::{App, Effect};
+use crate::tui::action::{self, Action, Context, Entry, When};
+use crate::tui::key::{Code, Key};
+
+/// A dialog.
+#[derive(Debug, Clone)]
+pub enum Layer {
+    /// The keys of a place.
+    Help(Help),
+    /// Every action, found by name.
+    Palette(Palette),
+    /// A question with a few answers.
+    Ask(Ask),
+    /// A list to pick from, found by name.
+    Picker(Picker),
+    /// Fields to fill in.
+    Form(Box<Form>),
+}
+
+/// The keys of a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Help {
+    /// The place that help is about.
+    pub place: Vec<Context>,
+    /// The first line shown.
+    pub scroll: usize,
+}
+
+/// Every action, found by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Palette {
+    /// What is searched.
+    pub field: Field,
+    /// The selected row.
+    pub selected: usize,
+    /// The place it was opened in.
+    pub place: Vec<Context>,
+}
+
+/// A question with a few answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ask {
+    /// Its title.
+    pub title: String,
+    /// What it says.
+    pub body: Vec<String>,
+    /// The answers: key, words, what follows.
+    pub answers: Vec<(char, String, Then)>,
+    /// The selected answer.
+    pub selected: usize,
+    /// What Esc means; nothing follows when `None`.
+    pub danger: bool,
+}
+
+/// A list to pick from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Picker {
+    /// Its title.
+    pub title: String,
+    /// What is searched.
+    pub field: Field,
+    /// Name, detail, what follows.
+    pub items: Vec<PickItem>,
+    /// The selected row of those shown.
+    pub selected: usize,
+    /// What follows from the typed text itself, when nothing matches it.
+    pub other: Option<Other>,
+}
+
+/// An entry of a [`Picker`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct PickItem {
+    /// What is searched and shown first.
+    pub name: String,
+    /// Shown beside it.
+    pub detail: String,
+    /// What follows.
+    pub then: Then,
+}
+
+/// What a picker makes of text that is no entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Other {
+    /// A path into the arguments.
+    Path,
+}
+
+/// What follows from an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Then {
+    /// Nothing: the dialog closes.
+    Nothing,
+    /// Leave, whatever is unsaved; the recovery file goes too.
+    Discard,
+    /// Save, then leave.
+    SaveAndQuit,
+    /// Something of the Policy screen.
+    Policy(super::policy::Then),
+    /// Lift a freeze, by its id.
+    Unfreeze(String),
+}
+
+impl Ask {
+    /// A question.
+    pub fn new(title: impl Into<String>, body: Vec<String>, answers: Vec<(char, &str, Then)>) -> Self {
+        Self {
+            title: title.into(),
+            body,
+            answers: answers.into_iter().map(|(key, words, then)| (key, words.to_owned(), then)).collect(),
+            selected: 0,
+            danger: false,
+        }
+    }
+}
+
+impl Layer {
+    /// Where keys go while it is on top.
+    pub fn place(&self) -> Vec<Context> {
+        Vec::new()
+    }
+
+    /// What its footer says: key and what it does.
+    pub fn hints(&self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Help(_) => &[("Esc", "close"), ("Up Down", "scroll")],
+            Self::Palette(_) => &[("Enter", "do it"), ("Up Down", "choose"), ("Esc", "close")],
+            Self::Ask(_) => &[("Enter", "choose"), ("Up Down", "move"), ("Esc", "back")],
+            Self::Picker(_) => &[("Enter", "pick"), ("Up Down", "choose"), ("Esc", "back")],
+            Self::Form(_) => {
+                &[("Enter", "done"), ("Tab", "next field"), ("Left Right", "change"), ("Esc", "drop")]
+            }
+        }
+    }
+}
+
+/// The rows of a help dialog: headings, and entries with their context.
+#[derive(Debug, Clone, Copy)]
+pub enum HelpRow {
+    /// A heading.
+    Heading(&'static str),
+    /// An action.
+    Entry(&'static Entry),
+    /// Nothing.
+    Gap,
+}
+
+impl Help {
+    /// Its rows, in the order of the place's contexts.
+    pub fn rows(&self) -> Vec<HelpRow> {
+        let mut rows = Vec::new();
+        for context in &self.place {
+            let mut entries = action::table().filter(|entry| entry.contexts.contains(context)).peekable();
+            if entries.peek().is_none() {
+                continue;
+            }
+            if !rows.is_empty() {
+                rows.push(HelpRow::Gap);
+            }
+            rows.push(HelpRow::Heading(context.title()));
+            rows.extend(entries.map(HelpRow::Entry));
+        }
+        rows
+    }
+}
+
+impl Palette {
+    /// The actions that match, the best first; with an empty search all of them, those of this
+    /// place first.
+    pub fn rows(&self, app: &App) -> Vec<(&'static Entry, When)> {
+        let here = |entry: &Entry| entry.contexts.iter().any(|context| self.place.contains(context));
+        let mut rows: Vec<(i64, usize, &'static Entry)> = action::table()
+            .filter(|entry| !matches!(entry.action, Action::Palette))
+            .enumerate()
+            .filter_map(|(order, entry)| {
+                let text = format!("{} {} {}", entry.title, entry.doc, entry.id);
+                let score = super::policy::search::score(&text, self.field.text())?;
+                let bonus = if here(entry) { 40 } else { 0 };
+                Some((-(score + bonus), order, entry))
+            })
+            .collect();
+        rows.sort_by_key(|(score, order, _)| (*score, *order));
+        rows.into_iter()
+            .map(|(_, _, entry)| {
+                let when = if here(entry) { (entry.when)(app) } else { elsewhere(entry) };
+                (entry, when)
+            })
+            .collect()
+    }
+}
+
+fn elsewhere(entry: &Entry) -> When {
+    let place = entry.contexts.first().map_or("elsewhere", |context| context.title());
+    When::Not(format!("only in: {place}"))
+}
+
+impl Picker {
+    /// The entries that match, the best first, by index.
+    pub fn rows(&self) -> Vec<usize> {
+        if self.field.is_empty() {
+            return (0..self.items.len()).collect();
+        }
+        let mut rows: Vec<(i64, usize)> = self
+            .items
+            .iter()
+            .enumerate()
+            .filter_map(|(index, item)| {
+                let score = super::policy::search::score(&item.name, self.field.text())?;
+                Some((-score, index))
+            })
+            .collect();
+        rows.sort_unstable();
+        rows.into_iter().map(|(_, index)| index).collect()
+    }
+
+    fn chosen(&self) -> Option<Then> {
+        let rows = self.rows();
+        if let Some(item) = rows.get(self.selected).and_then(|index| self.items.get(*index)) {
+            return Some(item.then.clone());
+        }
+        match self.other {
+            Some(Other::Path) if !self.field.is_empty() => {
+                let text = self.field.text().trim();
+                let path = if text.starts_with("args.") { text.to_owned() } else { format!("args.{text}") };
+                Some(Then::Policy(super::policy::Then::PickPath(path)))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What a key did to a dialog.
+enum Did {
+    /// It stays.
+    Stay,
+    /// It closes.
+    Close,
+    /// It closes and something follows.
+    Then(Then),
+    /// It closes and an action is done.
+    Act(Action),
+}
+
+/// Gives a key to the top dialog.
+pub(super) fn key(app: &mut App, key: Key, effects: &mut Vec<Effect>) {
+    let Some(mut layer) = app.layers.pop() else { return };
+    let at = app.layers.len();
+    let page = usize::from(app.size.1 / 2).max(1);
+    let did = match &mut layer {
+        Layer::Help(help) => {
+            let last = help.rows().len().saturating_sub(1);
+            match step(key, page) {
+                Some(step) => {
+                    help.scroll = step.from(help.scroll, last);
+                    Did::Stay
+                }
+                None if closes(key) || matches!(key.code, Code::Char('?' | 'q')) => Did::Close,
+                None => Did::Stay,
+            }
+        }
+        Layer::Palette(palette) => palette_key(app, palette, key, page),
+        Layer::Ask(ask) => ask_key(ask, key),
+        Layer::Picker(picker) => {
+            let rows = picker.rows().len();
+            if closes(key) {
+                Did::Close
+            } else if key.code == Code::Enter {
+                picker.chosen().map_or(Did::Stay, Did::Then)
+            } else {
+                search_key(&mut picker.field, &mut picker.selected, rows, key, page);
+                Did::Stay
+            }
+        }
+        Layer::Form(form) => match super::policy::form::key(app, form, key) {
+            super::policy::form::Did::Stay => Did::Stay,
+            super::policy::form::Did::Close => Did::Close,
+            super::policy::form::Did::Then(then) => Did::Then(then),
+        },
+    };
+    match did {
+        Did::Stay => app.layers.insert(at.min(app.layers.len()), layer),
+        Did::Close => super::policy::layer_closed(app, effects),
+        Did::Then(next) => {
+            then(app, next, effects);
+            super::policy::layer_closed(app, effects);
+        }
+        Did::Act(action) => super::route::act(app, action, effects),
+    }
+}
+
+fn palette_key(app: &mut App, palette: &mut Palette, key: Key, page: usize) -> Did {
+    let rows = palette.rows(app);
+    if closes(key) {
+        return Did::Close;
+    }
+    if key.code == Code::Enter {
+        return match rows.get(palette.selected) {
+            Some((entry, When::Now)) => Did::Act(entry.action),
+            Some((entry, When::Not(why))) => {
+                let text = format!("{}: {why}", entry.title);
+                app.toast(super::Kind::Warn, text);
+                Did::Stay
+            }
+            None => Did::Stay,
+        };
+    }
+    search_key(&mut palette.field, &mut palette.selected, rows.len(), key, page);
+    Did::Stay
+}
+
+fn ask_key(ask: &mut Ask, key: Key) -> Did {
+    if closes(key) {
+        return Did::Close;
+    }
+    if key.code == Code::Enter {
+        return ask.answers.get(ask.selected).map_or(Did::Close, |(_, _, then)| Did::Then(then.clone()));
+    }
+    if let Some(c) = key.typed()
+        && let Some((_, _, then)) = ask.answers.iter().find(|(letter, _, _)| *letter == c)
+    {
+        return Did::Then(then.clone());
+    }
+    let last = ask.answers.len().saturating_sub(1);
+    match (key.code, step(key, last.max(1))) {
+        (_, Some(step)) => ask.selected = step.from(ask.selected, last),
+        (Code::Tab | Code::Right | Code::Char('j'), None) => ask.selected = (ask.selected + 1).min(last),
+        (Code::Left | Code::Char('k'), None) => ask.selected = ask.selected.saturating_sub(1),
+        _ => {}
+    }
+    Did::Stay
+}
+
+fn search_key(field: &mut Field, selected: &mut usize, rows: usize, key: Key, page: usize) {
+    let last = rows.saturating_sub(1);
+    let moves = matches!(key.code, Code::Up | Code::Down | Code::PageUp | Code::PageDown);
+    match step(key, page).filter(|_| moves) {
+        Some(step) => *selected = step.from(*selected, last),
+        None => {
+            let before = field.text().to_owned();
+            field.key(key);
+            if field.text() != before {
+                *selected = 0;
+            }
+        }
+    }
+}
+
+/// What follows from an answer.
+pub(super) fn then(app: &mut App, then: Then, effects: &mut Vec<Effect>) {
+    match then {
+        Then::Nothing => {}
+        Then::Discard => super::policy::discard_and_quit(app, effects),
+        Then::SaveAndQuit => super::policy::save_and_quit(app, effects),
+        Then::Policy(then) => super::policy::then(app, then, effects),
+        Then::Unfreeze(id) => super::route::unfreeze(app, &id, effects),
+    }
+}
+
+/// Gives a click on a row to the top dialog.
+pub(super) fn click(app: &mut App, item: usize, effects: &mut Vec<Effect>) {
+    let enter = Key::plain(Code::Enter);
+    match app.layers.last_mut() {
+        Some(Layer::Palette(palette)) => palette.selected = item,
+        Some(Layer::Picker(picker)) => picker.selected = item,
+        Some(Layer::Ask(ask)) => ask.selected = item,
+        Some(Layer::Form(form)) => return form.click(item),
+        _ => return,
+    }
+    key(app, enter, effects);
+}
+
+/// Gives the wheel to the top dialog.
+pub(super) fn wheel(app: &mut App, steps: i32, effects: &mut Vec<Effect>) {
+    let code = if steps < 0 { Code::Up } else { Code::Down };
+    for _ in 0..steps.unsigned_abs().min(20) {
+        key(app, Key::plain(code), effects);
+    }
+}
+
+/// Gives pasted text to the top dialog.
+pub(super) fn paste(app: &mut App, text: &str) {
+    let Some(mut layer) = app.layers.pop() else { return };
+    match &mut layer {
+        Layer::Palette(palette) => palette.field.paste(text),
+        Layer::Picker(picker) => picker.field.paste(text),
+        Layer::Form(form) => super::policy::form::paste(app, form, text),
+        Layer::Help(_) | Layer::Ask(_) => {}
+    }
+    app.layers.push(layer);
+}
+
+fn closes(key: Key) -> bool {
+    key.code == Code::Esc || (key.ctrl && key.code == Code::Char('c'))
+}
+
+/// A way to move over rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// So many rows up.
+    Up(usize),
+    /// So many rows down.
+    Down(usize),
+    /// The first row.
+    First,
+    /// The last row.
+    Last,
+}
+
+impl Step {
+    /// Where it leads, within `0..=last`.
+    pub(super) fn from(self, at: usize, last: usize) -> usize {
+        match self {
+            Self::Up(rows) => at.saturating_sub(rows).min(last),
+            Self::Down(rows) => at.saturating_add(rows).min(last),
+            Self::First => 0,
+            Self::Last => last,
+        }
+    }
+
+    /// Of a moving action.
+    pub(super) fn of(action: Action, page: usize) -> Option<Self> {
+        Some(match action {
+            Action::Up => Self::Up(1),
+            Action::Down => Self::Down(1),
+            Action::PageUp => Self::Up(page),
+            Action::PageDown => Self::Down(page),
+            Action::First => Self::First,
+            Action::Last => Self::Last,
+            _ => return None,
+        })
+    }
+}
+
+fn step(key: Key, page: usize) -> Option<Step> {
+    Some(match key.code {
+        Code::Up => Step::Up(1),
+        Code::Down => Step::Down(1),
+        Code::PageUp => Step::Up(page),
+        Code::PageDown => Step::Down(page),
+        Code::Home => Step::First,
+        Code::End => Step::Last,
+        _ => return None,
+    })
+}

@@ -1,0 +1,324 @@
+//! The state of the terminal interface and how it changes: `update(&mut App, Msg, Now)` answers with
+//! effects as data. Pure: no file, socket, clock or terminal is known here.
+//!
+//! | part | is |
+//! |---|---|
+//! | [`layer`] | dialogs, a stack; the top one gets keys first |
+//! | [`field`] | a one-line text field |
+//! | [`feeds`] | what the attached gateways said, shared by the screens |
+//! | [`policy`] | the Policy screen: table, inspector, editor |
+//! | `route` | which part gets a key or a click |
+//!
+//! A new screen is a variant of [`Screen`] (listed in [`Screen::SHOWN`] once it works), a field of
+//! [`App`], a context with its actions in `action/`, an arm in `route::act` and one in `view::draw`.
+
+pub mod feeds;
+pub mod field;
+pub mod layer;
+pub mod policy;
+mod route;
+pub mod toast;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ratatui::layout::Rect;
+
+pub use self::feeds::{FeedMsg, Feeds, Row, Source};
+use self::layer::Layer;
+use self::policy::PolicyScreen;
+use self::toast::{Kind, Toasts};
+use super::action::{Action, Context, When};
+use super::key::Key;
+use super::keymap::Keymap;
+use super::theme::Theme;
+use crate::feed::message::Ask;
+use crate::time::Timestamp;
+
+/// The smallest terminal that screens are drawn on.
+pub const MIN_SIZE: (u16, u16) = (40, 10);
+
+/// The time, as given by the runtime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Now {
+    /// The wall clock.
+    pub ts: Timestamp,
+    /// Milliseconds that only ever grow, for timers.
+    pub ms: u64,
+}
+
+/// The screens, in the order of their numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Screen {
+    /// The editor.
+    Policy,
+}
+
+impl Screen {
+    /// Those that have a tab.
+    pub const SHOWN: &[Self] = &[Self::Policy];
+
+    /// Its name on the tab.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Policy => "Policy",
+        }
+    }
+
+    /// The action that shows it.
+    pub fn action(self) -> Action {
+        match self {
+            Self::Policy => Action::ScreenPolicy,
+        }
+    }
+}
+
+/// A mouse event, in cells from the top left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mouse {
+    /// The left button went down.
+    Click {
+        /// Column.
+        x: u16,
+        /// Row.
+        y: u16,
+    },
+    /// The wheel turned; negative is up.
+    Wheel {
+        /// Column.
+        x: u16,
+        /// Row.
+        y: u16,
+        /// Steps.
+        steps: i32,
+    },
+}
+
+/// What a place on the screen stands for, for the mouse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hit {
+    /// A screen's tab.
+    Tab(Screen),
+    /// A key in the footer.
+    Action(Action),
+    /// A row of the screen's list, by its index in what is shown.
+    Row(usize),
+    /// A line of the inspector, by its index.
+    Part(usize),
+    /// A row of the top dialog.
+    Item(usize),
+    /// The whole of the screen's list, for the wheel.
+    List,
+    /// The whole of the inspector, for the wheel.
+    Inspector,
+    /// The whole of the top dialog: a click beside it closes nothing.
+    Dialog,
+}
+
+/// Everything that can happen.
+#[derive(Debug, Clone)]
+pub enum Msg {
+    /// A key was pressed.
+    Key(Key),
+    /// Text was pasted.
+    Paste(String),
+    /// The mouse was used.
+    Mouse(Mouse),
+    /// The terminal has another size, in columns and rows.
+    Resize(u16, u16),
+    /// What the last drawn frame stands for.
+    Drawn(Arc<[(Rect, Hit)]>),
+    /// Time passed.
+    Tick,
+    /// Something from a gateway.
+    Feed(FeedMsg),
+    /// Something about the policy, its file or the tools.
+    Policy(policy::PolicyMsg),
+    /// A signal asks the program to end; nothing typed may be lost.
+    Terminate,
+    /// An effect had something to say.
+    Note(Kind, String),
+}
+
+/// What the runtime is to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Leave.
+    Quit,
+    /// Stop the process until the shell continues it.
+    Suspend,
+    /// Forget what is on the terminal and draw everything.
+    Redraw,
+    /// Switch the mouse on or off.
+    Mouse(bool),
+    /// Put text on the person's clipboard.
+    Copy(String),
+    /// Ask a gateway something.
+    Ask(Source, Box<Ask>),
+    /// Something about the policy and its file.
+    Policy(policy::PolicyEffect),
+}
+
+/// The whole state.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// The terminal's size in columns and rows.
+    pub size: (u16, u16),
+    /// The last time that was given.
+    pub now: Now,
+    /// The screen that is shown.
+    pub screen: Screen,
+    /// Open dialogs, the top one last.
+    pub layers: Vec<Layer>,
+    /// Keys of a sequence that is not complete.
+    pub pending: Vec<Key>,
+    /// What keys do.
+    pub keymap: Keymap,
+    /// How things look.
+    pub theme: Theme,
+    /// Short messages about what happened.
+    pub toasts: Toasts,
+    /// What the gateways said.
+    pub feeds: Feeds,
+    /// The Policy screen.
+    pub policy: PolicyScreen,
+    /// What the last frame stands for.
+    pub hits: Arc<[(Rect, Hit)]>,
+    /// Whether the mouse is captured.
+    pub mouse: bool,
+    /// Refuse everything that changes something.
+    pub read_only: bool,
+    /// Who sets freezes: the user's name.
+    pub user: String,
+    /// Shown at the top left instead of the program's name.
+    pub title: Option<String>,
+    /// The program is leaving.
+    pub leaving: bool,
+}
+
+/// What an [`App`] starts from.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// The policy file's path, as people wrote it.
+    pub path: PathBuf,
+    /// How things look.
+    pub theme: Theme,
+    /// What keys do.
+    pub keymap: Keymap,
+    /// Refuse everything that changes something.
+    pub read_only: bool,
+    /// The user's name.
+    pub user: String,
+    /// Shown at the top left instead of the program's name.
+    pub title: Option<String>,
+    /// The tool to select at first.
+    pub select: Option<String>,
+    /// Whether tools are being loaded from a source.
+    pub loading: bool,
+    /// The command line of `$EDITOR` is known.
+    pub has_editor: bool,
+}
+
+impl App {
+    /// A new state; nothing has been read yet.
+    pub fn new(start: Start, size: (u16, u16), now: Now) -> Self {
+        Self {
+            size,
+            now,
+            screen: Screen::Policy,
+            layers: Vec::new(),
+            pending: Vec::new(),
+            keymap: start.keymap,
+            theme: start.theme,
+            toasts: Toasts::default(),
+            feeds: Feeds::default(),
+            policy: PolicyScreen::new(start.path, start.select, start.loading, start.has_editor),
+            hits: Arc::from([]),
+            mouse: true,
+            read_only: start.read_only,
+            user: start.user,
+            title: start.title,
+            leaving: false,
+        }
+    }
+
+    /// Where keys go now: the stack of contexts, the innermost first.
+    pub fn place(&self) -> Vec<Context> {
+        if let Some(layer) = self.layers.last() {
+            return layer.place();
+        }
+        match self.screen {
+            Screen::Policy => self.policy.place(),
+        }
+    }
+
+    /// When something on the screen changes by time alone, in milliseconds of [`Now::ms`]; `None`:
+    /// never.
+    pub fn wakes_at(&self) -> Option<u64> {
+        let clock = self.feeds.has_news_by_time().then(|| self.now.ms.saturating_add(1000));
+        let spin = self.policy.is_loading().then(|| self.now.ms.saturating_add(100));
+        [clock, spin, self.toasts.next_end()].into_iter().flatten().min()
+    }
+
+    /// Whether the terminal is too small to draw on.
+    pub fn too_small(&self) -> bool {
+        self.size.0 < MIN_SIZE.0 || self.size.1 < MIN_SIZE.1
+    }
+
+    /// Whether an action can be done here and now.
+    pub fn when(&self, action: Action) -> When {
+        let Some(entry) = super::action::entry(action) else {
+            return When::Not("unknown".to_owned());
+        };
+        (entry.when)(self)
+    }
+
+    /// Says something for a few seconds.
+    pub fn toast(&mut self, kind: Kind, text: impl Into<String>) {
+        self.toasts.push(kind, text.into(), self.now.ms);
+    }
+
+    pub(crate) fn has_screens(&self) -> When {
+        When::if_so(Screen::SHOWN.len() > 1, "there is one screen")
+    }
+
+    pub(crate) fn can_freeze(&self) -> When {
+        if self.read_only {
+            return When::Not("started with --read-only".to_owned());
+        }
+        When::if_so(self.feeds.operators().next().is_some(), "no gateway is attached where you are operator")
+    }
+
+    pub(crate) fn can_unfreeze(&self) -> When {
+        match self.can_freeze() {
+            When::Now => When::if_so(self.feeds.freezes(self.now.ts).next().is_some(), "nothing is frozen"),
+            not => not,
+        }
+    }
+}
+
+/// Changes the state by one message and answers with what is to be done.
+pub fn update(app: &mut App, msg: Msg, now: Now) -> Vec<Effect> {
+    app.now = now;
+    let mut effects = Vec::new();
+    app.toasts.expire(now.ms);
+    match msg {
+        Msg::Key(key) => route::key(app, key, &mut effects),
+        Msg::Paste(text) => route::paste(app, &text, &mut effects),
+        Msg::Mouse(mouse) => route::mouse(app, mouse, &mut effects),
+        Msg::Resize(width, height) => {
+            app.size = (width, height);
+            app.policy_scroll();
+        }
+        Msg::Drawn(hits) => app.hits = hits,
+        Msg::Tick => {}
+        Msg::Feed(msg) => feeds::update(app, msg, &mut effects),
+        Msg::Policy(msg) => policy::update(app, msg, &mut effects),
+        Msg::Terminate => {
+            app.leaving = true;
+            effects.push(Effect::Quit);
+        }
+        Msg::Note(kind, text) => app.toast(kind, text),
+    }
+    effects
+}

@@ -1,0 +1,214 @@
+//! The document that is edited: its text, what it means, and the history of edits without end.
+//!
+//! The text is the truth; every edit is a change of a few bytes of it. The history keeps these
+//! changes, not whole texts, so that it can be as long as a working day.
+
+use std::sync::Arc;
+
+use crate::policy::diagnostic::{Diagnostic, Severity};
+use crate::policy::document::Document;
+
+/// A change of one stretch of a text, in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Patch {
+    at: usize,
+    removed: Box<str>,
+    inserted: Box<str>,
+}
+
+impl Patch {
+    /// What turns one text into another.
+    pub fn between(old: &str, new: &str) -> Self {
+        let mut start = old.bytes().zip(new.bytes()).take_while(|(a, b)| a == b).count();
+        while !(old.is_char_boundary(start) && new.is_char_boundary(start)) {
+            start -= 1;
+        }
+        let room = old.len().min(new.len()) - start;
+        let mut end = old.bytes().rev().zip(new.bytes().rev()).take(room).take_while(|(a, b)| a == b).count();
+        while !(old.is_char_boundary(old.len() - end) && new.is_char_boundary(new.len() - end)) {
+            end -= 1;
+        }
+        Self {
+            at: start,
+            removed: old.get(start..old.len() - end).unwrap_or_default().into(),
+            inserted: new.get(start..new.len() - end).unwrap_or_default().into(),
+        }
+    }
+
+    /// The new text from the old.
+    fn forward(&self, text: &str) -> String {
+        Self::replace(text, self.at, self.removed.len(), &self.inserted)
+    }
+
+    /// The old text from the new.
+    fn backward(&self, text: &str) -> String {
+        Self::replace(text, self.at, self.inserted.len(), &self.removed)
+    }
+
+    fn replace(text: &str, at: usize, len: usize, with: &str) -> String {
+        let mut out = String::with_capacity(text.len() - len + with.len());
+        out.push_str(text.get(..at).unwrap_or_default());
+        out.push_str(with);
+        out.push_str(text.get(at + len..).unwrap_or_default());
+        out
+    }
+}
+
+/// One edit of the history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Edit {
+    label: String,
+    patch: Patch,
+    /// The row that was selected.
+    row: Option<String>,
+}
+
+/// The document that is edited.
+#[derive(Debug, Clone)]
+pub struct Editor {
+    text: Arc<str>,
+    document: Option<Document>,
+    diagnostics: Vec<Diagnostic>,
+    /// The file's content as last seen; `None`: there is no file.
+    disk: Option<Arc<str>>,
+    history: Vec<Edit>,
+    /// How many of the history's edits are in the text.
+    at: usize,
+    /// Grows with every change of the text.
+    generation: u64,
+}
+
+impl Editor {
+    /// Opens a text: a file's, or a new document's where there is none.
+    pub fn open(text: Arc<str>, disk: Option<Arc<str>>) -> Self {
+        let mut editor = Self {
+            text: Arc::from(""),
+            document: None,
+            diagnostics: Vec::new(),
+            disk,
+            history: Vec::new(),
+            at: 0,
+            generation: 0,
+        };
+        editor.put(text);
+        editor
+    }
+
+    fn put(&mut self, text: Arc<str>) {
+        let parsed = Document::parse(&text);
+        self.document = parsed.document;
+        self.diagnostics = parsed.diagnostics;
+        self.text = text;
+        self.generation += 1;
+    }
+
+    /// The text.
+    pub fn text(&self) -> &Arc<str> {
+        &self.text
+    }
+
+    /// What it means, as far as it can be read.
+    pub fn document(&self) -> Option<&Document> {
+        self.document.as_ref()
+    }
+
+    /// What is wrong with it.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+
+    /// Whether it has no errors: only then can it be edited by keys.
+    pub fn is_valid(&self) -> bool {
+        self.document.is_some() && self.diagnostics.iter().all(|found| found.severity != Severity::Error)
+    }
+
+    /// The file's content as last seen.
+    pub fn disk(&self) -> Option<&Arc<str>> {
+        self.disk.as_ref()
+    }
+
+    /// Takes note of the file's content.
+    pub fn set_disk(&mut self, disk: Option<Arc<str>>) {
+        self.disk = disk;
+    }
+
+    /// Whether the text differs from the file. A new document that nobody touched does not count.
+    pub fn is_unsaved(&self) -> bool {
+        match &self.disk {
+            Some(disk) => **disk != *self.text,
+            None => self.at > 0,
+        }
+    }
+
+    /// How many edits lie between the text and its beginning.
+    pub fn edits(&self) -> usize {
+        self.at
+    }
+
+    /// Grows with every change of the text.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Makes an edit; what had been taken back is forgotten.
+    pub fn edit(&mut self, text: &str, label: impl Into<String>, row: Option<String>) {
+        if *text == *self.text {
+            return;
+        }
+        self.history.truncate(self.at);
+        self.history.push(Edit { label: label.into(), patch: Patch::between(&self.text, text), row });
+        self.at = self.history.len();
+        self.put(Arc::from(text));
+    }
+
+    /// Takes back the last edit: its label and the row that was selected.
+    pub fn undo(&mut self) -> Option<(String, Option<String>)> {
+        let edit = self.at.checked_sub(1).and_then(|at| self.history.get(at))?;
+        let (text, done) = (edit.patch.backward(&self.text), (edit.label.clone(), edit.row.clone()));
+        self.at -= 1;
+        self.put(Arc::from(text));
+        Some(done)
+    }
+
+    /// Does again what was taken back last.
+    pub fn redo(&mut self) -> Option<(String, Option<String>)> {
+        let edit = self.history.get(self.at)?;
+        let (text, done) = (edit.patch.forward(&self.text), (edit.label.clone(), edit.row.clone()));
+        self.at += 1;
+        self.put(Arc::from(text));
+        Some(done)
+    }
+
+    /// What undo would take back.
+    pub fn undo_label(&self) -> Option<&str> {
+        self.at.checked_sub(1).and_then(|at| self.history.get(at)).map(|edit| edit.label.as_str())
+    }
+
+    /// What redo would do again.
+    pub fn redo_label(&self) -> Option<&str> {
+        self.history.get(self.at).map(|edit| edit.label.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn undo_to_the_start_and_redo_to_the_end_give_the_exact_bytes(
+            texts in prop::collection::vec("[a-cäé\u{301}👩\\n ]{0,12}", 1..12),
+        ) {
+            let mut editor = Editor::open(Arc::from(texts[0].as_str()), None);
+            for text in &texts { editor.edit(text, "edit", None); }
+            let end = editor.text().clone();
+            while editor.undo().is_some() {}
+            prop_assert_eq!(&**editor.text(), texts[0].as_str());
+            prop_assert_eq!(editor.edits(), 0);
+            while editor.redo().is_some() {}
+            prop_assert_eq!(editor.text(), &end);
+        }
+    }
+}

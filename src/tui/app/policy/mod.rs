@@ -1,0 +1,423 @@
+//! The Policy screen: the tools' table, the inspector, and the document that both edit.
+
+pub mod editor;
+pub mod form;
+pub mod inspect;
+mod keys;
+pub mod search;
+pub mod table;
+mod tools;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use self::editor::Editor;
+pub(super) use self::keys::{act, click, paste, quit, typing_key, wheel};
+use self::table::{Filter, Item, Table};
+use super::field::Field;
+use super::layer::{Ask, Layer, Then as LayerThen};
+use super::{App, Effect, Kind};
+use crate::mcp::tool::Tool;
+use crate::tui::action::{Context, When};
+
+/// Which part of the screen has the keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Focus {
+    /// The table.
+    Table,
+    /// The inspector.
+    Inspector,
+    /// The whole document as text.
+    Raw,
+}
+
+/// The tools of one server, as a source gave them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Server {
+    /// Its name.
+    pub name: String,
+    /// The command line, the URL or the file, without secrets.
+    pub label: String,
+    /// Its tools.
+    pub tools: Arc<Vec<Tool>>,
+    /// Its own policy file, where a source opens several servers.
+    pub policy: Option<PathBuf>,
+}
+
+/// Where the tools come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Loading {
+    /// No source was given: attached gateways, else the policy, name them.
+    NoSource,
+    /// A source is being asked, with what it is doing.
+    Running(String),
+    /// The source answered.
+    Done,
+    /// The source failed.
+    Failed(String),
+}
+
+/// What can happen to the policy, its file or the tools.
+#[derive(Debug, Clone)]
+pub enum PolicyMsg {
+    /// The source says what it is doing.
+    Loading(String),
+    /// The source gave tools.
+    Loaded(Arc<[Server]>),
+    /// The source failed.
+    LoadFailed(String),
+    /// The file as it is now: its text, or `None` where there is none.
+    Disk(Option<Arc<str>>),
+    /// The file cannot be read, and why.
+    Unreadable(String),
+    /// Descriptions were searched: the query, and the tools that match.
+    Described(u64, Arc<[u32]>),
+}
+
+/// What the runtime is to do for this screen.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PolicyEffect {
+    /// Open another policy file and watch it.
+    Open(PathBuf),
+    /// Search the descriptions of these tools; answer with the number.
+    Describe {
+        /// Names the search; older answers are ignored.
+        number: u64,
+        /// What to find.
+        query: String,
+    },
+    /// Open the file in `$EDITOR`, at a line.
+    Editor(PathBuf, usize),
+}
+
+/// What follows from an answer in a dialog of this screen.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Then {
+    /// Narrow the table, or show all again.
+    Filter(Option<Filter>),
+    /// Use this path of an argument in the condition's form.
+    PickPath(String),
+    /// Ask a gateway to freeze.
+    Freeze {
+        /// The server, or all.
+        server: Option<String>,
+        /// The tool, or all.
+        tool: Option<String>,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A search that is typed or stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Search {
+    /// What is searched.
+    pub field: Field,
+    /// Keys go to the field.
+    pub typing: bool,
+}
+
+/// The Policy screen.
+#[derive(Debug, Clone)]
+pub struct PolicyScreen {
+    /// The policy file, as people wrote its path.
+    pub path: PathBuf,
+    /// The document; `None` until the file was read.
+    pub editor: Option<Editor>,
+    /// Why the file cannot be read.
+    pub unreadable: Option<String>,
+    /// Where the tools come from.
+    pub loading: Loading,
+    /// The servers of the source.
+    pub servers: Arc<[Server]>,
+    /// The shown server, an index.
+    pub server: usize,
+    /// The rows.
+    pub table: Table,
+    /// Which part has the keys.
+    pub focus: Focus,
+    /// The search.
+    pub search: Search,
+    /// What the table is narrowed to.
+    pub filter: Option<Filter>,
+    /// The inspector's selected line.
+    pub part: usize,
+    /// The inspector's first drawn line.
+    pub part_top: usize,
+    /// The raw text's first drawn line.
+    pub raw_top: usize,
+    /// The command line of `$EDITOR` is known.
+    pub has_editor: bool,
+    select: Option<String>,
+    describing: u64,
+}
+
+/// Tools up to this number have their descriptions searched at once.
+const DESCRIBE_AT_ONCE: usize = 3_000;
+
+impl PolicyScreen {
+    /// An empty screen; nothing has been read yet.
+    pub fn new(path: PathBuf, select: Option<String>, loading: bool, has_editor: bool) -> Self {
+        let loading = if loading { Loading::Running("starting".to_owned()) } else { Loading::NoSource };
+        Self {
+            path,
+            editor: None,
+            unreadable: None,
+            loading,
+            servers: Arc::from([]),
+            server: 0,
+            table: Table::default(),
+            focus: Focus::Table,
+            search: Search::default(),
+            filter: None,
+            part: 0,
+            part_top: 0,
+            raw_top: 0,
+            has_editor,
+            select,
+            describing: 0,
+        }
+    }
+
+    /// The stack of contexts, the innermost first.
+    pub(super) fn place(&self) -> Vec<Context> {
+        match self.focus {
+            Focus::Table => vec![Context::Policy, Context::Tool, Context::List, Context::Global],
+            Focus::Inspector => vec![Context::Inspector, Context::Tool, Context::List, Context::Global],
+            Focus::Raw => vec![Context::Raw, Context::List, Context::Global],
+        }
+    }
+
+    /// Whether a spinner turns.
+    pub fn is_loading(&self) -> bool {
+        matches!(self.loading, Loading::Running(_))
+    }
+
+    /// Whether the document differs from its file.
+    pub fn is_unsaved(&self) -> bool {
+        self.editor.as_ref().is_some_and(Editor::is_unsaved)
+    }
+
+    /// The server whose tools are shown.
+    pub fn current(&self) -> Option<&Server> {
+        self.servers.get(self.server)
+    }
+
+    /// The file's name without its folders.
+    pub fn file_name(&self) -> String {
+        let name =
+            self.path.file_name().map_or_else(|| self.path.to_string_lossy(), |name| name.to_string_lossy());
+        crate::visible::visible(&name).into_owned()
+    }
+}
+
+/// Takes in what happened.
+pub(super) fn update(app: &mut App, msg: PolicyMsg, effects: &mut Vec<Effect>) {
+    match msg {
+        PolicyMsg::Loading(what) => app.policy.loading = Loading::Running(what),
+        PolicyMsg::Loaded(servers) => {
+            app.policy.loading = Loading::Done;
+            app.policy.servers = servers;
+            app.policy.server = 0;
+            app.policy_tools_changed();
+            if let Some(path) = app.policy.current().and_then(|server| server.policy.clone()) {
+                keys::open(app, path, effects);
+            }
+        }
+        PolicyMsg::LoadFailed(why) => {
+            app.policy.loading = Loading::Failed(why);
+            app.policy_tools_changed();
+        }
+        PolicyMsg::Disk(text) => disk(app, text),
+        PolicyMsg::Unreadable(why) => app.policy.unreadable = Some(why),
+        PolicyMsg::Described(number, hits) => {
+            if number == app.policy.describing {
+                let filter = app.policy.filter;
+                let keep = tools::keeper(app.policy.editor.as_ref(), filter);
+                app.policy.table.add_described(&hits, keep.as_deref());
+                drop(keep);
+                app.policy_scroll();
+            }
+        }
+    }
+}
+
+fn disk(app: &mut App, text: Option<Arc<str>>) {
+    app.policy.unreadable = None;
+    match &mut app.policy.editor {
+        None => {
+            let first = text
+                .clone()
+                .unwrap_or_else(|| Arc::from(crate::policy::document::Document::new_text().as_str()));
+            app.policy.editor = Some(Editor::open(first, text));
+            if app.policy.editor.as_ref().is_some_and(|editor| !editor.is_valid()) {
+                app.policy.focus = Focus::Raw;
+            }
+        }
+        Some(editor) => {
+            if editor.disk() == text.as_ref() {
+                return;
+            }
+            editor.set_disk(text.clone());
+            if let Some(text) = text {
+                let row = app.policy.table.selected_tool().map(|row| row.name.to_string());
+                if let Some(editor) = &mut app.policy.editor {
+                    editor.edit(&text, "take over the file's new text", row);
+                }
+            }
+        }
+    }
+    app.policy_tools_changed();
+}
+
+/// A dialog closed.
+pub(super) fn layer_closed(_app: &mut App, _effects: &mut Vec<Effect>) {}
+
+/// Leaves, whatever is unsaved.
+pub(super) fn discard_and_quit(app: &mut App, effects: &mut Vec<Effect>) {
+    app.leaving = true;
+    effects.push(Effect::Quit);
+}
+
+/// Saves, then leaves.
+pub(super) fn save_and_quit(_app: &mut App, _effects: &mut Vec<Effect>) {}
+
+/// What follows from an answer.
+pub(super) fn then(app: &mut App, then: Then, effects: &mut Vec<Effect>) {
+    match then {
+        Then::Filter(filter) => {
+            app.policy.filter = filter;
+            app.policy_show(false, effects);
+        }
+        Then::PickPath(_) => {}
+        Then::Freeze { server, tool, reason } => form::freeze(app, server, tool, reason, effects),
+    }
+}
+
+impl App {
+    /// A gateway came or said which policies it enforces.
+    pub(super) fn policy_attached(&mut self) {
+        if self.policy.loading == Loading::NoSource {
+            self.policy_tools_changed();
+        }
+    }
+
+    /// The tools may be others now: the source, a gateway or the policy changed.
+    pub(super) fn policy_tools_changed(&mut self) {
+        let rows = tools::rows(self);
+        let Some(rows) = rows else { return };
+        let selected = self.policy.table.selected_tool().map(|row| Arc::clone(&row.name));
+        self.policy.table.set_tools(rows);
+        self.policy_show_now(false);
+        let wanted = self.policy.select.take();
+        let found = wanted.as_deref().is_some_and(|name| self.policy.table.select(name))
+            || selected.as_deref().is_some_and(|name| self.policy.table.select(name));
+        if !found {
+            self.policy.select = wanted;
+            if selected.is_none() {
+                self.policy.table.select_first_tool();
+            }
+        }
+        self.policy_scroll();
+    }
+
+    fn policy_show_now(&mut self, best: bool) -> bool {
+        let query = self.policy.search.field.text().to_owned();
+        let keep = tools::keeper(self.policy.editor.as_ref(), self.policy.filter);
+        self.policy.table.show(&query, keep.as_deref(), best);
+        let searching = !query.trim().is_empty();
+        if searching && self.policy.table.tools().len() <= DESCRIBE_AT_ONCE {
+            let tools = self.policy.table.shared();
+            let hits = search::containing((0u32..).zip(tools.iter().map(table::ToolRow::words)), &query);
+            self.policy.table.add_described(&hits, keep.as_deref());
+        }
+        drop(keep);
+        self.policy.part = 0;
+        self.policy.part_top = 0;
+        searching
+    }
+
+    /// Shows what the search and the filter leave.
+    pub(super) fn policy_show(&mut self, best: bool, effects: &mut Vec<Effect>) {
+        let searching = self.policy_show_now(best);
+        self.policy.describing += 1;
+        if searching && self.policy.table.tools().len() > DESCRIBE_AT_ONCE {
+            effects.push(Effect::Policy(PolicyEffect::Describe {
+                number: self.policy.describing,
+                query: self.policy.search.field.text().to_owned(),
+            }));
+        }
+        self.policy_scroll();
+    }
+
+    /// Keeps what is selected in view.
+    pub(super) fn policy_scroll(&mut self) {
+        let areas = crate::tui::view::layout::policy(self);
+        self.policy.table.scroll(areas.rows());
+    }
+
+    pub(crate) fn can_save(&self) -> When {
+        When::if_so(self.policy.is_unsaved(), "nothing is unsaved")
+    }
+
+    pub(crate) fn can_undo(&self) -> When {
+        let label = self.policy.editor.as_ref().and_then(Editor::undo_label);
+        When::if_so(label.is_some(), "there is nothing to undo")
+    }
+
+    pub(crate) fn can_redo(&self) -> When {
+        let label = self.policy.editor.as_ref().and_then(Editor::redo_label);
+        When::if_so(label.is_some(), "there is nothing to redo")
+    }
+
+    pub(crate) fn can_open_editor(&self) -> When {
+        if self.read_only {
+            return When::Not("started with --read-only".to_owned());
+        }
+        if self.policy.is_unsaved() {
+            return When::Not("save first: your editor opens the file".to_owned());
+        }
+        When::if_so(self.policy.has_editor, "neither VISUAL nor EDITOR is set")
+    }
+
+    pub(crate) fn has_servers(&self) -> When {
+        When::if_so(self.policy.servers.len() > 1, "there is one server")
+    }
+
+    pub(crate) fn can_mark(&self) -> When {
+        When::if_so(matches!(self.policy.table.item(), Some(Item::Tool(_))), "only tools can be selected")
+    }
+
+    pub(crate) fn can_mark_all(&self) -> When {
+        When::if_so(!self.policy.table.tools().is_empty(), "there are no tools")
+    }
+
+    pub(crate) fn can_copy(&self) -> When {
+        When::if_so(self.policy.table.selected_tool().is_some(), "no tool is selected")
+    }
+}
+
+/// Asks before leaving with something unsaved.
+fn ask_quit(app: &mut App) {
+    let edits = app.policy.editor.as_ref().map_or(0, Editor::edits);
+    let plural = if edits == 1 { "" } else { "s" };
+    let body = vec![format!("{edits} edit{plural} of {} not saved.", app.policy.file_name())];
+    let answers = vec![
+        ('s', "save and quit", LayerThen::SaveAndQuit),
+        ('d', "discard and quit", LayerThen::Discard),
+        ('c', "stay", LayerThen::Nothing),
+    ];
+    app.layers.push(Layer::Ask(Ask::new("Quit?", body, answers)));
+}
+
+/// Says that something was taken back or done again.
+fn travelled(app: &mut App, word: &str, done: Option<(String, Option<String>)>) {
+    if let Some((label, row)) = done {
+        app.policy_tools_changed();
+        if let Some(row) = row {
+            app.policy.table.select(&row);
+        }
+        app.policy_scroll();
+        app.toast(Kind::Info, format!("{word}: {label}"));
+    }
+}

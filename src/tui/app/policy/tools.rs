@@ -1,0 +1,113 @@
+//! Which tools the table shows, from the source, the gateways and the policy.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::editor::Editor;
+use super::table::{Filter, ToolRow};
+use super::{App, Loading};
+use crate::mcp::tool::Tool;
+use crate::risk;
+
+/// The rows of the table; `None` when they would be the same as now.
+pub(super) fn rows(app: &App) -> Option<Vec<ToolRow>> {
+    let listed = listed(app);
+    let named = named(app);
+    let known: HashSet<&str> = listed.iter().map(|tool| tool.name.as_str()).collect();
+    let unknown: Vec<&str> = named.into_iter().filter(|name| !known.contains(name)).collect();
+
+    // Classing tens of thousands of tools takes its time: what is known already is kept.
+    let table = &app.policy.table;
+    let same = table.tools().len() == listed.len() + unknown.len()
+        && listed
+            .iter()
+            .all(|tool| table.tool(&tool.name).is_some_and(|row| row.listed && *row.tool == **tool))
+        && unknown.iter().all(|name| table.tool(name).is_some_and(|row| !row.listed));
+    if same && !table.items().is_empty() {
+        return None;
+    }
+    let old = |tool: &Tool, listed: bool| {
+        table.tool(&tool.name).filter(|row| row.listed == listed && *row.tool == *tool).cloned()
+    };
+    let mut seen = HashSet::new();
+    let mut rows = Vec::with_capacity(listed.len() + unknown.len());
+    for tool in &listed {
+        // A server that lists a name twice gets one row: the policy cannot tell them apart.
+        if seen.insert(tool.name.as_str()) {
+            let row = old(tool, true)
+                .unwrap_or_else(|| ToolRow::new(Arc::new(Tool::clone(tool)), risk::classify(tool), true));
+            rows.push(row);
+        }
+    }
+    for name in unknown {
+        let tool = bare(name);
+        let row = old(&tool, false).unwrap_or_else(|| {
+            let risk = risk::classify(&tool);
+            ToolRow::new(Arc::new(tool), risk, false)
+        });
+        rows.push(row);
+    }
+    Some(rows)
+}
+
+/// What a server lists: the source's, else those of the gateways that enforce this policy.
+fn listed(app: &App) -> Vec<&Tool> {
+    if let Some(server) = app.policy.current() {
+        return server.tools.iter().collect();
+    }
+    if app.policy.loading != Loading::NoSource {
+        return Vec::new();
+    }
+    let servers = enforcing(app);
+    servers.iter().filter_map(|server| app.feeds.tools(server)).flatten().collect()
+}
+
+/// The servers of attached gateways whose policy is this file.
+pub(super) fn enforcing(app: &App) -> Vec<String> {
+    let ours = app.policy.path.to_string_lossy();
+    let mut servers: Vec<String> = app
+        .feeds
+        .gateways()
+        .flat_map(|(_, gateway)| &gateway.hello.servers)
+        .filter(|server| server.grants.iter().any(|grant| grant.policy.as_deref() == Some(&*ours)))
+        .map(|server| server.name.clone())
+        .collect();
+    servers.sort_unstable();
+    servers.dedup();
+    servers
+}
+
+/// What the policy names.
+fn named(app: &App) -> Vec<&str> {
+    let Some(document) = app.policy.editor.as_ref().and_then(Editor::document) else { return Vec::new() };
+    let policy = document.policy();
+    let mut names: Vec<&str> = policy.tools.iter().map(|tool| tool.name.as_str()).collect();
+    names.extend(policy.hide.names.iter().map(|(name, _)| name.as_str()));
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+fn bare(name: &str) -> Tool {
+    Tool {
+        name: name.to_owned(),
+        title: None,
+        description: None,
+        input_schema: serde_json::Value::Null,
+        output_schema: None,
+        annotations: None,
+        other: serde_json::Map::new(),
+    }
+}
+
+/// The test of a filter.
+pub(super) fn keeper<'a>(
+    _editor: Option<&'a Editor>,
+    filter: Option<Filter>,
+) -> Option<Box<dyn Fn(&ToolRow) -> bool + 'a>> {
+    Some(match filter? {
+        Filter::Category(category) => Box::new(move |row| row.risk.category == category),
+        Filter::Unknown => Box::new(|row| !row.listed),
+        Filter::Suspicious => Box::new(|row| row.suspicious),
+    })
+}

@@ -1,0 +1,430 @@
+//! The terminal, the loop and the effects: everything of the interface that is not pure.
+
+mod files;
+mod input;
+mod redraw;
+mod terminal;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use self::files::Watch;
+use self::input::Input;
+use self::redraw::Redraw;
+use self::terminal::{Canvas, Guard};
+use super::app::policy::{PolicyEffect, PolicyMsg, Server, search, table::ToolRow};
+use super::app::toast::Kind;
+use super::app::{self, App, Effect, Msg, Now, Start};
+use super::keymap::Keymap;
+use super::theme::{Depth, Theme, light_background, unicode_locale};
+use crate::paths::Paths;
+
+/// Where the tools come from.
+pub enum Tools {
+    /// Attached gateways, else the policy itself.
+    Attached,
+    /// They are here.
+    Loaded(Vec<Server>),
+    /// They are fetched on a thread of their own; the argument says what is being done.
+    Loader(Box<dyn FnOnce(&dyn Fn(String)) -> Result<Vec<Server>, String> + Send>),
+}
+
+impl std::fmt::Debug for Tools {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Attached => "Attached",
+            Self::Loaded(_) => "Loaded",
+            Self::Loader(_) => "Loader",
+        })
+    }
+}
+
+/// What the interface is started with.
+#[derive(Debug)]
+pub struct Options {
+    /// The policy file; it need not exist.
+    pub policy: PathBuf,
+    /// Where the tools come from.
+    pub tools: Tools,
+    /// State, configuration and runtime folders.
+    pub paths: Paths,
+    /// Shown at the top left instead of the program's name.
+    pub title: Option<String>,
+    /// The tool that is selected at first.
+    pub select: Option<String>,
+    /// Refuse everything that changes something.
+    pub read_only: bool,
+    /// `--color`: always, never, or as the environment says.
+    pub color: Option<bool>,
+}
+
+/// Why the interface could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum TuiError {
+    /// Standard input or output is no terminal.
+    #[error("the terminal interface needs a terminal: standard {0} is none")]
+    NoTerminal(&'static str),
+    /// The terminal failed.
+    #[error("the terminal failed: {0}")]
+    Terminal(#[from] io::Error),
+}
+
+/// Runs the interface until the person leaves.
+///
+/// # Errors
+/// When there is no terminal or it fails. Whatever happens, the terminal is given back.
+pub fn run(options: Options) -> Result<(), TuiError> {
+    use std::io::IsTerminal;
+    if !io::stdin().is_terminal() {
+        return Err(TuiError::NoTerminal("input"));
+    }
+    if !io::stdout().is_terminal() {
+        return Err(TuiError::NoTerminal("output"));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let result = runtime.block_on(Loop::run(options));
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    result
+}
+
+struct Loop {
+    app: App,
+    canvas: Canvas,
+    guard: Guard,
+    input: Input,
+    redraw: Redraw,
+    began: Instant,
+    inner: mpsc::Sender<Msg>,
+    watch: Option<Watch>,
+    quit: bool,
+}
+
+/// What woke the loop.
+enum Woke {
+    Input(usize),
+    Inner(usize),
+    Signal(Signal),
+    Time,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Signal {
+    End,
+    Stop,
+    Continue,
+}
+
+impl Loop {
+    async fn run(options: Options) -> Result<(), TuiError> {
+        let var = |name: &str| std::env::var(name).ok();
+        let depth = Depth::detect(options.color, &var);
+        let theme = Theme::new(depth, light_background(&var), unicode_locale(&var));
+        let (remapped, mut notes) = key_file(&options.paths.config.join("keys.json"));
+        let (keymap, problems) = Keymap::with(&remapped);
+        notes.extend(problems.into_iter().map(|text| format!("keys.json: {text}")));
+        let start = Start {
+            path: absolute(&options.policy),
+            theme,
+            keymap,
+            read_only: options.read_only,
+            user: var("USER").or_else(|| var("LOGNAME")).unwrap_or_else(|| "somebody".to_owned()),
+            title: options.title,
+            select: options.select,
+            loading: !matches!(options.tools, Tools::Attached),
+            has_editor: editor_command().is_some(),
+        };
+
+        let guard = Guard::enter(true)?;
+        let size = crossterm::terminal::size()?;
+        let began = Instant::now();
+        let now = Now { ts: crate::clock::now(), ms: 0 };
+        let (keys, mut input) = mpsc::channel(256);
+        let (inner, mut messages) = mpsc::channel(256);
+        let mut this = Self {
+            app: App::new(start, size, now),
+            canvas: Canvas::new(depth),
+            guard,
+            input: Input::start(keys),
+            redraw: Redraw::default(),
+            began,
+            inner,
+            watch: None,
+            quit: false,
+        };
+        for note in notes {
+            this.take(Msg::Note(Kind::Warn, note));
+        }
+        // What is at hand already is on the first frame.
+        this.take(Msg::Policy(files::read(&this.app.policy.path)));
+        match options.tools {
+            Tools::Attached => {}
+            Tools::Loaded(servers) => this.take(Msg::Policy(PolicyMsg::Loaded(servers.into()))),
+            Tools::Loader(loader) => this.load(loader),
+        }
+        this.redraw.input(0);
+        this.draw()?;
+        this.open(this.app.policy.path.clone());
+
+        let mut signals = Signals::new()?;
+        let (mut typed, mut came) = (Vec::new(), Vec::new());
+        while !this.quit {
+            let wake = this.redraw.at().into_iter().chain(this.app.wakes_at()).min();
+            let woke = tokio::select! {
+                biased;
+                signal = signals.next() => Woke::Signal(signal),
+                count = input.recv_many(&mut typed, 64) => Woke::Input(count),
+                count = messages.recv_many(&mut came, 64) => Woke::Inner(count),
+                () = sleep_until(began, wake) => Woke::Time,
+            };
+            match woke {
+                Woke::Input(0) => break,
+                Woke::Input(_) => {
+                    for msg in typed.drain(..) {
+                        this.take(msg);
+                        if this.quit {
+                            break;
+                        }
+                    }
+                    let now = this.now().ms;
+                    this.redraw.input(now);
+                }
+                Woke::Inner(_) => {
+                    let mut stream = true;
+                    for msg in came.drain(..) {
+                        stream &= matches!(msg, Msg::Feed(_));
+                        this.take(msg);
+                    }
+                    let now = this.now().ms;
+                    if stream {
+                        this.redraw.stream(now);
+                    } else {
+                        this.redraw.input(now);
+                    }
+                }
+                Woke::Signal(Signal::End) => this.take(Msg::Terminate),
+                Woke::Signal(Signal::Stop) => this.suspend()?,
+                Woke::Signal(Signal::Continue) => this.come_back()?,
+                Woke::Time => {
+                    let now = this.now().ms;
+                    if this.redraw.at().is_none_or(|due| due > now) {
+                        this.take(Msg::Tick);
+                        this.redraw.input(now);
+                    }
+                }
+            }
+            this.draw()?;
+        }
+        Ok(())
+    }
+
+    fn now(&self) -> Now {
+        let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Now { ts: crate::clock::now(), ms }
+    }
+
+    fn take(&mut self, msg: Msg) {
+        let now = self.now();
+        for effect in app::update(&mut self.app, msg, now) {
+            self.perform(effect);
+        }
+    }
+
+    fn draw(&mut self) -> io::Result<()> {
+        let now = self.now();
+        if !self.quit && self.redraw.take(now.ms) {
+            self.app.now = now;
+            let drawn = self.canvas.draw(&self.app)?;
+            self.take(Msg::Drawn(drawn.hits));
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Quit => self.quit = true,
+            Effect::Suspend => {
+                let _ = self.suspend();
+            }
+            Effect::Redraw => self.canvas.forget(),
+            Effect::Mouse(on) => self.guard.mouse(on),
+            Effect::Copy(text) => {
+                let copy = crossterm::clipboard::CopyToClipboard::to_clipboard_from(text);
+                let _ = crossterm::execute!(io::stdout(), copy);
+            }
+            Effect::Ask(_, _) => {}
+            Effect::Policy(effect) => self.perform_policy(effect),
+        }
+    }
+
+    fn perform_policy(&mut self, effect: PolicyEffect) {
+        match effect {
+            PolicyEffect::Open(path) => self.open(path),
+            PolicyEffect::Describe { number, query } => {
+                let tools = self.app.policy.table.shared();
+                let out = self.inner.clone();
+                tokio::task::spawn_blocking(move || {
+                    let hits = search::containing((0u32..).zip(tools.iter().map(ToolRow::words)), &query);
+                    let _ = out.blocking_send(Msg::Policy(PolicyMsg::Described(number, hits.into())));
+                });
+            }
+            PolicyEffect::Editor(path, line) => self.edit(&path, line),
+        }
+    }
+
+    fn open(&mut self, path: PathBuf) {
+        self.watch = Some(Watch::start(path, self.inner.clone()));
+    }
+
+    fn load(&self, loader: Box<dyn FnOnce(&dyn Fn(String)) -> Result<Vec<Server>, String> + Send>) {
+        let out = self.inner.clone();
+        // A thread of its own: a server that hangs must not hold back the end of the program.
+        let run = move || {
+            let say = |what: String| {
+                let _ = out.blocking_send(Msg::Policy(PolicyMsg::Loading(what)));
+            };
+            let msg = match loader(&say) {
+                Ok(servers) => PolicyMsg::Loaded(servers.into()),
+                Err(why) => PolicyMsg::LoadFailed(why),
+            };
+            let _ = out.blocking_send(Msg::Policy(msg));
+        };
+        let _ = std::thread::Builder::new().name("tools".to_owned()).spawn(run);
+    }
+
+    /// Opens the file in the person's own editor.
+    fn edit(&mut self, path: &Path, line: usize) {
+        let Some(editor) = editor_command() else { return };
+        self.guard.leave();
+        let status = self.input.pause(|| {
+            let program = editor.split_whitespace().next().unwrap_or_default();
+            let program = Path::new(program).file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let plus = matches!(program.as_str(), "vi" | "vim" | "nvim" | "nano" | "emacs" | "micro" | "kak");
+            let mut command = std::process::Command::new("sh");
+            command.arg("-c").arg(format!("{editor} \"$@\"")).arg("sh");
+            if plus {
+                command.arg(format!("+{line}"));
+            }
+            command.arg(path).status()
+        });
+        let back = self.guard.back();
+        self.canvas.forget();
+        let now = self.now().ms;
+        self.redraw.input(now);
+        let note = match (status, back) {
+            (_, Err(error)) => Some(format!("the terminal failed: {error}")),
+            (Err(error), _) => Some(format!("`{editor}` could not be started: {error}")),
+            (Ok(status), _) if !status.success() => Some(format!("`{editor}` ended with {status}")),
+            _ => None,
+        };
+        if let Some(note) = note {
+            self.take(Msg::Note(Kind::Bad, note));
+        }
+        let disk = files::read(&self.app.policy.path);
+        self.take(Msg::Policy(disk));
+    }
+
+    /// Gives the terminal back, stops until the shell continues this process, and comes back.
+    fn suspend(&mut self) -> io::Result<()> {
+        #[cfg(unix)]
+        {
+            self.guard.leave();
+            self.input
+                .pause(|| signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP))?;
+        }
+        self.come_back()
+    }
+
+    fn come_back(&mut self) -> io::Result<()> {
+        self.guard.leave();
+        self.guard.back()?;
+        self.canvas.forget();
+        if let Ok(size) = crossterm::terminal::size() {
+            self.take(Msg::Resize(size.0, size.1));
+        }
+        let now = self.now().ms;
+        self.redraw.input(now);
+        Ok(())
+    }
+}
+
+async fn sleep_until(began: Instant, ms: Option<u64>) {
+    match ms {
+        Some(ms) => tokio::time::sleep_until((began + Duration::from_millis(ms)).into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The signals that the interface answers.
+struct Signals {
+    #[cfg(unix)]
+    streams: [(Signal, tokio::signal::unix::Signal); 5],
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let tstp = SignalKind::from_raw(signal_hook::consts::SIGTSTP);
+            let cont = SignalKind::from_raw(signal_hook::consts::SIGCONT);
+            Ok(Self {
+                streams: [
+                    (Signal::End, signal(SignalKind::terminate())?),
+                    (Signal::End, signal(SignalKind::hangup())?),
+                    (Signal::End, signal(SignalKind::interrupt())?),
+                    (Signal::Stop, signal(tstp)?),
+                    (Signal::Continue, signal(cont)?),
+                ],
+            })
+        }
+        #[cfg(not(unix))]
+        Ok(Self {})
+    }
+
+    async fn next(&mut self) -> Signal {
+        #[cfg(unix)]
+        {
+            std::future::poll_fn(|context| {
+                for (meaning, stream) in &mut self.streams {
+                    if stream.poll_recv(context).is_ready() {
+                        return std::task::Poll::Ready(*meaning);
+                    }
+                }
+                std::task::Poll::Pending
+            })
+            .await
+        }
+        #[cfg(not(unix))]
+        {
+            match tokio::signal::ctrl_c().await {
+                Ok(()) => Signal::End,
+                Err(_) => std::future::pending().await,
+            }
+        }
+    }
+}
+
+fn editor_command() -> Option<String> {
+    ["VISUAL", "EDITOR"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.trim().is_empty()))
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// Reads `keys.json`: an object of action ids, each with an array of keys.
+fn key_file(path: &Path) -> (BTreeMap<String, Vec<String>>, Vec<String>) {
+    match std::fs::read(path) {
+        Ok(bytes) => match serde_json::from_slice(&bytes) {
+            Ok(map) => (map, Vec::new()),
+            Err(error) => (BTreeMap::new(), vec![format!("`{}`: {error}", path.display())]),
+        },
+        Err(_) => (BTreeMap::new(), Vec::new()),
+    }
+}

@@ -1,0 +1,177 @@
+//! The Policy screen.
+
+use ratatui::layout::Rect;
+
+use super::paint::Paint;
+use super::{chrome, inspector, layout};
+use crate::tui::app::policy::table::{Item, ToolRow};
+use crate::tui::app::policy::{Focus, Loading, inspect, search};
+use crate::tui::app::{App, Hit};
+use crate::tui::theme::Role;
+
+/// Draws the screen.
+pub(super) fn draw(app: &App, paint: &mut Paint<'_>) {
+    if app.policy.focus == Focus::Raw {
+        inspector::raw(app, layout::frame(app).body, paint);
+        return;
+    }
+    let areas = layout::policy(app);
+    table(app, areas.table, paint);
+    if areas.beside {
+        paint.wall(areas.inspector.x.saturating_sub(1), areas.inspector.y, areas.inspector.height);
+    }
+    inspector::draw(app, areas.inspector, paint);
+}
+
+fn title(app: &App) -> (String, String) {
+    let table = &app.policy.table;
+    let total = table.tools().len();
+    let name = app
+        .policy
+        .current()
+        .map_or_else(|| "Tools".to_owned(), |server| crate::visible::visible(&server.name).into_owned());
+    let shown = table.items().iter().filter(|item| matches!(item, Item::Tool(_))).count();
+    let mut detail =
+        if shown == total { format!("{total} tools") } else { format!("{shown} of {total} tools") };
+    if !table.marked.is_empty() {
+        detail = format!("{detail}, {} selected", table.marked.len());
+    }
+    (name, detail)
+}
+
+fn table(app: &App, area: Rect, paint: &mut Paint<'_>) {
+    let focused = app.policy.focus == Focus::Table;
+    let (name, detail) = title(app);
+    let x = paint.rule(area, focused, &name, &detail);
+    paint.hits.push((area, Hit::List));
+    let (y, end) = (area.y, area.right().saturating_sub(1));
+    if app.policy.search.typing || !app.policy.search.field.is_empty() {
+        let x = paint.text(x + 1, y, end, Role::Key, " /");
+        let typing = app.policy.search.typing && app.layers.is_empty();
+        let text = app.policy.search.field.text().chars().count() + 2;
+        let stop = x.saturating_add(u16::try_from(text).unwrap_or(u16::MAX)).min(end);
+        paint.text(x, y, stop, Role::Text, &" ".repeat(text));
+        paint.field(x, y, stop.max(x + 2).min(end), &app.policy.search.field, typing);
+    } else if let Some((role, text)) = chrome::loading_words(app) {
+        paint.text(x + 1, y, end, role, &format!(" {text} "));
+    }
+    let columns = Columns::of(area);
+    columns.heads(area.y + 1, paint);
+    let rows = usize::from(area.height.saturating_sub(2));
+    let top = app.policy.table.top;
+    for (index, item) in app.policy.table.items().iter().enumerate().skip(top).take(rows) {
+        let y = area.y + 2 + u16::try_from(index - top).unwrap_or(0);
+        let row = Rect::new(area.x, y, area.width, 1);
+        let selected = index == app.policy.table.selected;
+        match item {
+            Item::Default => document_row(app, "default", &columns, row, paint),
+            Item::AllTools => document_row(app, "all tools", &columns, row, paint),
+            Item::Tool(tool) => {
+                if let Some(tool) = app.policy.table.row(*tool) {
+                    tool_row(app, tool, &columns, row, paint);
+                }
+            }
+        }
+        if selected {
+            paint.select(row, focused);
+            paint.text(area.x, y, area.x + 1, Role::Accent, paint.glyphs().cursor);
+        }
+        paint.hits.push((row, Hit::Row(index)));
+    }
+    if app.policy.table.items().iter().all(|item| !matches!(item, Item::Tool(_))) {
+        let below = area.y + 2 + u16::try_from(app.policy.table.items().len()).unwrap_or(0);
+        let left = Rect { y: below, height: area.bottom().saturating_sub(below), ..area };
+        empty(app, left, paint);
+    }
+}
+
+/// Where the columns of the table are.
+struct Columns {
+    state: u16,
+    name: u16,
+    risk: u16,
+    rules: Option<u16>,
+    calls: u16,
+    end: u16,
+}
+
+impl Columns {
+    fn of(area: Rect) -> Self {
+        let end = area.right().saturating_sub(1);
+        let state = area.x + 2;
+        let name = state + 10;
+        let calls = end.saturating_sub(11);
+        let wide = area.width >= 66;
+        let rest = calls.saturating_sub(name + 12);
+        let rules = wide.then(|| calls.saturating_sub((rest * 9 / 20).max(16)));
+        let risk = rules.unwrap_or(calls).saturating_sub(13);
+        Self { state, name, risk, rules, calls, end }
+    }
+
+    fn heads(&self, y: u16, paint: &mut Paint<'_>) {
+        let heads = [(self.state, "state"), (self.name, "tool"), (self.risk, "risk")];
+        for (x, head) in heads.into_iter().chain(self.rules.map(|x| (x, "rules"))) {
+            paint.text(x, y, self.end, Role::Muted, head);
+        }
+        paint.right(self.calls, y, self.end, Role::Muted, "calls deny");
+    }
+}
+
+fn document_row(_app: &App, what: &str, columns: &Columns, row: Rect, paint: &mut Paint<'_>) {
+    paint.text(columns.name, row.y, columns.end, Role::Text, what);
+}
+
+fn tool_row(app: &App, tool: &ToolRow, columns: &Columns, row: Rect, paint: &mut Paint<'_>) {
+    let y = row.y;
+    if app.policy.table.marked.contains(&tool.name) {
+        paint.text(row.x + 1, y, row.x + 2, Role::Accent, paint.glyphs().marked);
+    }
+    let query = app.policy.search.field.text();
+    let marks = if query.is_empty() { Vec::new() } else { search::marks(&tool.shown, query) };
+    let role = if tool.listed { Role::Text } else { Role::Muted };
+    let mut end = columns.risk.saturating_sub(1);
+    if tool.suspicious {
+        end = end.saturating_sub(2);
+        paint.text(end + 1, y, end + 2, Role::Mark, "!");
+    }
+    paint.marked(columns.name, y, end, paint.theme.style(role), &tool.shown, &marks);
+    let role = inspect::severity_role(tool.risk.severity);
+    let stop = columns.rules.unwrap_or(columns.calls).saturating_sub(1);
+    paint.text(columns.risk, y, stop, role, tool.risk.category.name());
+}
+
+fn empty(app: &App, area: Rect, paint: &mut Paint<'_>) {
+    let table = &app.policy.table;
+    let lines: Vec<(Role, String)> = if !table.tools().is_empty() {
+        vec![
+            (Role::Text, "Nothing matches.".to_owned()),
+            (Role::Muted, "Esc shows all tools again.".to_owned()),
+        ]
+    } else {
+        match &app.policy.loading {
+            Loading::Running(what) => vec![(Role::Text, format!("{what} ..."))],
+            Loading::Failed(why) => vec![
+                (Role::Bad, why.clone()),
+                (Role::Muted, "The policy's own tools can still be edited.".to_owned()),
+            ],
+            Loading::Done => vec![(Role::Text, "The server lists no tools.".to_owned())],
+            Loading::NoSource => vec![
+                (Role::Text, "No tools are known yet.".to_owned()),
+                (Role::Muted, "Name a server to see them:".to_owned()),
+                (Role::Muted, "  callgate policy.json -- npx some-mcp-server".to_owned()),
+                (Role::Muted, "  callgate policy.json --url https://host/mcp".to_owned()),
+                (Role::Muted, "or start a gateway with this policy: it is found by itself.".to_owned()),
+            ],
+        }
+    };
+    let width = usize::from(area.width.saturating_sub(6));
+    let mut y = area.y + u16::from(area.height > 6);
+    for (role, text) in lines {
+        for line in inspect::wrap(&text, width) {
+            if y < area.bottom() {
+                paint.text(area.x + 3, y, area.right(), role, &line);
+            }
+            y += 1;
+        }
+    }
+}
