@@ -13,9 +13,12 @@
 pub mod counter;
 pub mod decide;
 pub mod diagnostic;
+pub mod diff;
 pub mod document;
 pub mod duration;
+pub mod edit;
 pub mod model;
 mod parse;
 pub mod path;
+pub mod state;
 pub mod suggest;
