@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::json::{Span, pointer};
+use crate::visible::visible;
 
 /// How bad a diagnostic is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -166,44 +167,10 @@ const QUOTED: usize = 80;
 
 /// A text of the document in backticks: cut when long, and harmless on a terminal.
 pub fn tick(text: &str) -> String {
-    let mut out = String::from("`");
-    for (index, c) in text.chars().enumerate() {
-        if index == QUOTED {
-            out.push('…');
-            break;
-        }
-        push_visible(&mut out, c);
-    }
-    out.push('`');
-    out
-}
-
-/// The text with every control, format and bidirectional character as a visible mark
-/// (`\u{1b}`), so that it cannot act on a terminal or deceive a reader.
-pub fn visible(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        push_visible(&mut out, c);
-    }
-    out
-}
-
-/// Whether a character would act on a terminal, or hide from or mislead a reader.
-pub fn is_suspicious(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
-            | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
-}
-
-fn push_visible(out: &mut String, c: char) {
-    match c {
-        '\n' => out.push_str("\\n"),
-        '\r' => out.push_str("\\r"),
-        '\t' => out.push_str("\\t"),
-        c if is_suspicious(c) => out.extend(c.escape_unicode()),
-        c => out.push(c),
+    let cut = text.char_indices().nth(QUOTED).map(|(at, _)| at);
+    match cut {
+        Some(at) => format!("`{}…`", visible(text.get(..at).unwrap_or(""))),
+        None => format!("`{}`", visible(text)),
     }
 }
 

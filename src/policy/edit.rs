@@ -17,10 +17,11 @@ use std::fmt;
 
 pub use draft::{ConditionDraft, LimitDraft, RuleDraft};
 
-use super::diagnostic::{Diagnostic, tick, visible};
+use super::diagnostic::{Diagnostic, tick};
 use super::document::Document;
 use super::model::{Default, RuleList};
 use super::state::{ToolState, condition_text};
+use crate::visible::visible;
 
 /// Where a limit stands.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -224,7 +225,7 @@ impl Edit {
         match self {
             Self::SetState { tools, state } => {
                 let what = match tools.as_slice() {
-                    [tool] => visible(tool),
+                    [tool] => visible(tool).into_owned(),
                     tools => format!("{} tools", tools.len()),
                 };
                 match state {
@@ -264,7 +265,7 @@ impl Edit {
 fn place_name(place: &Place) -> String {
     match place {
         Place::AllTools => "all tools together".to_owned(),
-        Place::Tool(tool) => visible(tool),
+        Place::Tool(tool) => visible(tool).into_owned(),
     }
 }
 

@@ -107,7 +107,7 @@ impl RuleList {
     }
 }
 
-/// An entry of `require`, `deny_if` or `approve_if`; its conditions are ANDed.
+/// An entry of `require`, `deny_if` or `approve_if`; its conditions are all needed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
     /// Span of the rule.

@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::diagnostic::visible;
 use super::model::{self, Action, Limit, Op, Policy, Rule, Tool, Window};
 use crate::json;
+use crate::visible::visible;
 
 /// A tool's state: what happens to a call that no conditional rule stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -162,7 +162,7 @@ pub fn condition_text(path: &str, op: Op, value: &str) -> String {
 }
 
 fn short_path(path: &str) -> String {
-    visible(path.strip_prefix("args.").unwrap_or(path))
+    visible(path.strip_prefix("args.").unwrap_or(path)).into_owned()
 }
 
 fn short_window(window: Window) -> String {

@@ -3,9 +3,9 @@
 use super::tree::New;
 use super::{EditError, condition_text};
 use crate::json;
-use crate::policy::diagnostic::visible;
 use crate::policy::duration;
 use crate::policy::model::{Condition, Limit, Op, Rule, RuleList, Scope, Window};
+use crate::visible::visible;
 
 /// A limit to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use crate::policy::duration;
 use crate::policy::model::{Condition, Op, Rule};
 use crate::policy::path::Path;
 use crate::policy::suggest::closest;
+use crate::visible::visible;
 
 pub(super) const RULE_KEYS: &[&str] = &["conditions", "on_deny"];
 pub(super) const APPROVE_RULE_KEYS: &[&str] = &["conditions", "on_approve", "timeout"];
@@ -147,7 +148,7 @@ impl Reader<'_, '_> {
             Ok(_) => true,
             Err(error) => {
                 let message = format!("{}: {}", error.message, tick(path));
-                self.error("bad-path", at, span, message, error.help);
+                self.error("bad-path", at, span, message, visible(&error.help));
                 false
             }
         }
