@@ -1,1 +1,256 @@
 //! Tool lists from a server, a file or a client's configuration; pins and drift.
+//!
+//! The official SDK's types lose members that they do not know (`execution`, unknown annotations),
+//! so lists are asked for by a small client of our own ([`talk`](self)) and kept as the server
+//! spelt them.
+
+pub mod clients;
+mod error;
+mod file;
+mod http;
+mod name;
+mod stdio;
+mod talk;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+pub use clients::Launch;
+pub use error::{CatalogError, Failure};
+pub use http::HttpServer;
+pub use name::server_name;
+pub use stdio::StdioServer;
+
+use crate::mcp::tool::Tool;
+
+/// Where tools come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A stdio server's command line.
+    Command(Vec<String>),
+    /// A streamable HTTP server, with the headers of every request.
+    Url {
+        /// Its address.
+        url: String,
+        /// Name and value; `${VAR}` in a value is filled in from the environment.
+        headers: Vec<(String, String)>,
+    },
+    /// A saved list.
+    File(PathBuf),
+    /// An MCP client's own configuration.
+    Client {
+        /// The client, as people type it.
+        client: String,
+        /// One of its servers; all when `None`.
+        server: Option<String>,
+    },
+}
+
+/// What was loaded.
+#[derive(Debug, Clone, Default)]
+pub struct Loaded {
+    /// The servers with their tools, in the order of the source.
+    pub servers: Vec<ServerTools>,
+    /// The servers that gave no list; only when another did.
+    pub failed: Vec<(String, CatalogError)>,
+}
+
+/// One server's tools.
+#[derive(Debug, Clone)]
+pub struct ServerTools {
+    /// Its name.
+    pub name: String,
+    /// Where it is, for people: the command line, the address without secrets, the file.
+    pub label: String,
+    /// Its tools.
+    pub tools: Vec<Tool>,
+    /// The same tools as the server spelt them.
+    pub raw: Vec<Box<RawValue>>,
+    /// How it is started or reached; `None` for a saved list.
+    pub launch: Option<Launch>,
+}
+
+/// Loads the tools of a source. Blocks for at most about `timeout` (a few seconds more to end a
+/// stubborn child); may be called from any thread, also one of an asynchronous runtime.
+///
+/// # Errors
+/// When no server of the source gives a list: what happened, where, and what to do.
+pub fn load(source: &Source, timeout: Duration) -> Result<Loaded, CatalogError> {
+    load_until(source, timeout, &Arc::new(AtomicBool::new(false)))
+}
+
+/// As [`load`], and given up (children ended) as soon as `stop` becomes true.
+///
+/// # Errors
+/// As [`load`]; [`Failure::Interrupted`] when stopped.
+pub fn load_until(
+    source: &Source,
+    timeout: Duration,
+    stop: &Arc<AtomicBool>,
+) -> Result<Loaded, CatalogError> {
+    match source {
+        Source::File(path) => {
+            let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+            let label = path.display().to_string();
+            Ok(Loaded { servers: vec![server(name, label, file::list(path)?, None)?], failed: Vec::new() })
+        }
+        Source::Command(command) => {
+            let launch = Launch::Stdio(StdioServer { command: command.clone(), ..StdioServer::default() });
+            let server = from_launch(server_name(command), &launch, timeout, stop)?;
+            Ok(Loaded { servers: vec![server], failed: Vec::new() })
+        }
+        Source::Url { url, headers } => {
+            let launch = Launch::Http(HttpServer { url: url.clone(), headers: filled(headers)? });
+            let server = from_launch(url_name(url), &launch, timeout, stop)?;
+            Ok(Loaded { servers: vec![server], failed: Vec::new() })
+        }
+        Source::Client { client, server } => from_client(client, server.as_deref(), timeout, stop),
+    }
+}
+
+fn from_client(
+    client: &str,
+    wanted: Option<&str>,
+    timeout: Duration,
+    stop: &Arc<AtomicBool>,
+) -> Result<Loaded, CatalogError> {
+    let Some(env) = clients::Env::from_process() else {
+        return Err(CatalogError::new(
+            Failure::Usage,
+            "HOME is not set, so no client's configuration can be found",
+        ));
+    };
+    let configured = match wanted {
+        Some(name) => vec![clients::server(client, name, &env)?],
+        None => clients::servers(client, &env)?.into_iter().filter(|server| !server.disabled).collect(),
+    };
+    // Side by side: a client's servers are often slow to start.
+    let handles: Vec<_> = configured
+        .into_iter()
+        .map(|configured| {
+            let stop = Arc::clone(stop);
+            let launch = configured.upstream(&env);
+            let name = configured.server;
+            let thread_name = name.clone();
+            let handle = thread::spawn(move || from_launch(thread_name, &launch?, timeout, &stop));
+            (name, handle)
+        })
+        .collect();
+    let mut loaded = Loaded::default();
+    for (name, handle) in handles {
+        match handle.join() {
+            Ok(Ok(server)) => loaded.servers.push(server),
+            Ok(Err(error)) => loaded.failed.push((name, error)),
+            Err(_) => {
+                let error = CatalogError::new(Failure::Server, "loading its list failed inside callgate");
+                loaded.failed.push((name, error));
+            }
+        }
+    }
+    if loaded.servers.is_empty() {
+        let Some((name, mut error)) = loaded.failed.into_iter().next() else {
+            return Err(CatalogError::new(
+                Failure::File,
+                format!("every server of {client} is switched off in its configuration"),
+            ));
+        };
+        if wanted.is_none() {
+            error.message = format!("server `{}`: {}", error::shown(&name), error.message);
+        }
+        return Err(error);
+    }
+    Ok(loaded)
+}
+
+fn from_launch(
+    name: String,
+    launch: &Launch,
+    timeout: Duration,
+    stop: &Arc<AtomicBool>,
+) -> Result<ServerTools, CatalogError> {
+    let (label, raw) = match launch {
+        Launch::Stdio(stdio) => (stdio::label(&stdio.command), stdio::list(stdio, timeout, stop)?),
+        Launch::Http(http) => {
+            // On a thread of its own: the caller may itself be inside a runtime.
+            let (server, stop) = (http.clone(), Arc::clone(stop));
+            let raw =
+                thread::spawn(move || http::list(&server, timeout, &stop)).join().unwrap_or_else(|_| {
+                    Err(CatalogError::new(Failure::Server, "loading the list failed inside callgate"))
+                })?;
+            (http::without_secrets(&http.url), raw)
+        }
+    };
+    server(name, label, raw, Some(launch.clone()))
+}
+
+fn server(
+    name: String,
+    label: String,
+    raw: Vec<Box<RawValue>>,
+    launch: Option<Launch>,
+) -> Result<ServerTools, CatalogError> {
+    let mut tools = Vec::with_capacity(raw.len());
+    for (index, text) in raw.iter().enumerate() {
+        let tool: Tool = serde_json::from_str(text.get()).map_err(|error| {
+            CatalogError::new(
+                Failure::Server,
+                format!(
+                    "the tool at index {index} of `{label}` is no tool definition: {}",
+                    error::shown(&error.to_string())
+                ),
+            )
+            .help("every tool is an object with at least a `name`")
+        })?;
+        tools.push(tool);
+    }
+    Ok(ServerTools { name, label, tools, raw, launch })
+}
+
+fn filled(headers: &[(String, String)]) -> Result<Vec<(String, String)>, CatalogError> {
+    let env = clients::Env::from_process();
+    headers
+        .iter()
+        .map(|(name, value)| {
+            let value = match &env {
+                Some(env) => clients::fill(value, env).map_err(|why| {
+                    CatalogError::new(Failure::Usage, format!("header `{}`: {why}", error::shown(name)))
+                        .help("set it in the environment of this command")
+                })?,
+                None => value.clone(),
+            };
+            Ok((name.clone(), value))
+        })
+        .collect()
+}
+
+/// The host of an address, without `www.` and port: what a server reached by it is called.
+fn url_name(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let host = host.rsplit('@').next().unwrap_or(host);
+    let name = host.strip_prefix("www.").unwrap_or(host);
+    let name = match name.rsplit_once(':') {
+        Some((name, port)) if port.chars().all(|letter| letter.is_ascii_digit()) => name,
+        _ => name,
+    };
+    if name.is_empty() { "server".to_owned() } else { name.to_owned() }
+}
+
+/// A list as a file holds it: every tool as the server spelt it, one a line.
+pub fn saved_text(raw: &[Box<RawValue>]) -> String {
+    let mut text = String::from("{\"tools\":[");
+    for (index, tool) in raw.iter().enumerate() {
+        text.push_str(if index == 0 { "\n" } else { ",\n" });
+        // Line breaks between tokens may go; strings have none.
+        text.extend(
+            tool.get().chars().map(|letter| if matches!(letter, '\n' | '\r') { ' ' } else { letter }),
+        );
+    }
+    text.push_str("\n]}\n");
+    text
+}

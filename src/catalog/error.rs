@@ -1,0 +1,161 @@
+//! Why a tool list could not be had, for people.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use regex::Regex;
+
+use crate::visible::visible;
+
+/// How many of a server's last lines an error shows.
+pub(super) const SHOWN_LINES: usize = 10;
+/// The longest line of a server that an error shows, in characters.
+const SHOWN_CHARACTERS: usize = 300;
+
+/// What kind of failure it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// What was asked for cannot be: an unknown client, no such server in its file.
+    Usage,
+    /// A file is missing, unreadable or holds something else.
+    File,
+    /// The server could not be started, ended, hung, or answered something else than a list.
+    Server,
+    /// The server wants credentials.
+    Credentials,
+    /// The person asked to stop.
+    Interrupted,
+}
+
+/// A tool list that could not be had: what happened and where, what the server itself said last,
+/// and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CatalogError {
+    /// The kind.
+    pub failure: Failure,
+    /// What happened.
+    pub message: String,
+    /// The server's last lines, made harmless.
+    pub said: Vec<String>,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl CatalogError {
+    pub(super) fn new(failure: Failure, message: impl Into<String>) -> Self {
+        Self { failure, message: message.into(), said: Vec::new(), help: None }
+    }
+
+    #[must_use]
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Adds what the server said last, and reads from it whether credentials are what is missing.
+    #[must_use]
+    pub(super) fn said(mut self, lines: impl IntoIterator<Item = String>) -> Self {
+        let lines: Vec<String> = lines.into_iter().filter(|line| !line.trim().is_empty()).collect();
+        let all = format!("{}\n{}", self.message, lines.join("\n"));
+        if let Some(help) = credentials(&all) {
+            self.failure = Failure::Credentials;
+            self.help = Some(help);
+        }
+        let from = lines.len().saturating_sub(SHOWN_LINES);
+        self.said = lines.iter().skip(from).map(|line| shown(line)).collect();
+        self
+    }
+}
+
+impl fmt::Display for CatalogError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        if !self.said.is_empty() {
+            f.write_str("\n  the server said last:")?;
+            for line in &self.said {
+                write!(f, "\n  | {line}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for CatalogError {}
+
+/// A server's line as people may see it: without colours, every other control visible, cut.
+pub(super) fn shown(line: &str) -> String {
+    let line = line.trim_end();
+    let plain = colours().map_or_else(|| line.into(), |colours| colours.replace_all(line, ""));
+    let plain = visible(&plain);
+    let mut cut: String = plain.chars().take(SHOWN_CHARACTERS).collect();
+    if cut.len() < plain.len() {
+        cut.push('…');
+    }
+    cut
+}
+
+fn colours() -> Option<&'static Regex> {
+    static COLOURS: OnceLock<Option<Regex>> = OnceLock::new();
+    COLOURS.get_or_init(|| Regex::new("\u{1b}\\[[0-9;]*m").ok()).as_ref()
+}
+
+/// What to do when a text reads as if credentials were missing.
+fn credentials(text: &str) -> Option<String> {
+    static WORDS: OnceLock<Option<(Regex, Regex)>> = OnceLock::new();
+    let (words, variables) = WORDS
+        .get_or_init(|| {
+            let words = r"(?i)\bapi[ _-]?keys?\b|\b(access|auth|bearer|bot|personal|api)[ _-]tokens?\b|_TOKEN\b|_API_KEY\b|_SECRET\b|_PASSWORD\b|\bcredentials?\b|\bunauthori[sz]ed\b|\bauthentication\b|\bnot logged in\b|\blog ?in (first|to)\b|\b401\b|\b403\b|\btoken (is )?(required|missing|not set)|connection string|environment variables?\b.{0,60}\b(required|missing|not set|must be set)|(required|missing|set).{0,40}environment variable";
+            let variables = r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*_(?:TOKEN|KEY|SECRET|PASSWORD|ID|URL|URI|STRING|CREDENTIALS|AUTH|HOST|USER|USERNAME|DSN)\b";
+            Some((Regex::new(words).ok()?, Regex::new(variables).ok()?))
+        })
+        .as_ref()?;
+    if !words.is_match(text) {
+        return None;
+    }
+    let mut names: Vec<&str> = variables.find_iter(text).map(|found| found.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.truncate(4);
+    Some(match names.first() {
+        Some(first) => format!(
+            "it seems to want credentials (`{}`): set them in the environment, for instance `{first}=... callgate ...`",
+            names.join("`, `")
+        ),
+        None => "it seems to want credentials: give it what its documentation asks for, in the environment or in its arguments".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wanted_credentials_are_named() {
+        for (said, variable) in [
+            (
+                "GITHUB_PERSONAL_ACCESS_TOKEN environment variable is required",
+                Some("GITHUB_PERSONAL_ACCESS_TOKEN"),
+            ),
+            ("Error: Stripe API key not provided. Please set STRIPE_SECRET_KEY", Some("STRIPE_SECRET_KEY")),
+            ("Please set SLACK_BOT_TOKEN and SLACK_TEAM_ID environment variables", Some("SLACK_BOT_TOKEN")),
+            ("HTTP 401 Unauthorized", None),
+        ] {
+            let error = CatalogError::new(Failure::Server, "it ended").said([said.to_owned()]);
+            assert_eq!(error.failure, Failure::Credentials, "{said}");
+            if let Some(variable) = variable {
+                assert!(error.help.clone().unwrap_or_default().contains(variable), "{error:?}");
+            }
+        }
+        let error = CatalogError::new(Failure::Server, "it ended").said(["SyntaxError: bad".to_owned()]);
+        assert_eq!(error.failure, Failure::Server);
+    }
+
+    #[test]
+    fn what_the_server_says_cannot_drive_the_terminal() {
+        let lines = (0..30).map(|n| format!("\u{1b}[31mline {n}\u{1b}[0m \u{1b}]0;title\u{7}"));
+        let error = CatalogError::new(Failure::Server, "it ended").said(lines);
+        assert_eq!(error.said.len(), SHOWN_LINES);
+        assert!(!error.to_string().contains('\u{1b}'), "{error}");
+        assert!(error.to_string().contains("line 29"));
+    }
+}
