@@ -1,6 +1,9 @@
 //! Records: what the journal keeps and the feed carries, one line of JSON each, the same bytes in
 //! both. The field names and meanings are a contract; `assets/record.schema.json` states it.
 
+pub mod mask;
+pub mod secret;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -234,10 +237,20 @@ impl Record {
     /// # Errors
     /// Only what a foreign `RawValue` could cause; none for records made here.
     pub fn to_line(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut line = Vec::with_capacity(512);
+        self.write_line(&mut line)?;
+        Ok(line)
+    }
+
+    /// Appends what [`Record::to_line`] gives.
+    ///
+    /// # Errors
+    /// As [`Record::to_line`]; part of the line may have been appended then.
+    pub fn write_line(&self, line: &mut Vec<u8>) -> Result<(), serde_json::Error> {
         match self {
-            Self::Decision(record) => serde_json::to_vec(record),
-            Self::Outcome(record) => serde_json::to_vec(record),
-            Self::Event(record) => serde_json::to_vec(record),
+            Self::Decision(record) => serde_json::to_writer(line, record),
+            Self::Outcome(record) => serde_json::to_writer(line, record),
+            Self::Event(record) => serde_json::to_writer(line, record),
         }
     }
 
