@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use super::counter::Amount;
-use super::model::Scope;
+use super::compiled::{APPROVAL_TIMEOUT, Compiled, Entry, Limit, Rule, Tool};
+use super::condition::{Range, Truth};
+use super::counter::{Amount, Caller, Usage, Want};
+use super::model::{self, Action, Scope};
+use crate::json::Node;
+use crate::time::Timestamp;
 
 /// What the gateway knows at the moment of a call, besides the policy and the call.
 #[derive(Debug, Clone, Default)]
@@ -113,4 +117,286 @@ pub enum Verdict {
         /// `/tools/T` or `/default`.
         pointer: Option<String>,
     },
+}
+
+impl Denial {
+    fn visibly(rule: &str, message: String) -> Self {
+        Self { rule: rule.to_owned(), pointer: None, message, visible: true }
+    }
+
+    /// A message that cannot be judged, or must not be. It is answered with a JSON-RPC error.
+    pub fn malformed(message: impl Into<String>) -> Self {
+        Self::visibly("(malformed)", message.into())
+    }
+
+    /// The call lies in the scope of a freeze.
+    pub fn frozen(reason: &str) -> Self {
+        Self::visibly("(frozen)", format!("Frozen: {reason}"))
+    }
+
+    /// The grant has no policy: nothing is allowed.
+    pub fn no_policy() -> Self {
+        Self::visibly("(no policy)", "No policy is in force for this grant".to_owned())
+    }
+
+    /// The store or the journal that the call needs cannot be reached.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::visibly("(unavailable)", message.into())
+    }
+
+    /// A limit has no room.
+    pub fn limit(limit: &LimitSpec) -> Self {
+        Self {
+            rule: limit.rule.clone(),
+            pointer: Some(limit.pointer.clone()),
+            message: limit.message.clone(),
+            visible: true,
+        }
+    }
+}
+
+/// See [`Denial::no_policy`].
+pub fn no_policy() -> Denial {
+    Denial::no_policy()
+}
+
+/// See [`Denial::frozen`].
+pub fn frozen(reason: &str) -> Denial {
+    Denial::frozen(reason)
+}
+
+/// See [`Denial::malformed`].
+pub fn malformed(message: impl Into<String>) -> Denial {
+    Denial::malformed(message)
+}
+
+/// See [`Denial::unavailable`].
+pub fn unavailable(message: impl Into<String>) -> Denial {
+    Denial::unavailable(message)
+}
+
+impl Charge {
+    /// What the call wants to count, for the store.
+    pub fn want(&self, caller: &Caller<'_>, past_max: bool) -> Want {
+        Want {
+            key: caller.key(self.limit.scope, &self.limit.counter, self.limit.window),
+            increment: self.increment,
+            max: self.limit.max,
+            past_max,
+        }
+    }
+}
+
+/// How long until every limit without room is empty again, in milliseconds: the longest of their
+/// waits. `None` when waiting cannot help: no limit lacks room, or one would lack it even when
+/// empty. Usages stand in the order of the charges.
+pub fn retry_after(now: Timestamp, usages: &[Usage], charges: &[Charge]) -> Option<u64> {
+    let mut longest = None;
+    for (usage, charge) in usages.iter().zip(charges).filter(|(usage, _)| !usage.room) {
+        if charge.increment > usage.max {
+            return None;
+        }
+        longest = longest.max(Some(now.millis_until(usage.resets_at)));
+    }
+    longest
+}
+
+/// A call to be decided.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// The tool's name, decoded.
+    pub tool: &'a str,
+    /// `arguments`; absent and null are `{}`.
+    pub arguments: Option<&'a Node<'a>>,
+}
+
+impl Compiled {
+    /// Decides a call as far as that is possible without a store: steps 1 to 12 of the order, save
+    /// whether a limit has room. An allow holds once its charges are reserved, all or none.
+    pub fn decide(&self, call: &Call<'_>, circumstances: &Circumstances<'_>) -> Verdict {
+        let tool = self.tool(call.tool);
+        match self.judge(tool, call, circumstances) {
+            Ok(allow) => allow,
+            Err(mut denial) => {
+                // Whatever denied it: a hidden tool does not exist for the agent.
+                let unknown = circumstances.listed == Listed::No && self.default == model::Default::Deny;
+                denial.visible = !unknown && self.shown(tool);
+                Verdict::Deny(denial)
+            }
+        }
+    }
+
+    fn judge(
+        &self,
+        tool: Option<&Tool>,
+        call: &Call<'_>,
+        circumstances: &Circumstances<'_>,
+    ) -> Result<Verdict, Denial> {
+        let arguments = match call.arguments {
+            Some(node) if node.as_object().is_some() => Some(node),
+            Some(node) if !node.is_null() => {
+                let found = node.type_name();
+                return Err(Denial::malformed(format!("`arguments` must be an object, not {}", a(found))));
+            }
+            _ => None,
+        };
+        if let Some(reason) = circumstances.frozen {
+            return Err(Denial::frozen(reason));
+        }
+        if let Some(pointer) = self.hidden_by(tool) {
+            return Err(denial("(hidden)", Some(pointer), not_permitted(call.tool)));
+        }
+        if let Some(Override::Deny(reason)) = circumstances.overridden {
+            let message = if reason.is_empty() {
+                not_permitted(call.tool)
+            } else {
+                format!("{}: {reason}", not_permitted(call.tool))
+            };
+            return Err(denial("(override)", None, message));
+        }
+        let entry = tool.and_then(|tool| tool.entry.as_ref());
+        if circumstances.overridden == Some(Override::Allow) {
+            return Ok(self.allow_past_rules(entry, arguments));
+        }
+        let pointer = match entry {
+            Some(entry) => {
+                entry.check(call.tool, arguments)?;
+                entry.pointer.to_string()
+            }
+            None if self.default == model::Default::Deny => {
+                return Err(denial("(default deny)", Some("/default"), not_permitted(call.tool)));
+            }
+            None => "/default".to_owned(),
+        };
+        if circumstances.drifted {
+            let why = "its definition has changed since it was accepted";
+            return Err(denial("(drift)", None, format!("{}: {why}", not_permitted(call.tool))));
+        }
+        let mut charges = Vec::new();
+        for limit in self.counted(entry) {
+            let increment = limit.increment(arguments).map_err(|found| limit.cannot_count(&found))?;
+            charges.push(Charge { limit: Arc::clone(&limit.spec), increment });
+        }
+        let mut approval = entry.and_then(|entry| entry.approval(call.tool, arguments));
+        let mut rule = String::new();
+        if circumstances.overridden == Some(Override::Approved) && approval.take().is_some() {
+            "(override)".clone_into(&mut rule);
+        }
+        Ok(Verdict::Allow { charges, approval, past_max: false, rule, pointer: Some(pointer) })
+    }
+
+    /// An `allow` override skips the rules, but the call still counts. What cannot be counted
+    /// (`increment_from` found no amount) is left out.
+    fn allow_past_rules(&self, entry: Option<&Entry>, arguments: Option<&Node<'_>>) -> Verdict {
+        let charge = |limit: &Limit| {
+            let increment = limit.increment(arguments).ok()?;
+            Some(Charge { limit: Arc::clone(&limit.spec), increment })
+        };
+        Verdict::Allow {
+            charges: self.counted(entry).filter_map(charge).collect(),
+            approval: None,
+            past_max: true,
+            rule: "(override)".to_owned(),
+            pointer: None,
+        }
+    }
+}
+
+impl Entry {
+    /// Steps 7 to 9: `action: deny`, `require`, `deny_if`.
+    fn check(&self, tool: &str, arguments: Option<&Node<'_>>) -> Result<(), Denial> {
+        if self.action == Some(Action::Deny) {
+            let at = format!("{}/action", self.pointer);
+            let message = self.reason.as_deref().map_or_else(|| not_permitted(tool), str::to_owned);
+            return Err(denial(&at, Some(&at), message));
+        }
+        for rule in &self.require {
+            let (truth, found) = rule.judge(arguments, Range::All);
+            if truth != Truth::True {
+                return Err(rule.denial(tool, found.as_deref()));
+            }
+        }
+        for rule in &self.deny_if {
+            let (truth, found) = rule.judge(arguments, Range::Any);
+            if truth != Truth::False {
+                return Err(rule.denial(tool, found.as_deref()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Step 12: whether a person must approve, and which rule asks first.
+    fn approval(&self, tool: &str, arguments: Option<&Node<'_>>) -> Option<ApprovalNeed> {
+        let text = |own: Option<&str>| own.map_or_else(|| needs_approval(tool), str::to_owned);
+        if self.action == Some(Action::Approve) {
+            let at = format!("{}/action", self.pointer);
+            return Some(ApprovalNeed {
+                rule: at.clone(),
+                pointer: at,
+                message: text(self.reason.as_deref()),
+                timeout: APPROVAL_TIMEOUT,
+            });
+        }
+        self.approve_if.iter().find_map(|rule| {
+            let (truth, found) = rule.judge(arguments, Range::Any);
+            (truth != Truth::False).then(|| ApprovalNeed {
+                rule: rule.code.to_string(),
+                pointer: rule.pointer.to_string(),
+                message: with_finding(text(rule.message.as_deref()), found.as_deref()),
+                timeout: rule.timeout,
+            })
+        })
+    }
+}
+
+impl Rule {
+    fn denial(&self, tool: &str, found: Option<&str>) -> Denial {
+        let message = match &self.message {
+            Some(own) => own.to_string(),
+            None if self.conditions.is_empty() => not_permitted(tool),
+            None => format!("Argument rule of {tool} not met"),
+        };
+        denial(&self.code, Some(&self.pointer), with_finding(message, found))
+    }
+}
+
+impl Limit {
+    /// `increment_from` found no amount: what cannot be counted cannot be bounded.
+    pub(super) fn cannot_count(&self, found: &str) -> Denial {
+        let message = if self.own_message {
+            self.spec.message.clone()
+        } else {
+            format!("Limit {} cannot be counted", self.spec.counter)
+        };
+        denial(&self.spec.rule, Some(&self.spec.pointer), with_finding(message, Some(found)))
+    }
+}
+
+fn denial(rule: &str, pointer: Option<&str>, message: String) -> Denial {
+    Denial { rule: rule.to_owned(), pointer: pointer.map(str::to_owned), message, visible: true }
+}
+
+fn not_permitted(tool: &str) -> String {
+    format!("Tool {tool} is not permitted by policy")
+}
+
+fn needs_approval(tool: &str) -> String {
+    format!("Tool {tool} needs a person's approval")
+}
+
+fn a(type_name: &'static str) -> String {
+    match type_name {
+        "array" => "an array".to_owned(),
+        other => format!("a {other}"),
+    }
+}
+
+/// A message with what was found in the call, where that is why the rule could not be told.
+fn with_finding(mut message: String, found: Option<&str>) -> String {
+    if let Some(found) = found {
+        message.push_str(" (");
+        message.push_str(found);
+        message.push(')');
+    }
+    message
 }

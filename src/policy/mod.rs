@@ -3,13 +3,17 @@
 //! | part | is |
 //! |---|---|
 //! | [`model`] | the words of the format as types |
-//! | `document` | the text with spans and order kept; parse, check, edit |
-//! | `compiled` | a valid document ready to decide |
-//! | `decide` | one call against it, purely |
-//! | [`counter`] | windows, amounts and the counter in memory |
+//! | [`document`] | the text with spans and order kept; parse, check, edit |
+//! | [`compiled`] | a valid document ready to decide |
+//! | [`decide`] | one call against it, purely |
+//! | [`explain`] | the decision with its reasons |
+//! | [`counter`] | windows, amounts and the arithmetic of admitting |
+//! | [`memory`] | counters of one process |
 //!
 //! Pure: time comes in as a value, and counting is handed back as a value for the caller's store.
 
+pub mod compiled;
+mod condition;
 pub mod counter;
 pub mod decide;
 pub mod diagnostic;
@@ -17,6 +21,8 @@ pub mod diff;
 pub mod document;
 pub mod duration;
 pub mod edit;
+pub mod explain;
+pub mod memory;
 pub mod model;
 mod parse;
 pub mod path;
