@@ -3,8 +3,11 @@
 //! | part | is |
 //! |---|---|
 //! | [`message`] | what is said on it, as data (pure) |
-//! | `server` | the half in a gateway |
-//! | `client` | the half in a monitor |
-//! | `discovery` | how a monitor finds this user's gateways |
+//! | [`server`] | the half in a gateway |
+//! | [`client`] | the half in a monitor |
+//! | [`discovery`] | how a monitor finds this user's gateways |
 
+pub mod client;
+pub mod discovery;
 pub mod message;
+pub mod server;

@@ -153,9 +153,6 @@ impl SqliteStore {
         // What each counter holds when nothing of this call is counted.
         let mut before: Vec<Amount> = Vec::with_capacity(wants.len());
         for want in wants {
-            if want.increment.0 < 0 {
-                return Err(Fault::Wrong(format!("counter `{}` cannot count backwards", want.key.counter)));
-            }
             // Two limits of a call may share a counter: the second finds what the first counted.
             let twin =
                 wants.iter().zip(&usages).zip(&before).rev().find(|((other, _), _)| other.key == want.key);

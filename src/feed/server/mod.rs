@@ -1,0 +1,433 @@
+//! The half in a gateway: who may connect, what they get, and how slow ones catch up.
+//!
+//! One background thread with a runtime of its own serves all clients. A call's thread only puts
+//! its record into an inbox, and without a client not even that. What a client missed it gets from
+//! the journal; what is gone from there too is announced as a gap.
+
+mod accept;
+mod history;
+mod ring;
+mod serve;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use tokio::sync::{Notify, oneshot, watch};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+pub use self::history::{History, JournalHistory};
+use self::ring::{Line, Ring};
+use super::discovery::{Announced, Entry};
+use super::message::{Ask, Hello, PROTOCOL, Role, Say, ServerInfo, State};
+
+/// Records kept in memory for clients that are a little behind.
+const RING_COUNT: usize = 16_384;
+const RING_BYTES: usize = 16 * 1024 * 1024;
+/// Records between two looks of the background thread.
+const INBOX_COUNT: usize = 32_768;
+const INBOX_BYTES: usize = 16 * 1024 * 1024;
+/// Asks that wait for the gateway.
+const COMMANDS: usize = 64;
+
+/// What a hub needs to know.
+#[derive(Clone)]
+pub struct HubConfig {
+    /// The folder of the discovery files.
+    pub run_dir: PathBuf,
+    /// The folder of the journals.
+    pub journal_dir: PathBuf,
+    /// The id of the gateway run.
+    pub gateway: String,
+    /// The gateway's name.
+    pub name: String,
+    /// The servers behind it.
+    pub servers: Vec<ServerInfo>,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Tokens besides the one in the discovery file, with what they allow.
+    pub tokens: Vec<(String, Role)>,
+    /// Values of `Origin` that are not refused.
+    pub origins: Vec<String>,
+    /// How many clients may be connected at once.
+    pub max_clients: usize,
+}
+
+impl HubConfig {
+    /// On a free port of the loopback interface, for this user's own monitors only.
+    pub fn new(run_dir: PathBuf, journal_dir: PathBuf, gateway: String, name: String) -> Self {
+        Self {
+            run_dir,
+            journal_dir,
+            gateway,
+            name,
+            servers: Vec::new(),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            tokens: Vec::new(),
+            origins: Vec::new(),
+            max_clients: 32,
+        }
+    }
+}
+
+/// What an operator asks of the gateway.
+#[derive(Debug)]
+pub struct Command {
+    /// What is asked.
+    pub ask: Ask,
+    /// What the asking client may do; only operators' asks arrive here.
+    pub role: Role,
+    /// How to answer.
+    pub reply: Reply,
+}
+
+/// The answer to a [`Command`]; one that is dropped counts as a refusal.
+#[derive(Debug)]
+pub struct Reply(oneshot::Sender<(bool, String)>);
+
+impl Reply {
+    /// It was done.
+    pub fn done(self, message: impl Into<String>) {
+        let _ = self.0.send((true, message.into()));
+    }
+
+    /// It was not done, and why.
+    pub fn refused(self, message: impl Into<String>) {
+        let _ = self.0.send((false, message.into()));
+    }
+}
+
+/// The feed of one gateway.
+pub struct Hub {
+    shared: Arc<Shared>,
+    commands: Mutex<Option<Receiver<Command>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    announced: Mutex<Option<Announced>>,
+    address: SocketAddr,
+    token: String,
+}
+
+/// Which state a snapshot replaces.
+type StateKey = (&'static str, String);
+
+#[derive(Debug)]
+struct Snapshot {
+    version: u64,
+    state: State,
+    /// As text, once some client needed it.
+    text: Option<Utf8Bytes>,
+}
+
+#[derive(Debug, Default)]
+struct Inbox {
+    lines: Vec<(u64, Line)>,
+    bytes: usize,
+    /// The highest number that found no room; the journal has it.
+    passed_over: u64,
+}
+
+struct Shared {
+    hello: Mutex<Hello>,
+    /// The highest number published so far.
+    last: AtomicU64,
+    /// Clients past the handshake.
+    clients: AtomicUsize,
+    inbox: Mutex<Inbox>,
+    ring: Mutex<Ring>,
+    states: Mutex<BTreeMap<StateKey, Snapshot>>,
+    /// Counts every change of `states`.
+    state_version: AtomicU64,
+    commands: SyncSender<Command>,
+    history: Arc<dyn History>,
+    tokens: Vec<(String, Role)>,
+    origins: Vec<String>,
+    max_clients: usize,
+    /// Counts the background thread's looks that found something.
+    found: watch::Sender<u64>,
+    arrived: Notify,
+    closing: AtomicBool,
+    closed: Notify,
+}
+
+// Tokens stay out of logs.
+impl fmt::Debug for HubConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HubConfig")
+            .field("gateway", &self.gateway)
+            .field("name", &self.name)
+            .field("listen", &self.listen)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub")
+            .field("address", &self.address)
+            .field("clients", &self.shared.clients)
+            .finish_non_exhaustive()
+    }
+}
+
+/// No lock is held while something can panic in a way that leaves half a change.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Hub {
+    /// Listens, announces itself in the run folder, and serves from a thread of its own; missed
+    /// records come from the journal.
+    ///
+    /// # Errors
+    /// When it cannot listen, or the discovery file cannot be written.
+    pub fn start(config: HubConfig) -> io::Result<Self> {
+        let history = JournalHistory { folder: config.journal_dir.clone(), gateway: config.gateway.clone() };
+        Self::start_with(config, Arc::new(history))
+    }
+
+    /// As [`Hub::start`], with another source of missed records.
+    ///
+    /// # Errors
+    /// As [`Hub::start`].
+    pub fn start_with(config: HubConfig, history: Arc<dyn History>) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind(config.listen)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let token = new_token()?;
+        let pid = std::process::id();
+        let mut tokens = config.tokens;
+        tokens.push((token.clone(), Role::Operator));
+        let (commands, receiver) = sync_channel(COMMANDS);
+        let hello = Hello {
+            protocol: PROTOCOL.to_owned(),
+            gateway: config.gateway.clone(),
+            name: config.name.clone(),
+            host: host(),
+            pid,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            role: Role::Viewer,
+            next_seq: 1,
+            oldest_seq: 1,
+            servers: config.servers,
+        };
+        let shared = Arc::new(Shared {
+            hello: Mutex::new(hello),
+            last: AtomicU64::new(0),
+            clients: AtomicUsize::new(0),
+            inbox: Mutex::default(),
+            ring: Mutex::new(Ring::new(RING_COUNT, RING_BYTES)),
+            states: Mutex::default(),
+            state_version: AtomicU64::new(0),
+            commands,
+            history,
+            tokens,
+            origins: config.origins,
+            max_clients: config.max_clients,
+            found: watch::Sender::new(0),
+            arrived: Notify::new(),
+            closing: AtomicBool::new(false),
+            closed: Notify::new(),
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let theirs = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("feed".to_owned()).spawn(move || {
+            runtime.block_on(accept::run(theirs, listener));
+            // A reader of the journal that still waits for its client is not waited for.
+            runtime.shutdown_background();
+        })?;
+        let hub = Self {
+            shared,
+            commands: Mutex::new(Some(receiver)),
+            thread: Mutex::new(Some(thread)),
+            announced: Mutex::new(None),
+            address,
+            token: token.clone(),
+        };
+        let entry = Entry {
+            pid,
+            name: config.name,
+            address: address.to_string(),
+            token,
+            gateway: config.gateway,
+            started: super::discovery::process_start(pid),
+        };
+        // A failure drops the hub, which ends the thread.
+        *lock(&hub.announced) = Some(Announced::write(&config.run_dir, &entry)?);
+        Ok(hub)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The operator's token, as the discovery file has it.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Whether anybody is connected. State that is costly to build need not be built otherwise;
+    /// it must be said again once somebody is.
+    pub fn has_clients(&self) -> bool {
+        self.shared.clients.load(Ordering::Relaxed) > 0
+    }
+
+    /// Gives a record, which the journal has already, to whoever is connected. Numbers may come a
+    /// little out of order. Never waits for a client; without one it costs two atomic operations.
+    pub fn publish(&self, seq: u64, line: Arc<[u8]>) {
+        // The order matters: a client that arrives meanwhile either sees this number as published,
+        // and reads it from the journal, or is seen here.
+        self.shared.last.fetch_max(seq, Ordering::SeqCst);
+        if self.shared.clients.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        let mut inbox = lock(&self.shared.inbox);
+        if inbox.lines.len() >= INBOX_COUNT || inbox.bytes >= INBOX_BYTES {
+            inbox.passed_over = inbox.passed_over.max(seq);
+            return;
+        }
+        inbox.bytes = inbox.bytes.saturating_add(line.len());
+        inbox.lines.push((seq, line));
+    }
+
+    /// Says a state, whole; it replaces what was said of it before. Clients get the latest, at
+    /// most ten times a second.
+    pub fn set_state(&self, state: State) {
+        if let State::Servers { servers } = &state {
+            lock(&self.shared.hello).servers.clone_from(servers);
+        }
+        let key = key_of(&state);
+        let mut states = lock(&self.shared.states);
+        if states.get(&key).is_some_and(|snapshot| snapshot.state == state) {
+            return;
+        }
+        let version = self.shared.state_version.fetch_add(1, Ordering::SeqCst).saturating_add(1);
+        states.insert(key, Snapshot { version, state, text: None });
+    }
+
+    /// What operators ask. The first call gets the asks; later ones a receiver that is at its end.
+    pub fn commands(&self) -> Receiver<Command> {
+        lock(&self.commands).take().unwrap_or_else(|| sync_channel(1).1)
+    }
+
+    /// Removes the discovery file, sends what was published, says good-bye and ends the thread,
+    /// within half a second.
+    pub fn close(&self) {
+        drop(lock(&self.announced).take());
+        self.shared.closing.store(true, Ordering::SeqCst);
+        self.shared.closed.notify_one();
+        self.shared.arrived.notify_one();
+        if let Some(thread) = lock(&self.thread).take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Shared {
+    /// A client came: from here on records are kept in memory.
+    fn enter(&self) {
+        if self.clients.fetch_add(1, Ordering::SeqCst) == 0 {
+            // What lies in the inbox is from before, or is in the journal already.
+            *lock(&self.inbox) = Inbox::default();
+            let next = self.last.load(Ordering::SeqCst).saturating_add(1);
+            lock(&self.ring).restart(next);
+            self.arrived.notify_one();
+        }
+    }
+
+    /// A client went.
+    fn leave(&self) {
+        if self.clients.fetch_sub(1, Ordering::SeqCst) == 1 {
+            *lock(&self.inbox) = Inbox::default();
+            lock(&self.ring).restart(self.last.load(Ordering::SeqCst).saturating_add(1));
+        }
+    }
+
+    /// Moves the inbox to the ring; whether there was anything.
+    fn drain(&self) -> bool {
+        // The publishers wait for no more than this exchange.
+        let inbox = std::mem::take(&mut *lock(&self.inbox));
+        let mut ring = lock(&self.ring);
+        let any = !inbox.lines.is_empty() || inbox.passed_over > 0;
+        for (seq, line) in inbox.lines {
+            ring.push(seq, line);
+        }
+        if inbox.passed_over > 0 {
+            ring.reach(inbox.passed_over);
+        }
+        any
+    }
+
+    /// The first words to a client, and the number its records begin with.
+    fn hello(&self, role: Role) -> (Say, u64) {
+        let mut hello = lock(&self.hello).clone();
+        let next = self.last.load(Ordering::SeqCst).saturating_add(1);
+        hello.role = role;
+        hello.next_seq = next;
+        hello.oldest_seq = self.history.oldest().unwrap_or(next).min(next);
+        (Say::Hello(Box::new(hello)), next)
+    }
+
+    /// The states that a client has not seen, as text.
+    fn news(&self, seen: &mut BTreeMap<StateKey, u64>) -> Vec<Utf8Bytes> {
+        let mut news = Vec::new();
+        for (key, snapshot) in lock(&self.states).iter_mut() {
+            if seen.get(key) == Some(&snapshot.version) {
+                continue;
+            }
+            let text = match &snapshot.text {
+                Some(text) => text.clone(),
+                None => match serde_json::to_string(&Say::State(Box::new(snapshot.state.clone()))) {
+                    Ok(text) => snapshot.text.insert(text.into()).clone(),
+                    Err(_) => continue,
+                },
+            };
+            seen.insert(key.clone(), snapshot.version);
+            news.push(text);
+        }
+        news
+    }
+}
+
+fn key_of(state: &State) -> StateKey {
+    match state {
+        State::Tools { server, .. } => ("tools", server.clone()),
+        State::Counters { .. } => ("counters", String::new()),
+        State::Freezes { .. } => ("freezes", String::new()),
+        State::Approvals { .. } => ("approvals", String::new()),
+        State::Overrides { .. } => ("overrides", String::new()),
+        State::Rules { .. } => ("rules", String::new()),
+        State::Servers { .. } => ("servers", String::new()),
+    }
+}
+
+fn new_token() -> io::Result<String> {
+    use std::fmt::Write as _;
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    }))
+}
+
+/// The machine's name, for people.
+fn host() -> String {
+    #[cfg(unix)]
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    #[cfg(not(unix))]
+    let name = std::env::var("COMPUTERNAME").unwrap_or_default();
+    if name.is_empty() { "localhost".to_owned() } else { name }
+}
