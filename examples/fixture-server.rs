@@ -23,13 +23,17 @@
 
 #![allow(
     missing_docs,
+    clippy::semicolon_if_nothing_returned,
     clippy::print_stdout,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::string_slice,
-    clippy::too_many_lines
+    clippy::too_many_lines,
+    clippy::zombie_processes,
+    clippy::format_push_string,
+    clippy::duration_suboptimal_units
 )]
 
 use std::fs::File;

@@ -1,8 +1,12 @@
 //! `callgate gateway`
 
-use super::args::{GatewayArgs, GuardArgs};
+use super::args::{GatewayArgs, GuardArgs, RecordArgs};
 use super::{Answer, CliError, Output, Verdict};
+use crate::catalog::server_name;
+use crate::gateway::reload::LoadError;
 use crate::gateway::stdio::{self, Config, StartError};
+use crate::paths::Paths;
+use crate::record::mask::Mode;
 
 /// Runs the command.
 pub(super) fn run(args: GatewayArgs, _out: &Output) -> Answer {
@@ -12,14 +16,30 @@ pub(super) fn run(args: GatewayArgs, _out: &Output) -> Answer {
             "options of the server follow its command: callgate gateway --policy FILE -- CMD ARG...",
         ));
     }
+    let paths = Paths::from_env().map_err(|error| CliError::outside(error.to_string(), ""))?;
     let config = Config {
-        name: args.name.unwrap_or_else(|| "server".to_owned()),
+        name: args.name.unwrap_or_else(|| server_name(&args.command)),
         grant: args.grant,
+        policy: args.policy,
+        fail_open: args.fail_open,
+        record_args: match args.record_args {
+            RecordArgs::Full => Mode::Full,
+            RecordArgs::Masked => Mode::Masked,
+            RecordArgs::Keys => Mode::Keys,
+        },
         max_message: args.max_message,
+        paths,
         command: args.command,
     };
-    match stdio::run(config) {
+    match stdio::run(&config) {
         Ok(code) => Ok(Verdict::Code(code)),
+        Err(StartError::Policy(error @ LoadError::Invalid { .. })) => {
+            Err(CliError::no(error.to_string(), "`callgate check FILE` names every error with its place"))
+        }
+        Err(StartError::Policy(error @ LoadError::Unreadable { .. })) => Err(CliError::outside(
+            error.to_string(),
+            "`callgate init -o FILE -- CMD ARG...` writes a starting policy for a server",
+        )),
         Err(StartError::Start(error)) => Err(CliError::outside(error.to_string(), "")),
     }
 }

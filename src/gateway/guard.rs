@@ -104,7 +104,7 @@ pub fn run(parent: u32, command: &[OsString]) -> Result<u8, GuardError> {
     let Some(group) = i32::try_from(server.id()).ok().and_then(Pid::from_raw) else { return Ok(0) };
     drop(server);
     let_go_of_streams();
-    Guard { group, parent, stage: Stage::Running, status: None }.watch(&received, told)
+    Ok(Guard { group, parent, stage: Stage::Running, status: None }.watch(&received, told))
 }
 
 /// Has the kernel send SIGUSR1 when the gateway dies, and makes this process the parent of
@@ -145,7 +145,7 @@ struct Guard {
 }
 
 impl Guard {
-    fn watch(mut self, received: &mpsc::Receiver<i32>, told: bool) -> Result<u8, GuardError> {
+    fn watch(mut self, received: &mpsc::Receiver<i32>, told: bool) -> u8 {
         loop {
             let empty = self.reap();
             if self.status.is_some() {
@@ -177,12 +177,12 @@ impl Guard {
             }
             self.climb(Instant::now());
         }
-        Ok(self.status.unwrap_or(137))
+        self.status.unwrap_or(137)
     }
 
     /// How long nothing needs to be done unless a signal comes.
     fn patience(&self, told: bool) -> Duration {
-        let longest = if told { Duration::from_secs(3600) } else { POLL };
+        let longest = if told { Duration::from_hours(1) } else { POLL };
         match self.stage {
             Stage::Running => longest,
             Stage::InputEnded(next) => {

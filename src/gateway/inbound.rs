@@ -17,7 +17,7 @@ use crate::mcp::id::IdKey;
 use crate::mcp::reply;
 use crate::policy::counter::Taken;
 use crate::policy::decide::Denial;
-use crate::record::{Decision, Verdict};
+use crate::record::{Decision, Record, Verdict};
 
 /// How many lines are decided before the first of them is forwarded.
 const TOGETHER: usize = 32;
@@ -35,7 +35,7 @@ enum Step {
     /// A call goes on once its decision is recorded.
     Allow(Box<Allowed>),
     /// The client is answered here once the decision is recorded.
-    Answer { reply: Option<Vec<u8>>, decision: Box<Decision> },
+    Answer { reply: Vec<u8>, record: Record },
 }
 
 struct Allowed {
@@ -45,7 +45,7 @@ struct Allowed {
     modern: bool,
     visible: bool,
     taken: Vec<Taken>,
-    decision: Decision,
+    record: Record,
 }
 
 /// Relays what the client says until it stops, and gives why it stopped.
@@ -142,7 +142,7 @@ impl Inbound<'_> {
             drop(session);
             let now = clock::now();
             let decided = self.link.decider.decide(&call, listed, now);
-            return Some(self.decided(&message, &call, range, client, decided, now, began));
+            return Some(self.decided(line, &message, &call, range, client, decided, now, began));
         }
         let first = asked(&message, "cursor").is_none_or(Node::is_null);
         let tools = asked(&message, "notifications")
@@ -159,6 +159,7 @@ impl Inbound<'_> {
     #[expect(clippy::too_many_arguments, reason = "one call's facts, gathered in one place")]
     fn decided(
         &self,
+        line: &[u8],
         message: &Message<'_>,
         call: &ToolCall<'_, '_>,
         range: Range<usize>,
@@ -169,11 +170,11 @@ impl Inbound<'_> {
     ) -> Step {
         let raw_id = message.id().map(|id| id.raw.clone()).unwrap_or_default();
         let modern = message.is_modern();
-        let args = self.link.decider.recorded_arguments(call);
+        let args = self.link.decider.recorded_arguments(line, call);
         let mut decision = self.link.recorder.decision(now);
         decision.client = client;
         decision.request_id = raw(&raw_id);
-        decision.method = envelope::TOOLS_CALL.to_owned();
+        envelope::TOOLS_CALL.clone_into(&mut decision.method);
         decision.tool = Some(call.name.to_owned());
         decision.decision = decided.decision;
         decision.enforced = decided.enforced;
@@ -186,45 +187,40 @@ impl Inbound<'_> {
         decision.pointer = decided.pointer;
         decision.message = decided.message;
         decision.decide_us = clock::micros_since(began);
-        match decided.decision {
-            Verdict::Allow => {
-                let Some(id) = message.id().cloned() else {
-                    return Step::Answer { reply: None, decision: Box::new(decision) };
-                };
-                let key = id.key.clone();
-                let asks = Asks::Call(Call { taken: decided.taken.clone(), ..Call::default() });
-                let _ = self.link.session().open(id, asks);
-                Step::Allow(Box::new(Allowed {
-                    range,
-                    id: key,
-                    raw_id,
-                    modern,
-                    visible: decided.visible,
-                    taken: decided.taken,
-                    decision,
-                }))
-            }
-            Verdict::Deny | Verdict::Approve => {
-                let reply = answer_denied(&raw_id, &decision, decided.visible, modern);
-                Step::Answer { reply: Some(reply), decision: Box::new(decision) }
-            }
+        if decided.decision == Verdict::Allow
+            && let Some(id) = message.id().cloned()
+        {
+            let key = id.key.clone();
+            let asks = Asks::Call(Call { taken: decided.taken.clone(), ..Call::default() });
+            let _ = self.link.session().open(id, asks);
+            return Step::Allow(Box::new(Allowed {
+                range,
+                id: key,
+                raw_id,
+                modern,
+                visible: decided.visible,
+                taken: decided.taken,
+                record: Record::Decision(decision),
+            }));
         }
+        let reply = answer_denied(&raw_id, &decision, decided.visible, modern);
+        Step::Answer { reply, record: Record::Decision(decision) }
     }
 
     fn refuse(&self, refusal: Refusal, began: u64) -> Step {
-        let denial = super::decider::malformed(refusal.message);
+        let denial = Denial::malformed(refusal.message);
         let mut decision = self.link.recorder.decision(clock::now());
         decision.client = self.link.session().client().map(str::to_owned);
         decision.request_id = refusal.id.as_deref().and_then(raw);
         decision.method = refusal.method.unwrap_or_default();
         decision.tool = refusal.tool;
         decision.decision = Verdict::Deny;
-        decision.policy = self.link.decider.revision();
+        decision.policy = Some(self.link.decider.revision());
         decision.rule = denial.rule;
         decision.message = denial.message;
         decision.decide_us = clock::micros_since(began);
         let reply = reply::malformed(refusal.id.as_deref(), refusal.code, &decision.message);
-        Step::Answer { reply: Some(reply), decision: Box::new(decision) }
+        Step::Answer { reply, record: Record::Decision(decision) }
     }
 
     /// Records, forwards and answers what was planned.
@@ -246,34 +242,32 @@ impl Inbound<'_> {
     fn record(&mut self, step: &mut Step) {
         match step {
             Step::Forward { .. } => {}
-            Step::Answer { reply, decision } => {
+            Step::Answer { reply, record } => {
                 // A denial stands, recorded or not.
-                let _ = self.link.recorder.record_decision(decision, false);
-                if let Some(reply) = reply.take() {
+                let _ = self.link.recorder.record_decision(record);
+                self.replies.append(reply);
+                self.replies.push(b'\n');
+            }
+            Step::Allow(allowed) => {
+                let Err(error) = self.link.recorder.record_decision(&mut allowed.record) else { return };
+                if self.link.decider.fail_open() {
+                    allowed.record.set_seq(0);
+                    self.link.recorder.record_later(allowed.record.clone());
+                    return;
+                }
+                let denial = Denial::unavailable(format!(
+                    "the call cannot be recorded, so it is not allowed: {error}"
+                ));
+                if let Record::Decision(decision) = &mut allowed.record {
+                    decision.decision = Verdict::Deny;
+                    decision.rule = denial.rule;
+                    decision.pointer = None;
+                    decision.message = denial.message;
+                    decision.retry_after_ms = None;
+                    let reply = answer_denied(&allowed.raw_id, decision, allowed.visible, allowed.modern);
                     self.replies.extend_from_slice(&reply);
                     self.replies.push(b'\n');
                 }
-            }
-            Step::Allow(allowed) => {
-                let fail_open = self.link.decider.fail_open();
-                let Err(error) = self.link.recorder.record_decision(&mut allowed.decision, fail_open) else {
-                    return;
-                };
-                if fail_open {
-                    return;
-                }
-                let denial = super::decider::unavailable(format!(
-                    "The call cannot be recorded, so it is denied: {error}"
-                ));
-                let decision = &mut allowed.decision;
-                decision.decision = Verdict::Deny;
-                decision.rule = denial.rule;
-                decision.pointer = None;
-                decision.message = denial.message;
-                decision.retry_after_ms = None;
-                let reply = answer_denied(&allowed.raw_id, decision, allowed.visible, allowed.modern);
-                self.replies.extend_from_slice(&reply);
-                self.replies.push(b'\n');
                 let _ = self.link.session().withdraw(&allowed.id, 0);
                 self.link.decider.release(&allowed.taken);
                 *step = Step::Forward { range: 0..0, request: None, cancels: None };
@@ -285,8 +279,11 @@ impl Inbound<'_> {
     fn forward(&mut self, steps: &[Step]) {
         let mut lines: Vec<(Range<usize>, Option<&IdKey>)> = Vec::with_capacity(steps.len());
         let mut ended: Vec<Ended> = Vec::new();
+        let gone;
         {
             let mut session = self.link.session();
+            // What is marked as sent before that is answered where the server's end is noticed.
+            gone = session.is_gone();
             let now = clock::tick() / 1000;
             for step in steps {
                 match step {
@@ -302,7 +299,7 @@ impl Inbound<'_> {
                         }
                     }
                     Step::Allow(allowed) => {
-                        session.sending(&allowed.id, allowed.decision.seq, now);
+                        session.sending(&allowed.id, allowed.record.seq(), now);
                         lines.push((allowed.range.clone(), Some(&allowed.id)));
                     }
                     Step::Answer { .. } => {}
@@ -321,7 +318,8 @@ impl Inbound<'_> {
             }
             let (block, later) = rest.split_at(together);
             rest = later;
-            let written = self.link.to_server(self.frames.bytes(first.start..end));
+            let written =
+                if gone { Some(0) } else { self.link.to_server(self.frames.bytes(first.start..end)) };
             if let Some(failed_at) = written {
                 let whole = first.start + failed_at;
                 for (_, id) in block.iter().filter(|(range, _)| range.end > whole) {

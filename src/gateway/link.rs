@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::decider::Decider;
+use super::decider::{Decider, InForce};
 use super::recorder::Recorder;
 use super::session::{Ended, Session};
 use super::tally::Tally;
@@ -42,6 +42,9 @@ pub(super) struct Link {
     closing: AtomicBool,
     client_gone: AtomicBool,
     busy: Mutex<()>,
+    closed: AtomicBool,
+    /// Lists that were relayed, for the screens: whether each is a first page, and its line.
+    lists: Mutex<Vec<(bool, Vec<u8>)>>,
     happenings: Mutex<Sender<Happening>>,
 }
 
@@ -64,6 +67,8 @@ impl Link {
             closing: AtomicBool::new(false),
             client_gone: AtomicBool::new(false),
             busy: Mutex::new(()),
+            closed: AtomicBool::new(false),
+            lists: Mutex::new(Vec::new()),
             happenings: Mutex::new(happenings),
         }
     }
@@ -85,6 +90,29 @@ impl Link {
     /// Whether nothing is being decided at this moment.
     pub(super) fn is_idle(&self) -> bool {
         self.busy.try_lock().is_ok()
+    }
+
+    /// Everything is over.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Keeps a list for the screens.
+    pub(super) fn show_list(&self, first: bool, line: Vec<u8>) {
+        let mut lists = lock(&self.lists);
+        if first {
+            lists.clear();
+        }
+        lists.push((first, line));
+    }
+
+    /// The lists since this was last asked.
+    pub(super) fn take_lists(&self) -> Vec<(bool, Vec<u8>)> {
+        std::mem::take(&mut *lock(&self.lists))
     }
 
     pub(super) fn happened(&self, happening: Happening) {
@@ -118,6 +146,27 @@ impl Link {
         self.closing.store(true, Ordering::Relaxed);
         if let Ok(mut slot) = self.server.try_lock() {
             *slot = None;
+        }
+    }
+
+    /// Another policy is in force than `before`: tells the client where that changes what it sees.
+    pub(super) fn visibility_may_differ(&self, before: &InForce) {
+        let now = self.decider.in_force();
+        if !before.compiled.hides_anything() && !now.compiled.hides_anything() {
+            return;
+        }
+        let session = self.session();
+        let lines = if session
+            .sees_otherwise(&|tool| before.compiled.visible(tool), &|tool| now.compiled.visible(tool))
+        {
+            session.visibility_changed()
+        } else {
+            Vec::new()
+        };
+        drop(session);
+        for mut line in lines {
+            line.push(b'\n');
+            self.to_client(&line);
         }
     }
 

@@ -8,6 +8,9 @@
 //! | `inbound`, `outbound` | the two directions |
 //! | `decider` | policy, freezes and counters together |
 //! | `recorder` | journal first, then the feed |
+//! | `standing` | the copy of freezes and overrides, and how old it is |
+//! | `keeper` | the background: freezes, operators' asks, screens, retries |
+//! | [`reload`] | the policy file and its versions |
 //! | [`server`], [`guard`] | the server's process, and that it is never left behind |
 //!
 //! A call's way is one direction: frames, [`crate::mcp`] (peek), decider, recorder, and only then
@@ -19,12 +22,15 @@ pub mod frames;
 #[cfg(unix)]
 pub mod guard;
 mod inbound;
+mod keeper;
 mod link;
 mod lists;
 mod outbound;
 mod recorder;
+pub mod reload;
 pub mod server;
 pub mod session;
+mod standing;
 pub mod stdio;
 mod tally;
 
@@ -49,4 +55,86 @@ fn foreign_output(line: &[u8]) {
 /// Tells a person something on standard error.
 fn say(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "callgate: {text}");
+}
+
+/// The machine's name.
+fn host() -> String {
+    #[cfg(unix)]
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    #[cfg(not(unix))]
+    let name = std::env::var("COMPUTERNAME").unwrap_or_default();
+    if name.is_empty() { "localhost".to_owned() } else { name }
+}
+
+/// An id that no other has: of a gateway run, of a freeze.
+fn fresh_id() -> String {
+    let mut random = [0_u8; 4];
+    let _ = getrandom::fill(&mut random);
+    let seconds = crate::clock::now().secs();
+    format!("{seconds:x}-{:x}-{:08x}", std::process::id(), u32::from_be_bytes(random))
+}
+
+/// A command line as others may see it: what a flag or an assignment names a secret, or what looks
+/// like one, is left out.
+fn shown_command(command: &[String]) -> Vec<String> {
+    use crate::record::secret::{looks_secret, names_secret};
+    const HIDDEN: &str = "***";
+    let mut shown = Vec::with_capacity(command.len());
+    let mut hide_next = false;
+    for word in command {
+        let hidden = std::mem::take(&mut hide_next);
+        let flag = word.starts_with('-');
+        let name = word.trim_start_matches('-');
+        shown.push(match name.split_once('=') {
+            _ if !flag && word.contains("://") => without_user(word),
+            Some((name, _)) if names_secret(name, false) => {
+                let dashes = word.len() - word.trim_start_matches('-').len();
+                format!("{}{name}={HIDDEN}", "-".repeat(dashes))
+            }
+            _ if flag && names_secret(name, false) => {
+                hide_next = true;
+                word.clone()
+            }
+            _ if hidden || looks_secret(word) => HIDDEN.to_owned(),
+            _ => word.clone(),
+        });
+    }
+    shown
+}
+
+/// An address without the name and password in it, and without its query.
+fn without_user(word: &str) -> String {
+    let Some((scheme, rest)) = word.split_once("://") else { return word.to_owned() };
+    let (place, path) = rest.split_once('/').map_or((rest, None), |(place, path)| (place, Some(path)));
+    let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+    let mut shown = format!("{scheme}://{place}");
+    if let Some(path) = path {
+        shown.push('/');
+        shown.push_str(path.split(['?', '#']).next().unwrap_or(""));
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_on_the_command_line_are_not_shown() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        for (command, shown) in [
+            ("npx -y @scope/server /tmp", "npx -y @scope/server /tmp"),
+            ("x --api-key abc --port 3", "x --api-key *** --port 3"),
+            ("x --api-key=abc API_TOKEN=q", "x --api-key=*** API_TOKEN=***"),
+            ("x https://u:p@h/a?token=1", "x https://h/a"),
+            ("x ghp_0123456789abcdefghijklmnopqrstuvwxyz", "x ***"),
+        ] {
+            assert_eq!(shown_command(&words(command)), words(shown));
+        }
+    }
+
+    #[test]
+    fn ids_differ() {
+        assert_ne!(fresh_id(), fresh_id());
+    }
 }

@@ -60,7 +60,7 @@ struct Outbound<'l> {
     /// Calls whose outcomes are recorded after their answers went on.
     ended: VecDeque<(Ended, bool)>,
     /// Lists that were relayed, to be remembered after they went on.
-    lists: Vec<(Option<bool>, Vec<u8>)>,
+    lists: Vec<(bool, Vec<u8>)>,
 }
 
 impl Outbound<'_> {
@@ -111,8 +111,8 @@ impl Outbound<'_> {
             Relay::List { first } => {
                 let line = self.frames.bytes(body);
                 let in_force = self.link.decider.in_force();
-                if !in_force.hides_anything() {
-                    if first.is_some() {
+                if !in_force.compiled.hides_anything() {
+                    if let Some(first) = first {
                         self.lists.push((first, line.to_vec()));
                     }
                     self.pass(range);
@@ -120,7 +120,7 @@ impl Outbound<'_> {
                 }
                 let id = response.id.as_ref().map(|id| id.raw.as_str());
                 let mut bytes = super::lists::cut(line, &in_force, id, self.link.max_message);
-                if first.is_some() {
+                if let Some(first) = first {
                     self.lists.push((first, line.to_vec()));
                 }
                 self.flush();
@@ -133,7 +133,7 @@ impl Outbound<'_> {
     /// Several messages on one line, which servers of the 2025-03-26 era may send. It passes whole
     /// unless something in it must be cut; then its messages go on one by one.
     fn batch(&mut self, range: Range<usize>, elements: &[Range<usize>]) {
-        let hides = self.link.decider.in_force().hides_anything();
+        let hides = self.link.decider.in_force().compiled.hides_anything();
         let mut parts = Vec::new();
         let mut cut = false;
         for element in elements {
@@ -185,7 +185,7 @@ impl Outbound<'_> {
             self.link.recorder.outcome(&ended, released, clock::now());
         }
         for (first, line) in self.lists.drain(..) {
-            super::lists::remember(self.link, first, &line);
+            super::lists::remember(self.link, first, line);
         }
     }
 }

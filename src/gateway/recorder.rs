@@ -1,27 +1,91 @@
 //! What is recorded: into the journal first, then onto the feed.
 
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use super::decider::Who;
+use super::link::lock;
 use super::session::Ended;
-use crate::record::{Decision, Verdict};
+use crate::clock;
+use crate::feed::message::RuleHits;
+use crate::feed::server::Hub;
+use crate::journal::{Options, Writer};
+use crate::record::{Decision, Event, EventKind, Outcome, Record, Verdict};
 use crate::time::Timestamp;
 
+/// How many decisions wait for a journal that cannot be written (`--fail-open`).
+const WAITING: usize = 10_000;
+
 /// Writes records.
-#[derive(Debug)]
 pub(super) struct Recorder {
+    /// The id of this run.
     pub(super) gateway: String,
-    pub(super) server: String,
-    pub(super) grant: String,
+    who: Who,
+    folder: PathBuf,
+    /// `None` while the journal cannot be opened.
+    writer: Mutex<Option<Arc<Writer>>>,
+    hub: OnceLock<Hub>,
+    /// Decisions that passed unrecorded.
+    waiting: Mutex<Vec<Record>>,
+    hits: Mutex<HashMap<String, (u64, Timestamp)>>,
+    /// Something was recorded since the screens were last told.
+    stirred: AtomicBool,
 }
 
 impl Recorder {
+    /// Opens the journal in `folder`; where that fails, why is given too, and it is tried again by
+    /// [`Recorder::reopen`].
+    pub(super) fn open(folder: PathBuf, who: Who) -> (Self, Option<io::Error>) {
+        let recorder = Self {
+            gateway: who.session.clone(),
+            who,
+            folder,
+            writer: Mutex::new(None),
+            hub: OnceLock::new(),
+            waiting: Mutex::new(Vec::new()),
+            hits: Mutex::new(HashMap::new()),
+            stirred: AtomicBool::new(true),
+        };
+        let trouble = recorder.reopen().err();
+        (recorder, trouble)
+    }
+
+    /// Opens the journal, unless it is open.
+    pub(super) fn reopen(&self) -> io::Result<()> {
+        if lock(&self.writer).is_some() {
+            return Ok(());
+        }
+        let writer = Writer::create(&self.folder, &self.gateway, &Options::default())?;
+        *lock(&self.writer) = Some(Arc::new(writer));
+        Ok(())
+    }
+
+    /// Whether the journal is open.
+    pub(super) fn is_open(&self) -> bool {
+        lock(&self.writer).is_some()
+    }
+
+    /// From now on records go onto this feed, too.
+    pub(super) fn connect(&self, hub: Hub) {
+        let _ = self.hub.set(hub);
+    }
+
+    pub(super) fn hub(&self) -> Option<&Hub> {
+        self.hub.get()
+    }
+
     /// A decision about nothing yet.
-    pub(super) fn decision(&self, now: Timestamp) -> Decision {
-        Decision {
+    pub(super) fn decision(&self, now: Timestamp) -> Box<Decision> {
+        Box::new(Decision {
             seq: 0,
             ts: now,
             gateway: self.gateway.clone(),
-            server: self.server.clone(),
-            grant: self.grant.clone(),
-            session: Some(self.gateway.clone()),
+            server: self.who.server.clone(),
+            grant: self.who.grant.clone(),
+            session: Some(self.who.session.clone()),
             client: None,
             request_id: None,
             method: String::new(),
@@ -40,10 +104,125 @@ impl Recorder {
             shadow: None,
             approval: None,
             call: None,
+        })
+    }
+
+    /// Records a decision: when this returns its number, write(2) has returned.
+    pub(super) fn record_decision(&self, record: &mut Record) -> io::Result<u64> {
+        let seq = self.append(record)?;
+        if let Record::Decision(decision) = record
+            && !decision.rule.is_empty()
+        {
+            let mut hits = lock(&self.hits);
+            if let Some((count, last)) = hits.get_mut(&decision.rule) {
+                *count += 1;
+                *last = decision.ts;
+            } else {
+                hits.insert(decision.rule.clone(), (1, decision.ts));
+            }
+        }
+        Ok(seq)
+    }
+
+    /// The call passes although its decision could not be recorded: that is done later.
+    pub(super) fn record_later(&self, mut record: Record) {
+        if let Record::Decision(decision) = &mut record {
+            decision.enforced = false;
+        }
+        let mut waiting = lock(&self.waiting);
+        if waiting.len() < WAITING {
+            waiting.push(record);
         }
     }
-    pub(super) fn record_decision(&self, _decision: &mut Decision, _later: bool) -> std::io::Result<()> {
-        Ok(())
+
+    /// Records what waits.
+    pub(super) fn catch_up(&self) {
+        let mut waiting = lock(&self.waiting);
+        let mut done = 0;
+        for record in waiting.iter_mut() {
+            if self.append(record).is_err() {
+                break;
+            }
+            done += 1;
+        }
+        waiting.drain(..done);
     }
-    pub(super) fn outcome(&self, _ended: &Ended, _released: bool, _now: Timestamp) {}
+
+    /// Records how a call ended. One whose decision was not recorded has no number to refer to.
+    pub(super) fn outcome(&self, ended: &Ended, released: bool, now: Timestamp) {
+        if ended.decision == 0 {
+            return;
+        }
+        let _ = self.append(&mut Record::Outcome(Box::new(Outcome {
+            seq: 0,
+            ts: now,
+            gateway: self.gateway.clone(),
+            call: ended.decision,
+            status: ended.status,
+            code: ended.code,
+            upstream_us: ended.upstream_us,
+            bytes: ended.bytes,
+            released,
+        })));
+    }
+
+    /// Records what happened to the gateway.
+    pub(super) fn event(
+        &self,
+        kind: EventKind,
+        by: Option<String>,
+        reason: Option<String>,
+        data: serde_json::Value,
+    ) {
+        let event = Event { seq: 0, ts: clock::now(), gateway: self.gateway.clone(), kind, by, reason, data };
+        let mut record = Record::Event(Box::new(event));
+        if self.append(&mut record).is_err() {
+            let mut waiting = lock(&self.waiting);
+            if waiting.len() < WAITING {
+                waiting.push(record);
+            }
+        }
+    }
+
+    fn append(&self, record: &mut Record) -> io::Result<u64> {
+        let writer = lock(&self.writer).clone();
+        let writer = writer.ok_or_else(|| io::Error::other("the journal cannot be opened"))?;
+        let appended = writer.append(record)?;
+        self.stirred.store(true, Ordering::Relaxed);
+        if let Some(hub) = self.hub.get() {
+            hub.publish(appended.seq, appended.line);
+        }
+        Ok(appended.seq)
+    }
+
+    /// Whether anything was recorded since this was last asked.
+    pub(super) fn stirred(&self) -> bool {
+        self.stirred.swap(false, Ordering::Relaxed)
+    }
+
+    /// How often each rule decided.
+    pub(super) fn hits(&self) -> Vec<RuleHits> {
+        let mut hits: Vec<RuleHits> = lock(&self.hits)
+            .iter()
+            .map(|(rule, (hits, last))| RuleHits {
+                server: self.who.server.clone(),
+                rule: rule.clone(),
+                hits: *hits,
+                last: *last,
+            })
+            .collect();
+        hits.sort_by(|a, b| a.rule.cmp(&b.rule));
+        hits
+    }
+
+    /// The last words: everything is on the disk, and the feed is closed.
+    pub(super) fn close(&self) {
+        self.catch_up();
+        if let Some(writer) = lock(&self.writer).clone() {
+            let _ = writer.sync();
+        }
+        if let Some(hub) = self.hub.get() {
+            hub.close();
+        }
+    }
 }

@@ -80,7 +80,7 @@ pub struct Answer {
 }
 
 /// What the transport does with an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relay {
     /// It passes untouched.
     Pass,
@@ -210,7 +210,7 @@ impl Session {
         let ended = match pending.asks {
             Asks::Call(call) if !pending.cancelled => {
                 let release = call.taken.clone();
-                Some(Ended { release, ..ended(call, Status::Lost, now_us) })
+                Some(Ended { release, ..ended(&call, Status::Lost, now_us) })
             }
             _ => None,
         };
@@ -224,7 +224,7 @@ impl Session {
             return None;
         }
         let ended = match &mut pending.asks {
-            Asks::Call(call) => Some(ended(std::mem::take(call), Status::Cancelled, now_us)),
+            Asks::Call(call) => Some(ended(&std::mem::take(call), Status::Cancelled, now_us)),
             // Cancelling is how a client ends a subscription.
             Asks::Listen { tools } => {
                 *tools = false;
@@ -270,7 +270,7 @@ impl Session {
                 let release =
                     if answer.error.is_some_and(gives_back) { call.taken.clone() } else { Vec::new() };
                 let bytes = answer.bytes;
-                Some(Ended { code: answer.error, bytes, release, ..ended(call, status, now_us) })
+                Some(Ended { code: answer.error, bytes, release, ..ended(&call, status, now_us) })
             }
             _ => None,
         };
@@ -290,7 +290,7 @@ impl Session {
             }
             left.unanswered.push(pending.raw);
             if let Asks::Call(call) = pending.asks {
-                left.lost.push(ended(call, Status::Lost, now_us));
+                left.lost.push(ended(&call, Status::Lost, now_us));
             }
         }
         left
@@ -340,6 +340,15 @@ impl Session {
         self.client.as_deref()
     }
 
+    /// Whether another of the listed tools is visible after a change than before; `true` where no
+    /// complete list is known.
+    pub fn sees_otherwise(&self, before: &dyn Fn(&str) -> bool, after: &dyn Fn(&str) -> bool) -> bool {
+        match &self.listed {
+            None => true,
+            Some(names) => names.iter().any(|name| before(name) != after(name)),
+        }
+    }
+
     /// What the client is to be told when other tools are visible than before, each one line
     /// without its line feed: nothing unless the server says that it tells such changes, one
     /// notification in a session with `initialize`, and one for each subscription to them.
@@ -378,7 +387,7 @@ impl Session {
     }
 }
 
-fn ended(call: Call, status: Status, now_us: u64) -> Ended {
+fn ended(call: &Call, status: Status, now_us: u64) -> Ended {
     Ended {
         decision: call.decision,
         status,

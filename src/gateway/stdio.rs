@@ -2,15 +2,25 @@
 
 use std::fs::File;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::decider::Decider;
+use serde_json::json;
+
+use super::decider::{Decider, Who};
+use super::keeper::{self, About, Keeper};
 use super::link::{Happening, Link};
 use super::recorder::Recorder;
+use super::reload::{self, LoadError, Loaded};
 use super::server::{GRACE, Handle, Server};
 use super::{inbound, outbound};
+use crate::feed::server::{Hub, HubConfig};
+use crate::paths::Paths;
+use crate::record::EventKind;
+use crate::record::mask::{Masker, Mode};
+use crate::{clock, journal};
 
 /// How long the last words of an ended server are waited for.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -22,8 +32,16 @@ pub struct Config {
     pub name: String,
     /// The grant's label.
     pub grant: String,
+    /// The policy's file.
+    pub policy: PathBuf,
+    /// Forward although the decision could not be recorded or counted.
+    pub fail_open: bool,
+    /// How much of the arguments is recorded.
+    pub record_args: Mode,
     /// The largest message of the client, in bytes.
     pub max_message: usize,
+    /// Where state lies.
+    pub paths: Paths,
     /// The server's command line.
     pub command: Vec<String>,
 }
@@ -31,6 +49,9 @@ pub struct Config {
 /// Why a gateway could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// The policy is missing or not valid.
+    #[error(transparent)]
+    Policy(#[from] LoadError),
     /// The server's guard could not be started, or this process's streams cannot be used.
     #[error("the server cannot be started: {0}")]
     Start(#[from] io::Error),
@@ -40,19 +61,28 @@ pub enum StartError {
 /// the server had to be ended after the end of input. Must be called from the main thread.
 ///
 /// # Errors
-/// When nothing could be started.
-pub fn run(config: Config) -> Result<u8, StartError> {
+/// When the policy cannot be put in force, or the server's guard cannot be started.
+pub fn run(config: &Config) -> Result<u8, StartError> {
+    clock::tick();
+    let loaded = reload::load(&config.policy)?;
     let (sender, happenings) = mpsc::channel();
-    let signals = sender.clone();
+    watch_signals(sender.clone())?;
     let input = own(&io::stdin())?;
     let output = own(&io::stdout())?;
-    let recorder =
-        Recorder { gateway: "g".to_owned(), server: config.name.clone(), grant: config.grant.clone() };
-    let link = Arc::new(Link::new(config.max_message, Decider::default(), recorder, output, sender));
-    watch_signals(signals)?;
+    let link = Arc::new(open(config, loaded, output, sender));
+    let about = About {
+        upstream: super::shown_command(&config.command).join(" "),
+        policy: std::path::absolute(&config.policy).unwrap_or_else(|_| config.policy.clone()),
+        store: config.paths.store(),
+    };
+    announce(&link, config, &about);
+    let keeper = Keeper::start(Arc::clone(&link), about.clone());
+    let commands = link.recorder.hub().map(Hub::commands);
     let (server, to_server, from_server) = Server::start(&config.command)?;
     link.connect(to_server);
     let handle = server.handle();
+    spawn("keeper", move || keeper.run(commands.as_ref()))?;
+    let watch = watch_policy(&link, config)?;
     spawn("server", {
         let link = Arc::clone(&link);
         move || outbound::run(&link, from_server)
@@ -69,7 +99,101 @@ pub fn run(config: Config) -> Result<u8, StartError> {
         let link = Arc::clone(&link);
         move || link.happened(Happening::Exited(server.wait()))
     })?;
-    Ok(preside(&link, &happenings, &handle))
+    let code = preside(&link, &happenings, &handle);
+    drop(watch);
+    link.close();
+    link.recorder.event(
+        EventKind::Stop,
+        None,
+        None,
+        json!({"exit_code": code, "requests": link.tally.counts()}),
+    );
+    link.recorder.close();
+    Ok(code)
+}
+
+/// Everything that calls are decided and recorded with.
+fn open(config: &Config, loaded: Loaded, output: File, sender: mpsc::Sender<Happening>) -> Link {
+    let who = Who { server: config.name.clone(), grant: config.grant.clone(), session: super::fresh_id() };
+    let key = journal::key(&config.paths.state).unwrap_or_else(|error| {
+        super::say(&format!("the key for masking cannot be kept, so masks of this run are its own: {error}"));
+        let mut key = [0_u8; 32];
+        // Without randomness either, nothing of the arguments' values is recorded but their masks.
+        let _ = getrandom::fill(&mut key);
+        key
+    });
+    let (recorder, trouble) = Recorder::open(config.paths.journal(), who.clone());
+    if let Some(error) = trouble {
+        let then =
+            if config.fail_open { "calls pass unrecorded (--fail-open)" } else { "every call is denied" };
+        super::say(&format!("the journal cannot be written, so {then}: {error}"));
+    }
+    if let Err(error) = reload::keep(&config.paths.policies(), loaded.document.text()) {
+        super::say(&format!("the policy's text cannot be kept: {error}"));
+    }
+    let decider = Decider::new(who, loaded, Masker::new(key, config.record_args), config.fail_open);
+    Link::new(config.max_message, decider, recorder, output, sender)
+}
+
+/// The first record, and the feed.
+fn announce(link: &Link, config: &Config, about: &About) {
+    let who = &link.decider.who;
+    let mut hub = HubConfig::new(
+        config.paths.run.clone(),
+        config.paths.journal(),
+        link.recorder.gateway.clone(),
+        who.server.clone(),
+    );
+    hub.servers = vec![keeper::server_info(link, about)];
+    match Hub::start(hub) {
+        Ok(hub) => link.recorder.connect(hub),
+        Err(error) => super::say(&format!("there is no live feed: {error}")),
+    }
+    let revision = link.decider.revision();
+    link.recorder.event(
+        EventKind::Start,
+        None,
+        None,
+        json!({
+            "name": who.server, "host": super::host(), "pid": std::process::id(),
+            "version": env!("CARGO_PKG_VERSION"), "grant": who.grant, "fail_open": config.fail_open,
+            "command": super::shown_command(&config.command),
+        }),
+    );
+    link.recorder.event(EventKind::Policy, None, None, json!({"path": about.policy, "revision": revision}));
+}
+
+/// Puts each good version of the policy in force, and reports each bad one.
+fn watch_policy(link: &Arc<Link>, config: &Config) -> io::Result<reload::Watch> {
+    let link = Arc::clone(link);
+    let revision = link.decider.revision();
+    let path = std::path::absolute(&config.policy)?;
+    let kept = config.paths.policies();
+    reload::watch(path.clone(), revision, move |version| match version {
+        Ok(loaded) => {
+            let _ = reload::keep(&kept, loaded.document.text());
+            let revision = loaded.document.revision().to_owned();
+            let before = link.decider.replace(loaded);
+            if before.document.revision() != revision {
+                link.recorder.event(
+                    EventKind::Policy,
+                    None,
+                    None,
+                    json!({"path": path, "revision": revision}),
+                );
+            }
+            link.visibility_may_differ(&before);
+        }
+        Err(error) => {
+            super::say(&format!("{error}; the version before stays in force"));
+            let revision = match &error {
+                LoadError::Invalid { revision, .. } => Some(revision.as_str()),
+                LoadError::Unreadable { .. } => None,
+            };
+            let data = json!({"path": path, "revision": revision, "why": error.to_string()});
+            link.recorder.event(EventKind::PolicyRejected, None, None, data);
+        }
+    })
 }
 
 /// The main thread: ends the server in good time, and gives the exit code.
@@ -106,7 +230,7 @@ fn preside(link: &Link, happenings: &Receiver<Happening>, handle: &Handle) -> u8
                 forced = input_ended;
                 handle.terminate();
                 // The guard climbs the rest of the ladder by itself.
-                deadline = Some(Instant::now() + Duration::from_secs(3600));
+                deadline = Some(Instant::now() + Duration::from_hours(1));
             }
             Err(RecvTimeoutError::Disconnected) => break 3,
         }

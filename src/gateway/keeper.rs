@@ -1,0 +1,320 @@
+//! The background of a gateway: what no call may wait for.
+//!
+//! One thread keeps the copy of freezes and overrides fresh, carries out what operators ask over
+//! the feed, tells the screens how things stand, and tries again what failed.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::link::Link;
+use super::lists;
+use super::standing::Change;
+use crate::clock;
+use crate::counters::sqlite::SqliteStore;
+use crate::counters::{Freeze, Store};
+use crate::feed::message::{Ask, GrantInfo, ServerCounter, ServerInfo, State};
+use crate::feed::server::{Command, Reply};
+use crate::mcp::tool::Tool;
+use crate::policy::counter::{Amount, Want};
+use crate::record::EventKind;
+
+/// How often the store is asked for freezes.
+const TURN: Duration = Duration::from_millis(40);
+/// Turns between two tellings of the screens while calls come.
+const TELL: u32 = 5;
+/// Turns between two tries of what failed, and two tellings while nothing happens.
+const RETRY: u32 = 25;
+/// How many counters are shown at most.
+const SHOWN: usize = 512;
+
+/// Who is served, for screens.
+#[derive(Debug, Clone)]
+pub(super) struct About {
+    /// The server's command line without secrets.
+    pub(super) upstream: String,
+    /// The policy's path.
+    pub(super) policy: PathBuf,
+    /// The embedded store.
+    pub(super) store: PathBuf,
+}
+
+pub(super) struct Keeper {
+    link: Arc<Link>,
+    about: About,
+    /// Freezes whose end was recorded when it was asked for.
+    recorded: HashSet<String>,
+    store_trouble: Option<String>,
+    /// Turns since the store last failed.
+    quiet: u32,
+    journal_trouble: bool,
+    had_clients: bool,
+    revision: String,
+    wants: Vec<Want>,
+    tools: Vec<Tool>,
+}
+
+impl Keeper {
+    /// A first look, before any call is decided.
+    pub(super) fn start(link: Arc<Link>, about: About) -> Self {
+        let journal_trouble = !link.recorder.is_open();
+        let mut keeper = Self {
+            link,
+            about,
+            recorded: HashSet::new(),
+            store_trouble: None,
+            quiet: 0,
+            journal_trouble,
+            had_clients: false,
+            revision: String::new(),
+            wants: Vec::new(),
+            tools: Vec::new(),
+        };
+        keeper.open_store();
+        keeper.refresh();
+        keeper.tell_servers();
+        keeper
+    }
+
+    /// Runs until the link is closed.
+    pub(super) fn run(mut self, commands: Option<&Receiver<Command>>) {
+        let mut turn: u32 = 0;
+        while !self.link.is_closed() {
+            match commands.map(|commands| commands.recv_timeout(TURN)) {
+                Some(Ok(command)) => self.ask(command.ask, command.reply),
+                Some(Err(RecvTimeoutError::Timeout)) => {}
+                Some(Err(RecvTimeoutError::Disconnected)) | None => std::thread::sleep(TURN),
+            }
+            turn = turn.wrapping_add(1);
+            self.refresh();
+            if turn.is_multiple_of(RETRY) {
+                self.retry();
+            }
+            self.link.recorder.catch_up();
+            self.tell(turn);
+        }
+    }
+
+    fn open_store(&mut self) {
+        if self.link.decider.store().is_some() {
+            return;
+        }
+        match SqliteStore::open(&self.about.store) {
+            Ok(store) => self.link.decider.connect(Arc::new(store)),
+            Err(error) => self.store_failed(&error.to_string()),
+        }
+    }
+
+    fn retry(&mut self) {
+        self.open_store();
+        if self.journal_trouble && self.link.recorder.reopen().is_ok() {
+            self.journal_trouble = false;
+            super::say("the journal can be written again");
+        }
+    }
+
+    fn store_failed(&mut self, why: &str) {
+        self.quiet = 0;
+        if self.store_trouble.as_deref() != Some(why) {
+            super::say(why);
+            self.link.recorder.event(EventKind::Store, None, None, json!({"state": "failed", "why": why}));
+            self.store_trouble = Some(why.to_owned());
+        }
+    }
+
+    /// Reads freezes and overrides if they changed, or one of them has ended by itself.
+    fn refresh(&mut self) {
+        if let Some(why) = self.link.decider.trouble() {
+            self.store_failed(&why);
+        }
+        let Some(store) = self.link.decider.store() else { return };
+        let tick = clock::tick();
+        let now = clock::now();
+        let read = store.standing_version().and_then(|version| {
+            let (copy, _) = self.link.decider.standing.get();
+            let over = copy.freezes.iter().filter_map(|freeze| freeze.until).any(|until| until <= now)
+                || copy.overrides.iter().filter_map(|entry| entry.until).any(|until| until <= now);
+            if self.link.decider.standing.is_version(version) && !over {
+                return Ok(None);
+            }
+            store.standing(now).map(|standing| Some((version, standing)))
+        });
+        match read {
+            Ok(None) => self.link.decider.standing.confirm(tick),
+            Ok(Some((version, standing))) => {
+                let change = self.link.decider.standing.replace(standing, version, tick);
+                self.changed(change);
+            }
+            Err(error) => return self.store_failed(&error.to_string()),
+        }
+        // Not at once: a store that fails every other time is told of once.
+        self.quiet = self.quiet.saturating_add(1);
+        if self.quiet > RETRY && self.store_trouble.take().is_some() {
+            super::say("the counters' store can be used again");
+            self.link.recorder.event(EventKind::Store, None, None, json!({"state": "back"}));
+        }
+    }
+
+    fn changed(&mut self, change: Change) {
+        let (standing, _) = self.link.decider.standing.get();
+        for freeze in change.frozen {
+            let data = scope(&freeze);
+            self.link.recorder.event(EventKind::Freeze, Some(freeze.by), Some(freeze.reason), data);
+        }
+        for freeze in change.unfrozen {
+            if self.recorded.remove(&freeze.id) {
+                continue;
+            }
+            let ended = freeze.until.is_some_and(|until| until <= clock::now());
+            let reason = ended.then(|| "its time is over".to_owned());
+            self.link.recorder.event(EventKind::Unfreeze, None, reason, scope(&freeze));
+        }
+        let Some(hub) = self.link.recorder.hub() else { return };
+        hub.set_state(State::Freezes { freezes: standing.freezes.clone() });
+        hub.set_state(State::Overrides { overrides: standing.overrides.clone() });
+    }
+
+    /// Does what an operator asks.
+    fn ask(&mut self, ask: Ask, reply: Reply) {
+        let Some(store) = self.link.decider.store() else {
+            return reply.refused("the counters' store cannot be opened");
+        };
+        match ask {
+            Ask::Freeze { freeze } => self.freeze(store.as_ref(), freeze, reply),
+            Ask::Unfreeze { server, grant, tool, by, reason } => {
+                match store.unfreeze(server.as_deref(), grant.as_deref(), tool.as_deref()) {
+                    Ok(ended) if ended.is_empty() => reply.refused("there is no freeze with this scope"),
+                    Ok(ended) => {
+                        for freeze in &ended {
+                            self.recorded.insert(freeze.id.clone());
+                            let by = Some(by.clone()).filter(|by| !by.is_empty());
+                            let reason = Some(reason.clone()).filter(|reason| !reason.is_empty());
+                            self.link.recorder.event(EventKind::Unfreeze, by, reason, scope(freeze));
+                        }
+                        self.refresh();
+                        reply.done("unfrozen");
+                    }
+                    Err(error) => reply.refused(error.to_string()),
+                }
+            }
+            // The feed answers that one itself.
+            Ask::Subscribe { .. } => reply.refused("there is nothing to do"),
+        }
+    }
+
+    fn freeze(&mut self, store: &dyn Store, mut freeze: Freeze, reply: Reply) {
+        if freeze.reason.trim().is_empty() {
+            return reply.refused("a freeze needs a reason: those whose calls are denied see it");
+        }
+        if freeze.id.is_empty() {
+            freeze.id = super::fresh_id();
+        }
+        if freeze.by.is_empty() {
+            "feed".clone_into(&mut freeze.by);
+        }
+        if freeze.at.0 == 0 {
+            freeze.at = clock::now();
+        }
+        match store.freeze(&freeze) {
+            Ok(()) => {
+                self.refresh();
+                reply.done("frozen");
+            }
+            Err(error) => reply.refused(error.to_string()),
+        }
+    }
+
+    /// Tells the screens how things stand.
+    fn tell(&mut self, turn: u32) {
+        for (first, line) in self.link.take_lists() {
+            let tools = lists::definitions(&line);
+            if first {
+                self.tools = tools;
+            } else {
+                self.tools.extend(tools);
+            }
+            if let Some(hub) = self.link.recorder.hub() {
+                hub.set_state(State::Tools {
+                    server: self.link.decider.who.server.clone(),
+                    tools: self.tools.clone(),
+                    pins: std::collections::BTreeMap::new(),
+                });
+            }
+        }
+        let revision = self.link.decider.revision();
+        if revision != self.revision {
+            self.revision = revision;
+            self.wants = self.counters_of_policy();
+            self.tell_servers();
+        }
+        let Some(hub) = self.link.recorder.hub() else { return };
+        let watched = hub.has_clients();
+        let came = watched && !std::mem::replace(&mut self.had_clients, watched);
+        self.had_clients = watched;
+        if !watched {
+            return;
+        }
+        let due = turn.is_multiple_of(TELL) && self.link.recorder.stirred();
+        if !due && !came && !turn.is_multiple_of(RETRY) {
+            return;
+        }
+        hub.set_state(State::Rules { rules: self.link.recorder.hits() });
+        let now = clock::now();
+        let Some(store) = self.link.decider.store() else { return };
+        if let Ok(usages) = store.peek(now, &self.wants) {
+            let server = &self.link.decider.who.server;
+            let counters = usages
+                .iter()
+                .map(|usage| ServerCounter { server: server.clone(), state: super::decider::state(usage) })
+                .collect();
+            hub.set_state(State::Counters { ts: now, counters });
+        }
+    }
+
+    /// Every counter that the policy's limits name.
+    fn counters_of_policy(&self) -> Vec<Want> {
+        let in_force = self.link.decider.in_force();
+        let mut seen = HashSet::new();
+        let mut wants = Vec::new();
+        let tools = in_force.document.policy().tools.iter().map(|tool| tool.name.as_str());
+        // An unlisted tool still counts towards the limits of all tools.
+        for limit in tools.chain([""]).flat_map(|tool| in_force.compiled.limits(tool)) {
+            let key = self.link.decider.caller().key(limit.scope, &limit.counter, limit.window);
+            if wants.len() < SHOWN && seen.insert((key.clone(), limit.max)) {
+                wants.push(Want { key, increment: Amount::ZERO, max: limit.max, past_max: false });
+            }
+        }
+        wants
+    }
+
+    fn tell_servers(&self) {
+        if let Some(hub) = self.link.recorder.hub() {
+            hub.set_state(State::Servers { servers: vec![server_info(&self.link, &self.about)] });
+        }
+    }
+}
+
+/// The server as screens show it.
+pub(super) fn server_info(link: &Link, about: &About) -> ServerInfo {
+    let who = &link.decider.who;
+    ServerInfo {
+        name: who.server.clone(),
+        upstream: about.upstream.clone(),
+        grants: vec![GrantInfo {
+            label: who.grant.clone(),
+            policy: Some(about.policy.display().to_string()),
+            revision: Some(link.decider.revision()),
+        }],
+    }
+}
+
+fn scope(freeze: &Freeze) -> serde_json::Value {
+    json!({
+        "id": freeze.id, "server": freeze.server, "grant": freeze.grant, "tool": freeze.tool,
+        "until": freeze.until,
+    })
+}
