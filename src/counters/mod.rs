@@ -5,8 +5,10 @@
 //!
 //! | part | is |
 //! |---|---|
+//! | [`memory`] | one process's own store, for tests, benches and what must leave no trace |
 //! | [`sqlite`] | what all gateways of a user share on a machine |
 
+pub mod memory;
 pub mod sqlite;
 
 use serde::{Deserialize, Serialize};
@@ -110,6 +112,17 @@ pub enum OverrideEffect {
     Approved,
 }
 
+/// Who lifted a freeze before its end, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lift {
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: String,
+}
+
 /// What the store keeps beside counters, read as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Standing {
@@ -180,7 +193,28 @@ pub trait Store: Send + Sync {
         server: Option<&str>,
         grant: Option<&str>,
         tool: Option<&str>,
+    ) -> Result<Vec<Freeze>, StoreError> {
+        self.unfreeze_by(server, grant, tool, None)
+    }
+
+    /// As [`Store::unfreeze`], and remembers who lifted them: every gateway notices that a freeze
+    /// is gone, and [`Store::lifted`] tells it by whom.
+    ///
+    /// # Errors
+    /// As [`Store::reserve`].
+    fn unfreeze_by(
+        &self,
+        server: Option<&str>,
+        grant: Option<&str>,
+        tool: Option<&str>,
+        lift: Option<&Lift>,
     ) -> Result<Vec<Freeze>, StoreError>;
+
+    /// Who lifted the freeze of that id, where that is known; it is forgotten after a day or so.
+    ///
+    /// # Errors
+    /// As [`Store::reserve`].
+    fn lifted(&self, id: &str) -> Result<Option<Lift>, StoreError>;
 
     /// Adds an override.
     ///

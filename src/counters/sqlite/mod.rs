@@ -16,7 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rusqlite::Connection;
 
 use self::open::FileId;
-use super::{Freeze, Override, Standing, Store, StoreError};
+use super::{Freeze, Lift, Override, Standing, Store, StoreError};
 use crate::policy::counter::{Amount, Reserved, Taken, Usage, Want, admit};
 use crate::time::Timestamp;
 
@@ -287,8 +287,27 @@ impl Store for SqliteStore {
         self.change(|connection| rows::insert_freeze(connection, freeze))
     }
 
-    fn unfreeze(&self, server: Option<&str>, grant: Option<&str>, tool: Option<&str>) -> Result<Vec<Freeze>> {
-        self.change(|connection| rows::take_freezes(connection, server, grant, tool))
+    fn unfreeze_by(
+        &self,
+        server: Option<&str>,
+        grant: Option<&str>,
+        tool: Option<&str>,
+        lift: Option<&Lift>,
+    ) -> Result<Vec<Freeze>> {
+        self.change(|connection| {
+            let ended = rows::take_freezes(connection, server, grant, tool)?;
+            if let Some(lift) = lift {
+                for freeze in &ended {
+                    rows::note_lift(connection, &freeze.id, lift)?;
+                }
+            }
+            Ok(ended)
+        })
+    }
+
+    fn lifted(&self, id: &str) -> Result<Option<Lift>> {
+        let watch = self.watch()?;
+        rows::lifted(&watch.connection, id).map_err(|fault| self.fail(fault))
     }
 
     fn set_override(&self, entry: &Override) -> Result<()> {

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::Fault;
-use crate::counters::{Freeze, Override, Standing};
+use crate::counters::{Freeze, Lift, Override, Standing};
 use crate::policy::counter::{Amount, CounterKey, Taken, Usage};
 use crate::policy::model::Scope;
 use crate::time::Timestamp;
@@ -113,6 +113,7 @@ pub(super) fn prune(connection: &Connection, before: Timestamp, at_most: u32) ->
         .execute(params![before.0, at_most])?;
     connection.prepare_cached("DELETE FROM freeze WHERE until < ?1")?.execute([before.0])?;
     connection.prepare_cached("DELETE FROM override WHERE until < ?1")?.execute([before.0])?;
+    connection.prepare_cached("DELETE FROM lifted WHERE at < ?1")?.execute([before.0])?;
     Ok(())
 }
 
@@ -233,6 +234,26 @@ pub(super) fn take_freezes(
     }
     ended.sort_by(|a: &Freeze, b: &Freeze| (a.at, &a.id).cmp(&(b.at, &b.id)));
     Ok(ended)
+}
+
+/// Remembers who lifted a freeze.
+pub(super) fn note_lift(connection: &Connection, id: &str, lift: &Lift) -> Result<()> {
+    connection.prepare_cached("INSERT OR REPLACE INTO lifted VALUES(?1, ?2, ?3)")?.execute(params![
+        id,
+        lift.at.0,
+        text(lift)?
+    ])?;
+    Ok(())
+}
+
+/// Who lifted a freeze.
+pub(super) fn lifted(connection: &Connection, id: &str) -> Result<Option<Lift>> {
+    let json: Option<String> = connection
+        .prepare_cached("SELECT json FROM lifted WHERE id = ?1")?
+        .query_row([id], |row| row.get(0))
+        .optional()?;
+    json.map(|json| serde_json::from_str(&json).map_err(|error| unreadable("a note of a lift", &error)))
+        .transpose()
 }
 
 /// One override, whether or not it still has effect.
