@@ -113,9 +113,89 @@ pub fn private_dir(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Whether a file that is already there may be replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// It stays, and writing fails with `AlreadyExists`.
+    Keep,
+    /// It is replaced; its permissions stay.
+    Replace,
+}
+
+/// Writes a whole file or nothing: into a new file beside it, onto the disk, then into its place.
+/// A symbolic link is followed, so that the link stays and its target is replaced.
+///
+/// # Errors
+/// What the file system says; `AlreadyExists` with [`Existing::Keep`].
+pub fn write_whole(path: &Path, bytes: &[u8], existing: Existing) -> io::Result<()> {
+    use std::io::Write as _;
+    let target = match std::fs::canonicalize(path) {
+        Ok(target) => target,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
+        Err(error) => return Err(error),
+    };
+    let permissions = std::fs::metadata(&target).ok().map(|meta| meta.permissions());
+    if permissions.is_some() && existing == Existing::Keep {
+        return Err(io::Error::from(io::ErrorKind::AlreadyExists));
+    }
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = target
+        .file_name()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))?;
+    let mut beside = std::ffi::OsString::from(".");
+    beside.push(name);
+    beside.push(format!(".{}.new", std::process::id()));
+    let beside = folder.join(beside);
+    let written = (|| {
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&beside)?;
+        if let Some(permissions) = permissions {
+            file.set_permissions(permissions)?;
+        }
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        drop(file);
+        match existing {
+            // A link fails where somebody else has made the file meanwhile; a rename does not.
+            Existing::Keep => {
+                std::fs::hard_link(&beside, &target).and_then(|()| std::fs::remove_file(&beside))
+            }
+            Existing::Replace => std::fs::rename(&beside, &target),
+        }
+    })();
+    if written.is_err() {
+        let _ = std::fs::remove_file(&beside);
+    }
+    written?;
+    // The name, too, must survive a loss of power; not every system can promise that for folders.
+    if let Ok(folder) = std::fs::File::open(folder) {
+        let _ = folder.sync_all();
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_is_written_whole_or_not_at_all() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.json");
+        write_whole(&path, b"one", Existing::Keep).expect("new");
+        let error = write_whole(&path, b"two", Existing::Keep).expect_err("there already");
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).expect("permissions");
+        let link = folder.path().join("link.json");
+        std::os::unix::fs::symlink("a.json", &link).expect("a link");
+        write_whole(&link, b"three", Existing::Replace).expect("replaced");
+        assert_eq!(std::fs::read(&path).expect("read"), b"three");
+        assert!(std::fs::symlink_metadata(&link).expect("the link").is_symlink());
+        assert_eq!(std::fs::metadata(&path).expect("meta").permissions().mode() & 0o777, 0o640);
+        assert!(write_whole(&folder.path().join("no/such.json"), b"", Existing::Replace).is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 2, "nothing is left behind");
+    }
 
     fn resolve(vars: &[(&str, &str)]) -> io::Result<Paths> {
         Paths::resolve(&|name| {

@@ -71,7 +71,7 @@ pub struct ServerTools {
     pub tools: Vec<Tool>,
     /// The same tools as the server spelt them.
     pub raw: Vec<Box<RawValue>>,
-    /// How it is started or reached; `None` for a saved list.
+    /// How it is started or reached, with variables as written; `None` for a saved list.
     pub launch: Option<Launch>,
 }
 
@@ -101,12 +101,13 @@ pub fn load_until(
         }
         Source::Command(command) => {
             let launch = Launch::Stdio(StdioServer { command: command.clone(), ..StdioServer::default() });
-            let server = from_launch(server_name(command), &launch, timeout, stop)?;
+            let server = from_launch(server_name(command), &launch, &launch, timeout, stop)?;
             Ok(Loaded { servers: vec![server], failed: Vec::new() })
         }
         Source::Url { url, headers } => {
             let launch = Launch::Http(HttpServer { url: url.clone(), headers: filled(headers)? });
-            let server = from_launch(url_name(url), &launch, timeout, stop)?;
+            let written = Launch::Http(HttpServer { url: url.clone(), headers: headers.clone() });
+            let server = from_launch(url_name(url), &launch, &written, timeout, stop)?;
             Ok(Loaded { servers: vec![server], failed: Vec::new() })
         }
         Source::Client { client, server } => from_client(client, server.as_deref(), timeout, stop),
@@ -134,10 +135,10 @@ fn from_client(
         .into_iter()
         .map(|configured| {
             let stop = Arc::clone(stop);
-            let launch = configured.upstream(&env);
+            let (launch, written) = (configured.upstream(&env), configured.as_written());
             let name = configured.server;
             let thread_name = name.clone();
-            let handle = thread::spawn(move || from_launch(thread_name, &launch?, timeout, &stop));
+            let handle = thread::spawn(move || from_launch(thread_name, &launch?, &written, timeout, &stop));
             (name, handle)
         })
         .collect();
@@ -170,22 +171,26 @@ fn from_client(
 fn from_launch(
     name: String,
     launch: &Launch,
+    written: &Launch,
     timeout: Duration,
     stop: &Arc<AtomicBool>,
 ) -> Result<ServerTools, CatalogError> {
-    let (label, raw) = match launch {
-        Launch::Stdio(stdio) => (stdio::label(&stdio.command), stdio::list(stdio, timeout, stop)?),
+    // People are shown what is written: filled-in variables may be secrets.
+    let label = match written {
+        Launch::Stdio(stdio) => stdio::label(&stdio.command),
+        Launch::Http(http) => http::without_secrets(&http.url),
+    };
+    let raw = match launch {
+        Launch::Stdio(stdio) => stdio::list(stdio, &label, timeout, stop)?,
         Launch::Http(http) => {
             // On a thread of its own: the caller may itself be inside a runtime.
             let (server, stop) = (http.clone(), Arc::clone(stop));
-            let raw =
-                thread::spawn(move || http::list(&server, timeout, &stop)).join().unwrap_or_else(|_| {
-                    Err(CatalogError::new(Failure::Server, "loading the list failed inside callgate"))
-                })?;
-            (http::without_secrets(&http.url), raw)
+            thread::spawn(move || http::list(&server, timeout, &stop)).join().unwrap_or_else(|_| {
+                Err(CatalogError::new(Failure::Server, "loading the list failed inside callgate"))
+            })?
         }
     };
-    server(name, label, raw, Some(launch.clone()))
+    server(name, label, raw, Some(written.clone()))
 }
 
 fn server(
@@ -239,6 +244,12 @@ fn url_name(url: &str) -> String {
         _ => name,
     };
     if name.is_empty() { "server".to_owned() } else { name.to_owned() }
+}
+
+/// A server's address for people: without user, password, query and fragment, where secrets may
+/// stand.
+pub fn address(url: &str) -> String {
+    http::without_secrets(url)
 }
 
 /// A list as a file holds it: every tool as the server spelt it, one a line.

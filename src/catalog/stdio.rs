@@ -43,14 +43,15 @@ enum Event {
 
 type Tail = Arc<Mutex<VecDeque<String>>>;
 
-/// Starts the server and gets its list.
+/// Starts the server and gets its list. `label` is its command line for people.
 pub(super) fn list(
     server: &StdioServer,
+    label: &str,
     timeout: Duration,
     stop: &AtomicBool,
 ) -> Result<Vec<Box<RawValue>>, CatalogError> {
     let deadline = Instant::now() + timeout;
-    let label = label(&server.command);
+    let label = label.to_owned();
     let mut child = spawn(server, &label)?;
     let (events, inbox) = mpsc::channel();
     if let Some(stdout) = child.stdout.take() {
@@ -251,9 +252,13 @@ impl Session {
                     Some(status) => format!("ended with {}", ended_with(status)),
                     None => "closed its standard output".to_owned(),
                 };
-                CatalogError::new(Failure::Server, format!("`{label}` {how} before it answered {step}"))
-                    .help("run the command by itself to see why; an MCP server waits for its client on standard input")
-                    .said(lines)
+                let message = format!("`{label}` {how} before it answered {step}");
+                let help = if only_rubbish {
+                    "it printed text instead of JSON-RPC: is this the command of the MCP server, or of another program of the same package?"
+                } else {
+                    "run the command by itself to see why; an MCP server waits for its client on standard input"
+                };
+                CatalogError::new(Failure::Server, message).help(help).said(lines)
             }
             Trouble::Late if only_rubbish => CatalogError::new(
                 Failure::Server,

@@ -51,6 +51,9 @@ pub struct SourceArgs {
     /// A streamable HTTP server
     #[arg(long, value_name = "URL", group = "source")]
     pub url: Option<String>,
+    /// With `--url`: a header of every request; `${VAR}` is read from the environment
+    #[arg(long = "header", value_name = "NAME: VALUE", requires = "url")]
+    pub headers: Vec<String>,
     /// A saved `tools/list` result
     #[arg(long, value_name = "FILE", group = "source")]
     pub tools: Option<PathBuf>,

@@ -16,7 +16,7 @@ use crate::mcp::tool::Tool;
 /// the beginning.
 const DESCRIPTION_WORDS: usize = 400;
 
-/// The class of a tool, with the evidence that decided.
+/// The class of a tool, with the evidence: what decided stands first.
 pub fn classify(tool: &Tool) -> Risk {
     let mut reading = name::read(&tool.name);
     let mut category = reading.category;
@@ -33,11 +33,11 @@ pub fn classify(tool: &Tool) -> Risk {
             if *said > category && *said >= Category::Execute && !generic(verb) =>
         {
             category = *said;
-            evidence.push(format!("description begins with `{verb}`"));
+            evidence.insert(0, format!("description begins with `{verb}`"));
         }
         (Some((said, verb)), _) if *said > category && plain_loss(verb) => {
             category = *said;
-            evidence.push(format!("description begins with `{verb}`"));
+            evidence.insert(0, format!("description begins with `{verb}`"));
         }
         _ => {}
     }
@@ -46,18 +46,18 @@ pub fn classify(tool: &Tool) -> Risk {
         let phrase = lexicon().irreversible.iter().find(|phrase| text.contains(phrase.as_str()));
         if let Some(phrase) = phrase.filter(|_| category < Category::Destructive) {
             category = Category::Destructive;
-            evidence.push(format!("description says `{phrase}`"));
+            evidence.insert(0, format!("description says `{phrase}`"));
         }
     }
     if reading.multi
         && let Some((said, verb)) = mentioned(description).filter(|(said, _)| *said > category)
     {
         category = said;
-        evidence.push(format!("description names `{verb}` among its actions"));
+        evidence.insert(0, format!("description names `{verb}` among its actions"));
     }
     if let Some((said, why)) = from_schema(&tool.input_schema, reading.strength, category) {
         category = said;
-        evidence.push(why);
+        evidence.insert(0, why);
     }
     let unclear = reading.strength == Strength::Nothing && told.is_none();
     hints(tool, &mut category, &mut evidence, unclear, reading.soft || unclear);
@@ -209,17 +209,17 @@ fn hints(tool: &Tool, category: &mut Category, evidence: &mut Vec<String>, uncle
             evidence.push("server says both read-only and destructive".to_owned());
         } else if soft && matches!(category, Category::Write | Category::Execute) {
             *category = Category::Read;
-            evidence.push("server says read-only, and nothing contradicts".to_owned());
+            evidence.insert(0, "server says read-only, and nothing contradicts".to_owned());
         }
         return;
     }
     if destructive == Some(true) && unclear && *category < Category::Destructive {
         *category = Category::Destructive;
-        evidence.push("server says destructive, and nothing else tells".to_owned());
+        evidence.insert(0, "server says destructive, and nothing else tells".to_owned());
         return;
     }
     if read_only == Some(false) && unclear && *category == Category::Read {
         *category = Category::Write;
-        evidence.push("server says not read-only".to_owned());
+        evidence.insert(0, "server says not read-only".to_owned());
     }
 }

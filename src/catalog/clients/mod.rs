@@ -95,14 +95,19 @@ pub struct Configured {
 }
 
 impl Configured {
+    /// The server itself, behind callgate where callgate stands in front of it, with variables as
+    /// written: what may be shown to people.
+    pub fn as_written(&self) -> Launch {
+        guard::behind(&self.launch).unwrap_or_else(|| self.launch.clone())
+    }
+
     /// The server itself: behind callgate, where callgate stands in front of it, and with
     /// variables filled in from the environment.
     ///
     /// # Errors
     /// When a variable is not set, or a value is one that only the client itself can ask for.
     pub fn upstream(&self, env: &Env) -> Result<Launch, CatalogError> {
-        let launch = guard::behind(&self.launch).unwrap_or_else(|| self.launch.clone());
-        expand::launch(&launch, env, self.client == "gemini").map_err(|why| {
+        expand::launch(&self.as_written(), env, self.client == "gemini").map_err(|why| {
             CatalogError::new(
                 Failure::Usage,
                 format!("server `{}` in `{}`: {why}", self.server, self.file.display()),
