@@ -5,6 +5,7 @@
 mod classify;
 mod lexicon;
 mod name;
+mod recommend;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -12,6 +13,7 @@ mod words;
 use serde::{Deserialize, Serialize};
 
 pub use classify::classify;
+pub use recommend::{Recommended, recommend};
 
 /// What a tool does, from the least to the most severe; where several apply, the most severe wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -113,3 +113,54 @@ fn every_class_has_evidence() {
         assert_eq!(risk.severity, risk.category.severity());
     }
 }
+
+#[test]
+fn recommended_rules_follow_class_and_profile() {
+    use crate::policy::document::Document;
+    use crate::policy::edit::apply;
+    use crate::policy::state::{ToolState, state_of};
+    let word = |category, profile| recommend("t", category, profile).summary();
+    for profile in [Profile::Strict, Profile::Balanced, Profile::Open] {
+        assert_eq!(word(Category::Read, profile), "allow");
+        assert_eq!(word(Category::Write, profile), "30 a minute");
+        assert_eq!(word(Category::Execute, profile), "10 a minute");
+    }
+    assert_eq!(word(Category::Destructive, Profile::Strict), "hide");
+    assert_eq!(word(Category::Destructive, Profile::Balanced), "hide");
+    assert_eq!(word(Category::Destructive, Profile::Open), "approve");
+    assert_eq!(word(Category::Financial, Profile::Strict), "deny");
+    assert_eq!(word(Category::Financial, Profile::Balanced), "approve");
+    assert_eq!(word(Category::Financial, Profile::Open), "approve");
+
+    // Applied, every recommendation gives its state, and applying it again changes nothing.
+    for category in
+        [Category::Read, Category::Write, Category::Execute, Category::Destructive, Category::Financial]
+    {
+        for profile in [Profile::Strict, Profile::Balanced, Profile::Open] {
+            let wanted = recommend("t", category, profile);
+            let text = apply(&Document::new_text(), &wanted.edits("t")).expect("applies");
+            let document = Document::parse(&text).valid().expect("valid");
+            let state = match wanted {
+                Recommended::Allow | Recommended::Limit(_) => ToolState::Allow,
+                Recommended::Hide => ToolState::Hide,
+                Recommended::Deny { .. } => ToolState::Deny,
+                Recommended::Approve => ToolState::Approve,
+            };
+            assert_eq!(state_of(document.policy(), "t"), state, "{text}");
+            assert_eq!(wanted.edits_in(document.policy(), "t"), None, "{text}");
+            // From any other recommendation's text to this one.
+            for other in [Category::Read, Category::Write, Category::Destructive, Category::Financial] {
+                let before = apply(&Document::new_text(), &recommend("t", other, Profile::Strict).edits("t"))
+                    .expect("applies");
+                let before = Document::parse(&before).valid().expect("valid");
+                let after = match wanted.edits_in(before.policy(), "t") {
+                    Some(edit) => apply(before.text(), &edit).expect("applies"),
+                    None => before.text().to_owned(),
+                };
+                let after = Document::parse(&after).valid().expect("valid");
+                let kept = state == ToolState::Deny && state_of(before.policy(), "t") == ToolState::Hide;
+                assert!(kept || state_of(after.policy(), "t") == state, "{}", after.text());
+            }
+        }
+    }
+}
