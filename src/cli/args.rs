@@ -9,7 +9,12 @@ use crate::risk::Profile;
 
 /// Edit, enforce and watch the policy of what AI agents may call on MCP servers.
 #[derive(Debug, Parser)]
-#[command(name = "callgate", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(
+    name = "callgate",
+    version,
+    subcommand_negates_reqs = true,
+    override_usage = "callgate [OPTIONS] [POLICY] [-- CMD...]\n       callgate [OPTIONS] COMMAND"
+)]
 pub struct Cli {
     /// How to print data
     #[arg(long, global = true, value_enum, default_value_t = Format::Text, hide_possible_values = true, value_name = "text|json")]

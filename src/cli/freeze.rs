@@ -1,16 +1,248 @@
-//! `callgate freeze` and `callgate unfreeze`
+//! `callgate freeze` and `callgate unfreeze`: the kill switch.
+//!
+//! It is set in the store first and explained afterwards: in an incident the seconds count.
+//! Lifting one needs a person at a terminal.
+
+use std::io::{IsTerminal, Write};
+
+use serde::Serialize;
 
 use super::args::{FreezeArgs, UnfreezeArgs};
-use super::{Answer, CliError, Output};
+use super::output::{Format, Tint};
+use super::status::scope;
+use super::survey::{Seen, survey};
+use super::{Answer, CliError, Output, Verdict};
+use crate::clock;
+use crate::counters::sqlite::SqliteStore;
+use crate::counters::{Freeze, Lift, Store, StoreError};
+use crate::paths::Paths;
+use crate::time::{parse_duration, show_duration};
+use crate::visible::visible;
+
+/// A reason is a sentence or two.
+const LONGEST_REASON: usize = 1000;
+
+#[derive(Debug, Serialize)]
+struct Frozen {
+    frozen: Freeze,
+    warnings: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Lifted {
+    lifted: Vec<Freeze>,
+}
 
 /// Runs `freeze`.
-pub(super) fn freeze(args: FreezeArgs, _out: &Output) -> Answer {
-    drop(args);
-    Err(CliError::usage("SKELETON", ""))
+pub(super) fn freeze(args: FreezeArgs, out: &Output) -> Answer {
+    let until = args.duration.as_deref().map(ends).transpose()?;
+    check_names([&args.server, &args.grant, &args.tool])?;
+    let reason = reason(&args.reason)?;
+    let paths = paths()?;
+    let store = SqliteStore::open(&paths.store()).map_err(outside)?;
+    let now = clock::now();
+    let freeze = Freeze {
+        id: new_id()?,
+        server: args.server,
+        grant: args.grant,
+        tool: args.tool,
+        until: until.map(|seconds| now.plus_micros(seconds)),
+        by: user(),
+        at: now,
+        reason,
+    };
+    store.freeze(&freeze).map_err(outside)?;
+    // Done; whether it hits anything is only a question now.
+    let warnings = warnings(&paths, &freeze);
+    match out.format {
+        Format::Json => out.json(&Frozen { frozen: freeze, warnings })?,
+        Format::Text => {
+            out.line(&format!("{} {}", out.tint(Tint::Bad, "Frozen:"), describe(&freeze)))?;
+            for warning in warnings {
+                out.note(&format!("warning: {warning}"));
+            }
+        }
+    }
+    Ok(Verdict::Yes)
 }
 
 /// Runs `unfreeze`.
-pub(super) fn unfreeze(args: UnfreezeArgs, _out: &Output) -> Answer {
-    drop(args);
-    Err(CliError::usage("SKELETON", ""))
+pub(super) fn unfreeze(args: &UnfreezeArgs, out: &Output) -> Answer {
+    let reason = reason(&args.reason)?;
+    check_names([&args.server, &args.grant, &args.tool])?;
+    let (server, grant, tool) = (args.server.as_deref(), args.grant.as_deref(), args.tool.as_deref());
+    let path = paths()?.store();
+    let what = scope(server, grant, tool);
+    let standing = if path.exists() {
+        let store = SqliteStore::open(&path).map_err(outside)?;
+        Some((store.standing(clock::now()).map_err(outside)?.freezes, store))
+    } else {
+        None
+    };
+    let Some((standing, store)) = standing.filter(|(standing, _)| !standing.is_empty()) else {
+        return Err(CliError::no("nothing is frozen", ""));
+    };
+    let same = |freeze: &&Freeze| {
+        freeze.server.as_deref() == server
+            && freeze.grant.as_deref() == grant
+            && freeze.tool.as_deref() == tool
+    };
+    let matching: Vec<&Freeze> = standing.iter().filter(same).collect();
+    if matching.is_empty() {
+        let others: Vec<String> = standing.iter().map(describe).collect();
+        return Err(CliError::no(
+            format!("no freeze has exactly this scope: {what}"),
+            format!("frozen are:\n    {}", others.join("\n    ")),
+        ));
+    }
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return Err(CliError::usage(
+            "lifting a freeze needs a person at a terminal",
+            "run this command in a terminal, or lift it in the terminal interface",
+        ));
+    }
+    for freeze in &matching {
+        out.note(&format!("Frozen: {}", describe(freeze)));
+    }
+    if !ask(&format!("Lift it and let calls to {what} through again? [y/N] ")) {
+        return Err(CliError::no("nothing was lifted", ""));
+    }
+    let lift = Lift { by: user(), at: clock::now(), reason };
+    let lifted = store.unfreeze_by(server, grant, tool, Some(&lift)).map_err(outside)?;
+    if lifted.is_empty() {
+        return Err(CliError::no("nothing was lifted: somebody else was faster, or it ended", ""));
+    }
+    match out.format {
+        Format::Json => out.json(&Lifted { lifted })?,
+        Format::Text => {
+            for freeze in &lifted {
+                out.line(&format!("{} {}", out.tint(Tint::Good, "Lifted:"), describe(freeze)))?;
+            }
+        }
+    }
+    Ok(Verdict::Yes)
+}
+
+fn paths() -> Result<Paths, CliError> {
+    Paths::from_env().map_err(|error| CliError::outside(error.to_string(), "set HOME or CALLGATE_HOME"))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn outside(error: StoreError) -> CliError {
+    CliError::outside(error.to_string(), "")
+}
+
+fn reason(text: &str) -> Result<String, CliError> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(CliError::usage("the reason is empty", "say why, for those who find their calls denied"));
+    }
+    if text.chars().count() > LONGEST_REASON {
+        return Err(CliError::usage(
+            format!("the reason is longer than {LONGEST_REASON} characters"),
+            "make it a sentence or two",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// An empty name matches nothing: a freeze of it would look like one and stop no call.
+fn check_names(names: [&Option<String>; 3]) -> Result<(), CliError> {
+    if names.iter().any(|name| name.as_deref() == Some("")) {
+        return Err(CliError::usage("a name is empty", "leave the option out to mean all of them"));
+    }
+    Ok(())
+}
+
+/// A `--for` in microseconds.
+fn ends(text: &str) -> Result<i64, CliError> {
+    parse_duration(text)
+        .filter(|seconds| *seconds > 0)
+        .and_then(|seconds| i64::try_from(seconds).ok()?.checked_mul(1_000_000))
+        .ok_or_else(|| {
+            CliError::usage(
+                format!("`{}` is no length of time", visible(text)),
+                "write for instance `15m`, `1h30m` or `2d`",
+            )
+        })
+}
+
+fn describe(freeze: &Freeze) -> String {
+    let what = scope(freeze.server.as_deref(), freeze.grant.as_deref(), freeze.tool.as_deref());
+    let end = freeze.until.map_or_else(
+        || "until lifted".to_owned(),
+        |until| {
+            let seconds = clock::now().millis_until(until).div_ceil(1000);
+            format!("for {}", show_duration(seconds))
+        },
+    );
+    format!("{what}, {end}, by {}: {}", visible(&freeze.by), visible(&freeze.reason))
+}
+
+/// What makes one doubt that the freeze hits what was meant.
+fn warnings(paths: &Paths, freeze: &Freeze) -> Vec<String> {
+    let seen = match survey(&paths.run) {
+        Ok(seen) => seen,
+        Err(error) => return vec![error.to_string()],
+    };
+    if seen.is_empty() {
+        return vec!["no gateway of yours is running; the freeze waits for the next".to_owned()];
+    }
+    let mut warnings: Vec<String> = seen
+        .iter()
+        .filter_map(|one| {
+            let trouble = one.trouble.as_ref()?;
+            let (name, pid) = (visible(&one.entry.name), one.entry.pid);
+            Some(format!("gateway `{name}` (pid {pid}) did not answer: {}", visible(trouble)))
+        })
+        .collect();
+    let servers = || seen.iter().flat_map(Seen::servers);
+    let mut unknown = |what: &str, name: &Option<String>, known: &dyn Fn(&str) -> bool| {
+        if let Some(name) = name.as_deref().filter(|name| !known(name)) {
+            warnings.push(format!("no running gateway knows the {what} `{}`", visible(name)));
+        }
+    };
+    unknown("server", &freeze.server, &|name| servers().any(|server| server.name == name));
+    unknown("grant", &freeze.grant, &|name| {
+        servers().any(|server| server.grants.iter().any(|grant| grant.label == name))
+    });
+    unknown("tool", &freeze.tool, &|name| seen.iter().any(|one| one.has_tool(name)));
+    warnings
+}
+
+fn new_id() -> Result<String, CliError> {
+    let mut bytes = [0_u8; 8];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| CliError::outside(format!("the system gives no random numbers: {error}"), ""))?;
+    Ok(format!("{:016x}", u64::from_be_bytes(bytes)))
+}
+
+/// Asks; only a clear yes is one.
+fn ask(question: &str) -> bool {
+    let mut stderr = std::io::stderr().lock();
+    let _ = write!(stderr, "{question}").and_then(|()| stderr.flush());
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+}
+
+/// The user by the system's own list, because the environment can say anything.
+fn user() -> String {
+    #[cfg(unix)]
+    {
+        let uid = rustix::process::getuid().as_raw().to_string();
+        let list = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let name = list.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            let name = fields.next()?;
+            (fields.nth(1)? == uid).then(|| name.to_owned())
+        });
+        // Directory services are not in that list.
+        name.or_else(|| std::env::var("USER").ok().filter(|name| !name.is_empty()))
+            .unwrap_or_else(|| format!("uid {uid}"))
+    }
+    #[cfg(not(unix))]
+    {
+        std::env::var("USERNAME").unwrap_or_else(|_| "unknown".to_owned())
+    }
 }

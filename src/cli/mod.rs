@@ -12,6 +12,7 @@ mod init;
 pub mod output;
 mod source;
 mod status;
+mod survey;
 mod tail;
 mod tools;
 #[cfg(feature = "tui")]
@@ -19,7 +20,8 @@ mod tui;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches};
 
 pub use args::{Cli, Command};
 pub use error::CliError;
@@ -41,7 +43,7 @@ pub enum Verdict {
 
 /// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = parse();
     let out = Output::new(cli.color, cli.format);
     match run(cli, &out) {
         Ok(Verdict::Yes) => ExitCode::SUCCESS,
@@ -52,6 +54,24 @@ pub fn main() -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// Reads the process's arguments. What belongs to the terminal interface may not stand before a
+/// command's name; clap's own rule for that would refuse `--format` there too.
+fn parse() -> Cli {
+    let matches = Cli::command().get_matches();
+    if let Some((name, _)) = matches.subcommand() {
+        let stray = matches.ids().find(|id| {
+            !matches!(id.as_str(), "format" | "color")
+                && matches.try_contains_id(id.as_str()).is_ok()
+                && matches.value_source(id.as_str()) == Some(ValueSource::CommandLine)
+        });
+        if stray.is_some() {
+            let message = format!("only `--format` and `--color` may stand before `{name}`");
+            Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message).exit();
+        }
+    }
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
 fn run(cli: Cli, out: &Output) -> Answer {
@@ -72,7 +92,7 @@ fn run(cli: Cli, out: &Output) -> Answer {
         Some(Command::Check(args)) => check::run(args, out),
         Some(Command::Explain(args)) => explain::run(args, out),
         Some(Command::Freeze(args)) => freeze::freeze(args, out),
-        Some(Command::Unfreeze(args)) => freeze::unfreeze(args, out),
+        Some(Command::Unfreeze(args)) => freeze::unfreeze(&args, out),
         Some(Command::Demo(args)) => demo::run(args, out),
         Some(Command::Completions(args)) => generate::completions(&args, out),
         Some(Command::Man) => generate::man(out),

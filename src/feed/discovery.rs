@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::paths::private_dir;
+use crate::time::Timestamp;
 
 /// A discovery file is small.
 const MAX_SIZE: u64 = 64 * 1024;
@@ -31,6 +32,9 @@ pub struct Entry {
     /// same number. Absent where the system does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<u64>,
+    /// Since when the gateway has been there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
 }
 
 impl fmt::Debug for Entry {
@@ -218,6 +222,7 @@ mod tests {
             token: "secret".to_owned(),
             gateway: "g-1".to_owned(),
             started: process_start(pid),
+            since: None,
         }
     }
 

@@ -47,7 +47,7 @@ impl fmt::Debug for FeedAddr {
 pub enum Feeds {
     /// Every gateway that announces itself in this folder, now and later.
     RunDir(PathBuf),
-    /// These.
+    /// These; their [`SourceId`]s count from 1 in this order.
     These(Vec<FeedAddr>),
 }
 

@@ -256,6 +256,7 @@ impl Hub {
             token,
             gateway: config.gateway,
             started: super::discovery::process_start(pid),
+            since: Some(crate::clock::now()),
         };
         // A failure drops the hub, which ends the thread.
         *lock(&hub.announced) = Some(Announced::write(&config.run_dir, &entry)?);
