@@ -281,7 +281,8 @@ impl Session {
         let label = &self.label;
         let why = causes(error);
         let plain = why.to_lowercase();
-        let help = if plain.contains("certificate") || plain.contains("tls") || plain.contains("ssl") {
+        let tls = ["certificate", "tls", "ssl", "corrupt message", "handshake", "alert"];
+        let help = if self.url.scheme() == "https" && tls.iter().any(|word| plain.contains(word)) {
             "the TLS connection failed: is the certificate valid for this name and known to this system, and is it `https` there at all?"
         } else if plain.contains("refused") {
             "nothing listens there: is the server running, and on this port?"

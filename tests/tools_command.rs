@@ -1,0 +1,184 @@
+//! `callgate tools`: what it prints, for people and for programs.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+const LIST: &str = r#"{"tools":[
+  {"name":"get_thing","description":"Gets a thing.","inputSchema":{"type":"object"},"annotations":{"readOnlyHint":true},"extra":1},
+  {"name":"update_thing","inputSchema":{"type":"object"}},
+  {"name":"run_thing","inputSchema":{"type":"object"}},
+  {"name":"delete_thing","inputSchema":{"type":"object"}},
+  {"name":"pay_invoice","inputSchema":{"type":"object"}},
+  {"name":"add_thing\u001b[31m","inputSchema":{"type":"object"}}
+]}"#;
+
+struct Home {
+    folder: tempfile::TempDir,
+}
+
+impl Home {
+    fn new() -> Self {
+        let home = Self { folder: tempfile::tempdir().unwrap() };
+        std::fs::write(home.path("list.json"), LIST).unwrap();
+        home
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_callgate"))
+            .args(args)
+            .current_dir(self.folder.path())
+            .env("HOME", self.folder.path())
+            .env("CALLGATE_HOME", self.path("callgate"))
+            .env_remove("XDG_CONFIG_HOME")
+            .output()
+            .unwrap()
+    }
+
+    fn ok(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn fails(&self, code: i32, args: &[&str]) -> String {
+        let output = self.run(args);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{text}");
+        assert!(!text.contains('\u{1b}'), "{text}");
+        text
+    }
+}
+
+#[test]
+fn the_table_has_the_most_severe_first_and_hides_nothing() {
+    let home = Home::new();
+    let text = home.ok(&["tools", "--tools", "list.json"]);
+    assert!(!text.contains('\u{1b}'), "{text}");
+    let firsts: Vec<&str> = text.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(
+        firsts,
+        [
+            "list",
+            "TOOL",
+            "pay_invoice",
+            "delete_thing",
+            "run_thing",
+            "add_thing\\u{1b}[31m",
+            "update_thing",
+            "get_thing",
+            "1"
+        ]
+    );
+    assert!(text.ends_with("1 financial, 1 destructive, 1 execute, 2 write, 1 read\n"), "{text}");
+    assert!(text.contains("name has `delete`") && text.contains("30 a minute"), "{text}");
+}
+
+#[test]
+fn programs_get_the_documented_shape() {
+    let home = Home::new();
+    std::fs::write(
+        home.path("policy.json"),
+        r#"{"version":"1","default":"deny","hide":["delete_thing"],"tools":{"get_thing":{},"update_thing":{"limits":[{"counter":"c","window":"minute","max":5,"scope":"grant"}]}}}"#,
+    )
+    .unwrap();
+    let args = ["tools", "--tools", "list.json", "--policy", "policy.json", "--format", "json"];
+    let value: Value = serde_json::from_str(&home.ok(&args)).unwrap();
+    let tools = value["tools"].as_array().unwrap();
+    let by_name = |name: &str| tools.iter().find(|tool| tool["name"] == name).unwrap();
+    let mut keys: Vec<&String> = tools[0].as_object().unwrap().keys().collect();
+    keys.sort();
+    assert_eq!(keys, ["category", "evidence", "name", "recommended", "rules", "severity", "state"]);
+    assert_eq!(by_name("delete_thing")["state"], "hide");
+    assert_eq!(by_name("delete_thing")["severity"], "critical");
+    assert_eq!(by_name("delete_thing")["recommended"], json!({"action": "hide"}));
+    assert_eq!(by_name("get_thing")["state"], "allow");
+    assert_eq!(by_name("run_thing")["state"], "deny");
+    assert_eq!(by_name("update_thing")["rules"], "5/min");
+    assert_eq!(
+        by_name("update_thing")["recommended"],
+        json!({"action": "limit", "limit": {"counter": "update_thing_rate", "window": 60, "max": 30, "scope": "grant"}})
+    );
+    assert_eq!(by_name("pay_invoice")["recommended"], json!({"action": "approve"}));
+
+    let full =
+        home.ok(&["tools", "--tools", "list.json", "--format", "json", "--full", "--profile", "strict"]);
+    let value: Value = serde_json::from_str(&full).unwrap();
+    let pay = &value["tools"][0];
+    assert_eq!(pay["recommended"], json!({"action": "deny", "message": "Requires human approval."}));
+    assert_eq!((&pay["state"], &pay["rules"]), (&Value::Null, &Value::Null));
+    assert_eq!(value["tools"][5]["description"], "Gets a thing.");
+    assert_eq!(value["tools"][5]["inputSchema"], json!({"type": "object"}));
+
+    let text = home.ok(&["tools", "--tools", "list.json", "--policy", "policy.json"]);
+    assert!(text.contains("STATE") && text.contains("allow, 5/min"), "{text}");
+}
+
+#[test]
+fn a_saved_list_is_the_servers_own() {
+    let home = Home::new();
+    home.ok(&["tools", "--tools", "list.json", "--save", "saved.json"]);
+    let read =
+        |path: &Path| -> Value { serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap() };
+    assert_eq!(read(&home.path("saved.json")), serde_json::from_str::<Value>(LIST).unwrap());
+    assert_eq!(home.ok(&["tools", "--tools", "saved.json"]).lines().count(), 9);
+}
+
+#[test]
+fn mistakes_are_told() {
+    let home = Home::new();
+    assert!(home.fails(2, &["tools"]).contains("--tools FILE"));
+    assert!(home.fails(3, &["tools", "--tools", "missing.json"]).contains("`missing.json`"));
+    std::fs::write(
+        home.path("bad.json"),
+        r#"{"version":"1","default":"deny","tools":{"a":{"deny_iff":[]}}}"#,
+    )
+    .unwrap();
+    let error = home.fails(1, &["tools", "--tools", "list.json", "--policy", "bad.json"]);
+    assert!(error.contains("deny_iff") && error.contains("line 1"), "{error}");
+    assert!(home.fails(2, &["tools", "--client", "cursr"]).contains("did you mean `cursor`"));
+    assert!(home.fails(3, &["tools", "--client", "zed"]).contains("settings.json"));
+    assert!(home.fails(3, &["tools", "--", "callgate-no-such-program"]).contains("was not found"));
+    assert!(home.fails(2, &["tools", "--url", "http://127.0.0.1:9", "--header", "x"]).contains("colon"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_clients_servers_are_listed_together_and_a_broken_one_is_named() {
+    let home = Home::new();
+    let server = r#"while read -r line; do case "$line" in
+        *'"initialize"'*) echo '{"jsonrpc":"2.0","id":2,"result":{"protocolVersion":"2025-06-18"}}' ;;
+        *server/discover*) echo '{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"?"}}' ;;
+        *tools/list*) echo '{"jsonrpc":"2.0","id":3,"result":{"tools":[{"name":"get_a"}]}}' ;;
+    esac; done"#;
+    let config = json!({"mcpServers": {
+        "one": {"command": "sh", "args": ["-c", server]},
+        "two": {"command": "callgate", "args": ["gateway", "--policy", "p.json", "--", "env", "A=${SECRET}", "sh", "-c", server]},
+        "broken": {"command": "sh", "args": ["-c", "echo $BROKEN_API_KEY is not set >&2; exit 2"]},
+        "off": {"command": "false", "disabled": true},
+    }});
+    std::fs::create_dir(home.path(".cursor")).unwrap();
+    std::fs::write(home.path(".cursor/mcp.json"), config.to_string()).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_callgate"))
+        .args(["tools", "--client", "cursor"])
+        .current_dir(home.folder.path())
+        .env("HOME", home.folder.path())
+        .env("SECRET", "hush-hush")
+        .output()
+        .unwrap();
+    let [text, notes] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    assert!(output.status.success(), "{notes}");
+    assert!(text.contains("one  1 tool") && text.contains("two  1 tool") && !text.contains("off"), "{text}");
+    assert!(!text.contains("hush-hush") && text.contains("${SECRET}"), "{text}");
+    assert!(notes.contains("server `broken` gave no list") && notes.contains("exit status 2"), "{notes}");
+    let text = home.ok(&["tools", "--client", "cursor", "--server", "one", "--format", "json"]);
+    assert!(!text.contains("\"server\""), "{text}");
+    let error = home.fails(2, &["tools", "--client", "cursor", "--server", "none"]);
+    assert!(error.contains("`one`"), "{error}");
+}
