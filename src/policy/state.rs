@@ -75,7 +75,8 @@ impl<'p> States<'p> {
     }
 }
 
-fn state(policy: &Policy, hidden: bool, entry: Option<&Tool>) -> ToolState {
+/// The state of a tool whose place in the policy is known: whether `hide` has it, and its entry.
+pub fn state(policy: &Policy, hidden: bool, entry: Option<&Tool>) -> ToolState {
     let Some(tool) = entry else {
         return match (hidden, policy.default) {
             (true, _) => ToolState::Hide,

@@ -17,4 +17,4 @@ mod runtime;
 pub mod theme;
 pub mod view;
 
-pub use runtime::{Options, Tools, TuiError, run};
+pub use runtime::{Loader, Options, Tools, TuiError, run};

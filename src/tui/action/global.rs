@@ -18,12 +18,12 @@ pub(super) const TABLE: &[Entry] = &[
         .keys(&["ctrl-s"])
         .on(&[Context::Global])
         .when(App::can_save)
-        .footer(80),
+        .footer(5),
     Entry::new(Action::Undo, "undo", "undo", "Take back the last edit")
         .keys(&["u"])
         .on(&[Context::Global])
         .when(App::can_undo)
-        .footer(70),
+        .footer(45),
     Entry::new(Action::Redo, "redo", "redo", "Do again what was taken back")
         .keys(&["ctrl-r"])
         .on(&[Context::Global])

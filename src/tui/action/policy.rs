@@ -6,6 +6,45 @@ use crate::tui::app::App;
 const TOOL: &[Context] = &[Context::Tool];
 
 pub(super) const TABLE: &[Entry] = &[
+    Entry::new(Action::Allow, "policy.allow", "allow", "Allow the tool; its other rules stay")
+        .keys(&["a"])
+        .on(TOOL)
+        .when(App::can_allow_or_deny)
+        .footer(20),
+    Entry::new(Action::Deny, "policy.deny", "deny", "Deny every call of the tool, visibly")
+        .keys(&["d"])
+        .on(TOOL)
+        .when(App::can_allow_or_deny)
+        .footer(21),
+    Entry::new(Action::Hide, "policy.hide", "hide", "Take the tool out of the agent's list")
+        .keys(&["x"])
+        .on(TOOL)
+        .when(App::can_hide_or_approve)
+        .footer(22),
+    Entry::new(Action::Approve, "policy.approve", "ask me", "Hold every call until a person approves it")
+        .keys(&["p"])
+        .on(TOOL)
+        .when(App::can_hide_or_approve)
+        .footer(23),
+    Entry::new(
+        Action::NextState,
+        "policy.next_state",
+        "next state",
+        "Change to the next state: allow, deny, hide, approve",
+    )
+    .keys(&["space"])
+    .on(TOOL)
+    .when(App::can_edit),
+    Entry::new(Action::Limit, "policy.limit", "limit", "Limit how often: `l`, a number, Enter")
+        .keys(&["l"])
+        .on(TOOL)
+        .when(App::can_limit)
+        .footer(24),
+    Entry::new(Action::Condition, "policy.condition", "condition", "Add a rule on an argument of the tool")
+        .keys(&["c"])
+        .on(TOOL)
+        .when(App::can_condition)
+        .footer(25),
     Entry::new(Action::Copy, "policy.copy", "copy", "Copy the entry as JSON")
         .keys(&["y"])
         .on(TOOL)
@@ -27,6 +66,16 @@ pub(super) const TABLE: &[Entry] = &[
         .keys(&["V"])
         .on(&[Context::Policy])
         .when(App::can_mark_all),
+    Entry::new(
+        Action::Recommended,
+        "policy.recommended",
+        "recommended",
+        "Apply the recommended rules to this, the selected or all tools",
+    )
+    .keys(&["R"])
+    .on(&[Context::Policy, Context::Inspector])
+    .when(App::can_recommend)
+    .footer(41),
     Entry::new(Action::Raw, "policy.raw", "JSON", "Show the whole document as text with its diagnostics")
         .keys(&["r"])
         .on(&[Context::Policy, Context::Inspector, Context::Raw])
@@ -46,4 +95,37 @@ pub(super) const TABLE: &[Entry] = &[
     .on(&[Context::Policy])
     .when(App::has_servers)
     .footer(60),
+    Entry::new(Action::Edit, "inspector.edit", "edit", "Change the rule, limit or condition of this row")
+        .keys(&["e"])
+        .on(&[Context::Inspector])
+        .when(App::can_edit_part)
+        .footer(11),
+    Entry::new(
+        Action::Remove,
+        "inspector.remove",
+        "remove",
+        "Remove the rule, limit or condition of this row",
+    )
+    .keys(&["delete", "D"])
+    .on(&[Context::Inspector])
+    .when(App::can_remove_part)
+    .footer(12),
+    Entry::new(Action::MoveUp, "inspector.move_up", "move up", "Move the rule before the one above it")
+        .keys(&["shift-up", "K"])
+        .on(&[Context::Inspector])
+        .when(App::can_move_part),
+    Entry::new(Action::MoveDown, "inspector.move_down", "move down", "Move the rule after the one below it")
+        .keys(&["shift-down", "J"])
+        .on(&[Context::Inspector])
+        .when(App::can_move_part),
+    Entry::new(
+        Action::AddCondition,
+        "inspector.and",
+        "and ...",
+        "Add a condition to this rule: all of them must hold",
+    )
+    .keys(&["+"])
+    .on(&[Context::Inspector])
+    .when(App::can_extend_rule)
+    .footer(13),
 ];

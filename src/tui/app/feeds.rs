@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::{App, Effect, Kind};
+use super::{App, Kind};
 use crate::counters::Freeze;
 use crate::feed::message::{Hello, Role, RuleHits, ServerCounter, State};
 use crate::mcp::tool::Tool;
@@ -33,10 +33,12 @@ pub enum FeedMsg {
     Records(Source, Arc<[Row]>),
     /// Records that cannot be had any more: the first and the last number.
     Gap(Source, u64, u64),
-    /// The connection ended, and why.
-    Lost(Source, String),
-    /// Something is wrong but the connection stands.
-    Trouble(Source, String),
+    /// An answer to what was asked: whether it was done, what was asked, and what came of it.
+    Reply(Source, bool, String, String),
+    /// The connection ended, why, and whether for good.
+    Lost(Source, String, bool),
+    /// A feed, or the search for feeds, does something wrong.
+    Trouble(Option<Source>, String),
 }
 
 /// One gateway.
@@ -168,8 +170,8 @@ impl Feeds {
 }
 
 /// Takes in what a gateway said.
-pub(super) fn update(app: &mut App, msg: FeedMsg, effects: &mut Vec<Effect>) {
-    match &msg {
+pub(super) fn update(app: &mut App, msg: &FeedMsg) {
+    match msg {
         FeedMsg::Connected(source, hello) => {
             let known = app.feeds.gateways.get_mut(source);
             if let Some(gateway) = known {
@@ -221,18 +223,29 @@ pub(super) fn update(app: &mut App, msg: FeedMsg, effects: &mut Vec<Effect>) {
                 gateway.lost = gateway.lost.saturating_add(to.saturating_sub(*from).saturating_add(1));
             }
         }
-        FeedMsg::Lost(source, why) => {
+        FeedMsg::Lost(source, why, ended) => {
             let name = app.feeds.gateways.get_mut(source).filter(|gateway| gateway.alive).map(|gateway| {
                 gateway.alive = false;
                 gateway.hello.name.clone()
             });
             if let Some(name) = name {
-                app.toast(Kind::Warn, format!("gateway {name} is gone: {why}"));
+                let name = crate::visible::visible(&name).into_owned();
+                if *ended {
+                    app.toast(Kind::Info, format!("gateway {name} ended"));
+                } else {
+                    app.toast(Kind::Warn, format!("gateway {name} is lost, trying again: {why}"));
+                }
+            }
+        }
+        FeedMsg::Reply(_, ok, of, message) => {
+            if *ok {
+                app.toast(Kind::Good, message.clone());
+            } else {
+                app.toast(Kind::Bad, format!("{of} was refused: {message}"));
             }
         }
         FeedMsg::Trouble(_, message) => app.toast(Kind::Warn, message.clone()),
     }
-    let _ = effects;
 }
 
 /// A freeze's scope in words: `tool x of server y`, `everything`.

@@ -2,6 +2,7 @@
 
 use super::field::Field;
 use super::policy::form::Form;
+use super::policy::review::Review;
 use super::{App, Effect};
 use crate::tui::action::{self, Action, Context, Entry, When};
 use crate::tui::key::{Code, Key};
@@ -19,6 +20,8 @@ pub enum Layer {
     Picker(Picker),
     /// Fields to fill in.
     Form(Box<Form>),
+    /// What would be written.
+    Review(Box<Review>),
 }
 
 /// The keys of a place.
@@ -120,7 +123,10 @@ impl Ask {
 impl Layer {
     /// Where keys go while it is on top.
     pub fn place(&self) -> Vec<Context> {
-        Vec::new()
+        match self {
+            Self::Review(_) => vec![Context::Review],
+            _ => Vec::new(),
+        }
     }
 
     /// What its footer says: key and what it does.
@@ -133,6 +139,7 @@ impl Layer {
             Self::Form(_) => {
                 &[("Enter", "done"), ("Tab", "next field"), ("Left Right", "change"), ("Esc", "drop")]
             }
+            Self::Review(_) => &[],
         }
     }
 }
@@ -279,13 +286,14 @@ pub(super) fn key(app: &mut App, key: Key, effects: &mut Vec<Effect>) {
             super::policy::form::Did::Close => Did::Close,
             super::policy::form::Did::Then(then) => Did::Then(then),
         },
+        Layer::Review(_) => Did::Stay,
     };
     match did {
         Did::Stay => app.layers.insert(at.min(app.layers.len()), layer),
-        Did::Close => super::policy::layer_closed(app, effects),
+        Did::Close => super::policy::layer_closed(app),
         Did::Then(next) => {
             then(app, next, effects);
-            super::policy::layer_closed(app, effects);
+            super::policy::layer_closed(app);
         }
         Did::Act(action) => super::route::act(app, action, effects),
     }
@@ -353,7 +361,7 @@ pub(super) fn then(app: &mut App, then: Then, effects: &mut Vec<Effect>) {
     match then {
         Then::Nothing => {}
         Then::Discard => super::policy::discard_and_quit(app, effects),
-        Then::SaveAndQuit => super::policy::save_and_quit(app, effects),
+        Then::SaveAndQuit => super::policy::save_and_quit(app),
         Then::Policy(then) => super::policy::then(app, then, effects),
         Then::Unfreeze(id) => super::route::unfreeze(app, &id, effects),
     }
@@ -374,6 +382,13 @@ pub(super) fn click(app: &mut App, item: usize, effects: &mut Vec<Effect>) {
 
 /// Gives the wheel to the top dialog.
 pub(super) fn wheel(app: &mut App, steps: i32, effects: &mut Vec<Effect>) {
+    if let Some(Layer::Review(_)) = app.layers.last() {
+        let action = if steps < 0 { Action::Up } else { Action::Down };
+        for _ in 0..steps.unsigned_abs().min(20) {
+            super::policy::review::act(app, action, effects);
+        }
+        return;
+    }
     let code = if steps < 0 { Code::Up } else { Code::Down };
     for _ in 0..steps.unsigned_abs().min(20) {
         key(app, Key::plain(code), effects);
@@ -387,7 +402,7 @@ pub(super) fn paste(app: &mut App, text: &str) {
         Layer::Palette(palette) => palette.field.paste(text),
         Layer::Picker(picker) => picker.field.paste(text),
         Layer::Form(form) => super::policy::form::paste(app, form, text),
-        Layer::Help(_) | Layer::Ask(_) => {}
+        Layer::Help(_) | Layer::Ask(_) | Layer::Review(_) => {}
     }
     app.layers.push(layer);
 }

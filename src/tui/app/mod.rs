@@ -312,7 +312,7 @@ pub fn update(app: &mut App, msg: Msg, now: Now) -> Vec<Effect> {
         }
         Msg::Drawn(hits) => app.hits = hits,
         Msg::Tick => {}
-        Msg::Feed(msg) => feeds::update(app, msg, &mut effects),
+        Msg::Feed(msg) => feeds::update(app, &msg),
         Msg::Policy(msg) => policy::update(app, msg, &mut effects),
         Msg::Terminate => {
             app.leaving = true;
@@ -320,5 +320,6 @@ pub fn update(app: &mut App, msg: Msg, now: Now) -> Vec<Effect> {
         }
         Msg::Note(kind, text) => app.toast(kind, text),
     }
+    policy::keep(app, &mut effects);
     effects
 }

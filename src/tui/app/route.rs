@@ -85,6 +85,9 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         app.toast(Kind::Warn, format!("{title}: {why}"));
         return;
     }
+    if let Some(Layer::Review(_)) = app.layers.last() {
+        return super::policy::review::act(app, action, effects);
+    }
     match action {
         Action::Help => {
             let place = app.place();

@@ -9,7 +9,7 @@ use notify::{RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
 use crate::tui::app::Msg;
-use crate::tui::app::policy::PolicyMsg;
+use crate::tui::app::policy::{PolicyMsg, Saved};
 
 /// How long to wait after a change for more: editors write in several steps.
 const SETTLE: Duration = Duration::from_millis(40);
@@ -28,6 +28,75 @@ pub(super) fn read(path: &Path) -> PolicyMsg {
         Err(error) if error.kind() == io::ErrorKind::NotFound => PolicyMsg::Disk(None),
         Err(error) => PolicyMsg::Unreadable(format!("`{}` cannot be read: {error}", path.display())),
     }
+}
+
+/// Writes the file if it holds what is expected: a temporary file beside it, flushed to the disk,
+/// takes its place at once. A symbolic link stays one, and the permissions stay as they are.
+pub(super) fn save(path: &Path, text: &Arc<str>, expected: Option<&str>) -> Saved {
+    let now = match std::fs::read(path) {
+        Ok(bytes) => Some(bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Saved::Failed(format!("`{}` cannot be read: {error}", path.display())),
+    };
+    if now.as_deref() != expected.map(str::as_bytes) && now.as_deref() != Some(text.as_bytes()) {
+        return match now.map(String::from_utf8).transpose() {
+            Ok(theirs) => Saved::Changed(theirs.map(Arc::from)),
+            Err(_) => Saved::Failed(format!("`{}` holds something that is no text", path.display())),
+        };
+    }
+    match replace(path, text.as_bytes()) {
+        Ok(()) => Saved::Done(Arc::clone(text)),
+        Err(error) => Saved::Failed(format!("`{}` cannot be written: {error}", path.display())),
+    }
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    use std::io::Write;
+    let real = match path.canonicalize() {
+        Ok(real) => real,
+        // A link to nowhere: what it names is made.
+        Err(_) => std::fs::read_link(path).map_or_else(
+            |_| path.to_path_buf(),
+            |target| path.parent().map_or_else(|| target.clone(), |folder| folder.join(&target)),
+        ),
+    };
+    let folder = real.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let name = real.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+    let result = (|| {
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create(true).truncate(true).open(&temporary)?;
+        if let Ok(meta) = std::fs::metadata(&real) {
+            file.set_permissions(meta.permissions())?;
+        }
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, &real)
+    })();
+    if result.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+        return result;
+    }
+    // The new name is on the disk only when the folder is.
+    #[cfg(unix)]
+    if let Ok(folder) = std::fs::File::open(folder) {
+        let _ = folder.sync_all();
+    }
+    result
+}
+
+/// Writes a file that only the user can read.
+pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    use std::io::Write;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options.open(path)?.write_all(bytes)
 }
 
 /// Watches a file through its folder, and where a symbolic link leads; says what it holds at first
@@ -94,4 +163,43 @@ fn folders(path: &Path) -> Vec<PathBuf> {
     folders.dedup();
     folders.retain(|folder| folder.is_dir());
     folders
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn saving_goes_through_links_keeps_permissions_and_never_over_a_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().join("real.json");
+        std::fs::write(&real, "old").unwrap();
+        let text: Arc<str> = Arc::from("new");
+        assert_eq!(save(&real, &text, Some("other")), Saved::Changed(Some(Arc::from("old"))));
+        assert_eq!(save(&real, &text, None), Saved::Changed(Some(Arc::from("old"))));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            std::fs::set_permissions(&real, std::fs::Permissions::from_mode(0o640)).unwrap();
+            let link = folder.path().join("link.json");
+            std::os::unix::fs::symlink("real.json", &link).unwrap();
+            assert_eq!(save(&link, &text, Some("old")), Saved::Done(Arc::clone(&text)));
+            assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+            assert_eq!(std::fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
+            assert_eq!(std::fs::read_to_string(&real).unwrap(), "new");
+        }
+        let fresh = folder.path().join("sub/fresh.json");
+        assert_eq!(save(&fresh, &text, None), Saved::Done(Arc::clone(&text)));
+        assert_eq!(read_text(&fresh).as_deref(), Some("new"));
+        let left: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().flatten().map(|it| it.file_name()).collect();
+        assert!(left.iter().all(|name| !name.to_string_lossy().ends_with(".tmp")), "{left:?}");
+    }
+
+    fn read_text(path: &Path) -> Option<String> {
+        match read(path) {
+            PolicyMsg::Disk(text) => text.map(|text| text.to_string()),
+            _ => None,
+        }
+    }
 }

@@ -1,7 +1,9 @@
 //! The terminal, the loop and the effects: everything of the interface that is not pure.
 
+mod feed;
 mod files;
 mod input;
+mod keep;
 mod redraw;
 mod terminal;
 
@@ -14,6 +16,7 @@ use tokio::sync::mpsc;
 
 use self::files::Watch;
 use self::input::Input;
+use self::keep::Keep;
 use self::redraw::Redraw;
 use self::terminal::{Canvas, Guard};
 use super::app::policy::{PolicyEffect, PolicyMsg, Server, search, table::ToolRow};
@@ -21,7 +24,11 @@ use super::app::toast::Kind;
 use super::app::{self, App, Effect, Msg, Now, Start};
 use super::keymap::Keymap;
 use super::theme::{Depth, Theme, light_background, unicode_locale};
+use crate::feed::client::{Feeds, SourceId};
 use crate::paths::Paths;
+
+/// Fetches tools, on a thread of its own; what it says is shown while it works.
+pub type Loader = Box<dyn FnOnce(&dyn Fn(String)) -> Result<Vec<Server>, String> + Send>;
 
 /// Where the tools come from.
 pub enum Tools {
@@ -29,8 +36,8 @@ pub enum Tools {
     Attached,
     /// They are here.
     Loaded(Vec<Server>),
-    /// They are fetched on a thread of their own; the argument says what is being done.
-    Loader(Box<dyn FnOnce(&dyn Fn(String)) -> Result<Vec<Server>, String> + Send>),
+    /// They are fetched.
+    Loader(Loader),
 }
 
 impl std::fmt::Debug for Tools {
@@ -50,6 +57,8 @@ pub struct Options {
     pub policy: PathBuf,
     /// Where the tools come from.
     pub tools: Tools,
+    /// Whose decisions are shown; `None`: nobody's.
+    pub feeds: Option<Feeds>,
     /// State, configuration and runtime folders.
     pub paths: Paths,
     /// Shown at the top left instead of the program's name.
@@ -100,13 +109,15 @@ struct Loop {
     began: Instant,
     inner: mpsc::Sender<Msg>,
     watch: Option<Watch>,
+    keep: Keep,
+    feeds: Option<crate::feed::client::Handle>,
     quit: bool,
 }
 
 /// What woke the loop.
 enum Woke {
     Input(usize),
-    Inner(usize),
+    Inner,
     Signal(Signal),
     Time,
 }
@@ -153,6 +164,8 @@ impl Loop {
             began,
             inner,
             watch: None,
+            keep: Keep::new(&options.paths.state),
+            feeds: None,
             quit: false,
         };
         for note in notes {
@@ -165,10 +178,21 @@ impl Loop {
             Tools::Loaded(servers) => this.take(Msg::Policy(PolicyMsg::Loaded(servers.into()))),
             Tools::Loader(loader) => this.load(loader),
         }
+        if !options.read_only
+            && let Some(left) = this.keep.leftover(&this.app.policy.path)
+        {
+            this.take(Msg::Policy(PolicyMsg::Leftover(left)));
+        }
         this.redraw.input(0);
         this.draw()?;
         this.open(this.app.policy.path.clone());
 
+        if let Some(feeds) = options.feeds {
+            match feed::start(feeds, this.inner.clone()) {
+                Ok(handle) => this.feeds = Some(handle),
+                Err(error) => this.take(Msg::Note(Kind::Bad, format!("no gateway can be watched: {error}"))),
+            }
+        }
         let mut signals = Signals::new()?;
         let (mut typed, mut came) = (Vec::new(), Vec::new());
         while !this.quit {
@@ -177,7 +201,7 @@ impl Loop {
                 biased;
                 signal = signals.next() => Woke::Signal(signal),
                 count = input.recv_many(&mut typed, 64) => Woke::Input(count),
-                count = messages.recv_many(&mut came, 64) => Woke::Inner(count),
+                _ = messages.recv_many(&mut came, 64) => Woke::Inner,
                 () = sleep_until(began, wake) => Woke::Time,
             };
             match woke {
@@ -192,7 +216,7 @@ impl Loop {
                     let now = this.now().ms;
                     this.redraw.input(now);
                 }
-                Woke::Inner(_) => {
+                Woke::Inner => {
                     let mut stream = true;
                     for msg in came.drain(..) {
                         stream &= matches!(msg, Msg::Feed(_));
@@ -255,7 +279,13 @@ impl Loop {
                 let copy = crossterm::clipboard::CopyToClipboard::to_clipboard_from(text);
                 let _ = crossterm::execute!(io::stdout(), copy);
             }
-            Effect::Ask(_, _) => {}
+            Effect::Ask(source, ask) => {
+                let asked = self.feeds.as_ref().is_some_and(|feeds| feeds.ask(SourceId(source), *ask));
+                if !asked {
+                    let note = "the gateway could not be asked: try again".to_owned();
+                    self.take(Msg::Note(Kind::Bad, note));
+                }
+            }
             Effect::Policy(effect) => self.perform_policy(effect),
         }
     }
@@ -272,6 +302,18 @@ impl Loop {
                 });
             }
             PolicyEffect::Editor(path, line) => self.edit(&path, line),
+            PolicyEffect::Save { path, text, expected } => {
+                let saved = files::save(&path, &text, expected.as_deref());
+                self.take(Msg::Policy(PolicyMsg::Saved(saved)));
+            }
+            PolicyEffect::Keep { path, text } => {
+                if let Err(error) = self.keep.put(&path, &text) {
+                    let note = format!("unsaved edits cannot be kept for a crash: {error}");
+                    self.take(Msg::Note(Kind::Warn, note));
+                }
+            }
+            PolicyEffect::Forget(path) => self.keep.forget(&path),
+            PolicyEffect::DropLeftover(name) => self.keep.drop_leftover(&name),
         }
     }
 
@@ -279,7 +321,7 @@ impl Loop {
         self.watch = Some(Watch::start(path, self.inner.clone()));
     }
 
-    fn load(&self, loader: Box<dyn FnOnce(&dyn Fn(String)) -> Result<Vec<Server>, String> + Send>) {
+    fn load(&self, loader: Loader) {
         let out = self.inner.clone();
         // A thread of its own: a server that hangs must not hold back the end of the program.
         let run = move || {

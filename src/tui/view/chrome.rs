@@ -19,7 +19,14 @@ pub(crate) fn has_banner(app: &App) -> bool {
 
 fn banner_text(app: &App) -> Option<(Role, String)> {
     let mut freezes = app.feeds.freezes(app.now.ts);
-    let freeze = freezes.next()?;
+    let Some(freeze) = freezes.next() else {
+        let word = if app.policy.theirs.as_ref()?.is_some() { "changed" } else { "deleted" };
+        let name = app.policy.file_name();
+        return Some((
+            Role::Warn,
+            format!("{name} was {word} by another program: Ctrl-s decides what to keep"),
+        ));
+    };
     let more = freezes.count();
     let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
     let show = crate::visible::visible;

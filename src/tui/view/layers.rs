@@ -3,11 +3,13 @@
 use ratatui::layout::Rect;
 use unicode_width::UnicodeWidthStr;
 
-use super::paint::{Paint, middle};
-use crate::tui::action::{self, When};
+use super::paint::{Paint, fit, middle};
+use crate::policy::diff::DiffKind;
+use crate::tui::action::When;
 use crate::tui::app::layer::{Ask, Help, HelpRow, Layer, Palette, Picker};
-use crate::tui::app::policy::form::{Form, Input};
+use crate::tui::app::policy::form::{Form, Id, Input};
 use crate::tui::app::policy::inspect::wrap;
+use crate::tui::app::policy::review::Review;
 use crate::tui::app::policy::search;
 use crate::tui::app::{App, Hit};
 use crate::tui::key;
@@ -22,7 +24,8 @@ pub(super) fn draw(app: &App, layer: &Layer, paint: &mut Paint<'_>) {
         Layer::Palette(palette) => draw_palette(app, palette, inner, paint),
         Layer::Ask(ask) => draw_ask(ask, inner, paint),
         Layer::Picker(picker) => draw_picker(picker, inner, paint),
-        Layer::Form(form) => draw_form(app, form, inner, paint),
+        Layer::Form(form) => draw_form(form, inner, paint),
+        Layer::Review(review) => draw_review(review, inner, paint),
     }
     super::chrome::footer(app, clear_footer(whole, paint), paint);
 }
@@ -185,9 +188,10 @@ fn draw_picker(picker: &Picker, area: Rect, paint: &mut Paint<'_>) {
     }
 }
 
-fn draw_form(app: &App, form: &Form, area: Rect, paint: &mut Paint<'_>) {
+fn draw_form(form: &Form, area: Rect, paint: &mut Paint<'_>) {
     let labels = form.fields.iter().map(|field| field.label.width()).max().unwrap_or(0);
-    let height = u16::try_from(form.fields.len() * 2 + 3).unwrap_or(u16::MAX);
+    let height = u16::try_from(form.fields.len() * 2 + 2 + if form.problem.is_some() { 2 } else { 0 })
+        .unwrap_or(u16::MAX);
     let inside = paint.dialog(middle(area, 76, height), &form.title, false);
     let split = inside.x + u16::try_from(labels).unwrap_or(10) + 3;
     let mut y = inside.y;
@@ -203,6 +207,15 @@ fn draw_form(app: &App, form: &Form, area: Rect, paint: &mut Paint<'_>) {
         paint.text(inside.x + 2, y, split, role, field.label);
         match &field.input {
             Input::Text(text) => paint.field(split, y, inside.right(), text, focused),
+            Input::Choice { options, at } if field.id == Id::Preset => {
+                presets(
+                    options,
+                    *at,
+                    focused,
+                    Rect { x: split, y, width: inside.right() - split, height: 2 },
+                    paint,
+                );
+            }
             Input::Choice { options, at } => choice(options, *at, focused, split, y, inside.right(), paint),
         }
         let row = Rect { y, height: 1, ..inside };
@@ -224,7 +237,88 @@ fn draw_form(app: &App, form: &Form, area: Rect, paint: &mut Paint<'_>) {
             y += 1;
         }
     }
-    let _ = (app, action::entry as fn(_) -> _);
+    if let Some(problem) = &form.problem {
+        let room = usize::from(inside.width);
+        for (y, line) in (inside.bottom().saturating_sub(2)..inside.bottom()).zip(wrap(problem, room)) {
+            paint.text(inside.x, y, inside.right(), Role::Bad, &line);
+        }
+    }
+}
+
+fn draw_review(review: &Review, area: Rect, paint: &mut Paint<'_>) {
+    let inside = paint.dialog(area, &review.title, false);
+    let mut y = inside.y;
+    let mut x = paint.text(inside.x, y, inside.right(), Role::Added, &format!("+{}", review.added));
+    x = paint.text(x + 1, y, inside.right(), Role::Removed, &format!("-{}", review.removed));
+    x = paint.text(x + 1, y, inside.right(), Role::Muted, "lines");
+    let count = review.edits.len();
+    let latest: Vec<&str> = review.edits.iter().rev().take(3).map(String::as_str).collect();
+    if count > 0 {
+        let more = if count > 3 { format!(" and {} more", count - 3) } else { String::new() };
+        let text = format!("{}{more}", crate::visible::visible(&latest.join(", ")));
+        paint.text(x + 2, y, inside.right(), Role::Text, &text);
+    }
+    y += 1;
+    let rule = paint.glyphs().line.repeat(usize::from(inside.width));
+    paint.text(inside.x, y, inside.right(), Role::Faint, &rule);
+    y += 1;
+    if review.lines.is_empty() {
+        paint.text(inside.x, y, inside.right(), Role::Muted, "The texts are equal.");
+    }
+    let digits =
+        review.lines.iter().filter_map(|line| line.new.max(line.old)).max().unwrap_or(1).to_string().len();
+    let gutter = inside.x + u16::try_from(digits.max(3)).unwrap_or(3) + 1;
+    let room = usize::from(inside.right().saturating_sub(gutter + 2));
+    let mut shown = 0;
+    for line in review.lines.iter().skip(review.top) {
+        let (role, sign) = match line.kind {
+            DiffKind::Same => (Role::Muted, " "),
+            DiffKind::Added => (Role::Added, "+"),
+            DiffKind::Removed => (Role::Removed, "-"),
+            DiffKind::Skip => (Role::Faint, " "),
+        };
+        if y >= inside.bottom() {
+            break;
+        }
+        shown += 1;
+        if let Some(number) = line.new.or(line.old) {
+            paint.right(inside.x, y, gutter.saturating_sub(1), Role::Faint, &number.to_string());
+        }
+        paint.text(gutter, y, inside.right(), role, sign);
+        // Nothing of what is written may lie beyond the edge.
+        let text = crate::visible::visible(&line.text.replace('\t', "    ")).into_owned();
+        let mut rest = text.as_str();
+        loop {
+            let part = fit(rest, room.max(1));
+            if y < inside.bottom() {
+                paint.text(gutter + 2, y, inside.right(), role, part);
+            }
+            y += 1;
+            rest = rest.get(part.len()..).unwrap_or_default();
+            if rest.is_empty() || part.is_empty() {
+                break;
+            }
+        }
+    }
+    let below = review.lines.len().saturating_sub(review.top + shown);
+    if below > 0 {
+        paint.right(inside.x, inside.bottom(), inside.right(), Role::Muted, &format!(" {below} more lines "));
+    }
+}
+
+/// Choices with the digit that picks each, over two lines.
+fn presets(options: &[String], at: usize, focused: bool, area: Rect, paint: &mut Paint<'_>) {
+    let half = options.len().div_ceil(2);
+    for (index, option) in options.iter().enumerate() {
+        let column = u16::try_from(index % half.max(1)).unwrap_or(0);
+        let y = area.y + u16::from(index >= half);
+        let x = paint.text(area.x + column * 14, y, area.right(), Role::Key, &(index + 1).to_string());
+        let role = if index == at { Role::Strong } else { Role::Muted };
+        let end = paint.text(x + 1, y, area.right(), role, option);
+        if index == at {
+            paint.select(Rect::new(x + 1, y, end.saturating_sub(x + 1), 1), focused);
+        }
+    }
 }
 
 /// A choice in one line: all options where they fit, else the chosen one between arrows.

@@ -4,6 +4,8 @@ use ratatui::layout::Rect;
 
 use super::paint::Paint;
 use super::{chrome, inspector, layout};
+use crate::policy::model;
+use crate::policy::state::{ToolState, limit_text};
 use crate::tui::app::policy::table::{Item, ToolRow};
 use crate::tui::app::policy::{Focus, Loading, inspect, search};
 use crate::tui::app::{App, Hit};
@@ -64,8 +66,7 @@ fn table(app: &App, area: Rect, paint: &mut Paint<'_>) {
         let row = Rect::new(area.x, y, area.width, 1);
         let selected = index == app.policy.table.selected;
         match item {
-            Item::Default => document_row(app, "default", &columns, row, paint),
-            Item::AllTools => document_row(app, "all tools", &columns, row, paint),
+            Item::Default | Item::AllTools => document_row(app, *item, &columns, row, paint),
             Item::Tool(tool) => {
                 if let Some(tool) = app.policy.table.row(*tool) {
                     tool_row(app, tool, &columns, row, paint);
@@ -117,18 +118,57 @@ impl Columns {
     }
 }
 
-fn document_row(_app: &App, what: &str, columns: &Columns, row: Rect, paint: &mut Paint<'_>) {
-    paint.text(columns.name, row.y, columns.end, Role::Text, what);
+fn state(state: ToolState, columns: &Columns, y: u16, paint: &mut Paint<'_>) {
+    let glyphs = paint.glyphs();
+    let (role, glyph) = match state {
+        ToolState::Allow => (Role::Allow, glyphs.allow),
+        ToolState::Deny => (Role::Deny, glyphs.deny),
+        ToolState::Hide => (Role::Hide, glyphs.hide),
+        ToolState::Approve => (Role::Approve, glyphs.approve),
+    };
+    let x = paint.text(columns.state, y, columns.name, role, glyph);
+    paint.text(x + 1, y, columns.name, role, state.name());
+}
+
+fn document_row(app: &App, item: Item, columns: &Columns, row: Rect, paint: &mut Paint<'_>) {
+    let Some(policy) = app.policy.editor.as_ref().and_then(|it| Some(it.document()?.policy())) else {
+        return;
+    };
+    let y = row.y;
+    let (name, text) = if item == Item::Default {
+        let (word, means) = match policy.default {
+            model::Default::Allow => (ToolState::Allow, "tools that are not listed"),
+            model::Default::Deny => (ToolState::Deny, "tools that are not listed"),
+        };
+        state(word, columns, y, paint);
+        (
+            "default",
+            if policy.hide.all { "hide: [\"*\"] hides every tool".to_owned() } else { means.to_owned() },
+        )
+    } else {
+        let limits: Vec<String> = policy.all_tools_limits.iter().map(limit_text).collect();
+        let none = "no limit for all tools together".to_owned();
+        ("all tools", if limits.is_empty() { none } else { limits.join(", ") })
+    };
+    let x = paint.text(columns.name, y, columns.end, Role::Strong, name);
+    let role =
+        if item == Item::AllTools && !policy.all_tools_limits.is_empty() { Role::Text } else { Role::Muted };
+    paint.text((columns.name + 12).max(x + 2), y, columns.end, role, &text);
 }
 
 fn tool_row(app: &App, tool: &ToolRow, columns: &Columns, row: Rect, paint: &mut Paint<'_>) {
     let y = row.y;
-    if app.policy.table.marked.contains(&tool.name) {
+    let table = &app.policy.table;
+    let Some(editor) = &app.policy.editor else { return };
+    if table.marked.contains(&tool.name) {
         paint.text(row.x + 1, y, row.x + 2, Role::Accent, paint.glyphs().marked);
     }
+    let now = editor.state(&tool.name);
+    state(now, columns, y, paint);
     let query = app.policy.search.field.text();
     let marks = if query.is_empty() { Vec::new() } else { search::marks(&tool.shown, query) };
-    let role = if tool.listed { Role::Text } else { Role::Muted };
+    let dim = !tool.listed || now == ToolState::Hide;
+    let role = if dim { Role::Muted } else { Role::Text };
     let mut end = columns.risk.saturating_sub(1);
     if tool.suspicious {
         end = end.saturating_sub(2);
@@ -138,6 +178,30 @@ fn tool_row(app: &App, tool: &ToolRow, columns: &Columns, row: Rect, paint: &mut
     let role = inspect::severity_role(tool.risk.severity);
     let stop = columns.rules.unwrap_or(columns.calls).saturating_sub(1);
     paint.text(columns.risk, y, stop, role, tool.risk.category.name());
+    if let Some(x) = columns.rules {
+        let glance = editor.glance(&tool.name);
+        if !glance.is_empty() {
+            paint.text(x, y, columns.calls.saturating_sub(1), Role::Text, &glance);
+        } else if editor.tool(&tool.name).is_none() && now != ToolState::Hide {
+            paint.text(x, y, columns.calls.saturating_sub(1), Role::Faint, "by default");
+        }
+    }
+    let calls = app.policy.calls(&app.feeds, &tool.name);
+    if let Some((all, denied)) = calls.filter(|(all, _)| *all > 0) {
+        paint.right(columns.calls, y, columns.end.saturating_sub(5), Role::Text, &short(all));
+        if denied > 0 {
+            paint.right(columns.end.saturating_sub(4), y, columns.end, Role::Deny, &short(denied));
+        }
+    }
+}
+
+/// A number in at most four characters.
+fn short(number: u64) -> String {
+    match number {
+        0..=9_999 => number.to_string(),
+        10_000..=999_999 => format!("{}k", number / 1_000),
+        _ => format!("{}M", number / 1_000_000),
+    }
 }
 
 fn empty(app: &App, area: Rect, paint: &mut Paint<'_>) {

@@ -3,10 +3,14 @@
 //! The text is the truth; every edit is a change of a few bytes of it. The history keeps these
 //! changes, not whole texts, so that it can be as long as a working day.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::policy::diagnostic::{Diagnostic, Severity};
 use crate::policy::document::Document;
+use crate::policy::edit;
+use crate::policy::model::Tool;
+use crate::policy::state::{self, ToolState};
 
 /// A change of one stretch of a text, in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,11 +80,16 @@ pub struct Editor {
     at: usize,
     /// Grows with every change of the text.
     generation: u64,
+    /// The text was made here and nobody touched it.
+    pristine: bool,
+    tools: HashMap<Box<str>, usize>,
+    hidden: HashSet<Box<str>>,
 }
 
 impl Editor {
     /// Opens a text: a file's, or a new document's where there is none.
     pub fn open(text: Arc<str>, disk: Option<Arc<str>>) -> Self {
+        let pristine = disk.is_none();
         let mut editor = Self {
             text: Arc::from(""),
             document: None,
@@ -89,6 +98,9 @@ impl Editor {
             history: Vec::new(),
             at: 0,
             generation: 0,
+            pristine,
+            tools: HashMap::new(),
+            hidden: HashSet::new(),
         };
         editor.put(text);
         editor
@@ -96,10 +108,41 @@ impl Editor {
 
     fn put(&mut self, text: Arc<str>) {
         let parsed = Document::parse(&text);
+        self.text = text;
         self.document = parsed.document;
         self.diagnostics = parsed.diagnostics;
-        self.text = text;
+        self.index();
+    }
+
+    /// Looks names up once, so that each row of a long table is cheap.
+    fn index(&mut self) {
         self.generation += 1;
+        self.tools.clear();
+        self.hidden.clear();
+        if let Some(document) = &self.document {
+            let policy = document.policy();
+            for (index, tool) in policy.tools.iter().enumerate() {
+                self.tools.entry(tool.name.as_str().into()).or_insert(index);
+            }
+            self.hidden.extend(policy.hide.names.iter().map(|(name, _)| name.as_str().into()));
+        }
+    }
+
+    /// A tool's entry.
+    pub fn tool(&self, name: &str) -> Option<&Tool> {
+        self.document()?.policy().tools.get(*self.tools.get(name)?)
+    }
+
+    /// A tool's state.
+    pub fn state(&self, name: &str) -> ToolState {
+        let Some(document) = &self.document else { return ToolState::Deny };
+        let policy = document.policy();
+        state::state(policy, policy.hide.all || self.hidden.contains(name), self.tool(name))
+    }
+
+    /// A tool's limits and rules in one line.
+    pub fn glance(&self, name: &str) -> String {
+        self.tool(name).map_or_else(String::new, state::tool_glance)
     }
 
     /// The text.
@@ -136,7 +179,7 @@ impl Editor {
     pub fn is_unsaved(&self) -> bool {
         match &self.disk {
             Some(disk) => **disk != *self.text,
-            None => self.at > 0,
+            None => !self.pristine || self.at > 0,
         }
     }
 
@@ -155,10 +198,34 @@ impl Editor {
         if *text == *self.text {
             return;
         }
-        self.history.truncate(self.at);
-        self.history.push(Edit { label: label.into(), patch: Patch::between(&self.text, text), row });
-        self.at = self.history.len();
+        self.remember(text, label.into(), row);
         self.put(Arc::from(text));
+    }
+
+    /// Applies an edit; `Ok(false)`: it changes nothing.
+    ///
+    /// # Errors
+    /// When the document does not take it; nothing changed then.
+    pub fn apply(&mut self, change: &edit::Edit, row: Option<String>) -> Result<bool, edit::EditError> {
+        let Some(document) = &self.document else {
+            return Err(edit::EditError::NoSuch { what: "policy that can be read".to_owned() });
+        };
+        let next = edit::apply_to(document, change)?;
+        if *next.text() == *self.text {
+            return Ok(false);
+        }
+        self.remember(next.text(), change.describe(), row);
+        self.text = Arc::from(next.text());
+        self.document = Some(next);
+        self.diagnostics.clear();
+        self.index();
+        Ok(true)
+    }
+
+    fn remember(&mut self, text: &str, label: String, row: Option<String>) {
+        self.history.truncate(self.at);
+        self.history.push(Edit { label, patch: Patch::between(&self.text, text), row });
+        self.at = self.history.len();
     }
 
     /// Takes back the last edit: its label and the row that was selected.
@@ -177,6 +244,11 @@ impl Editor {
         self.at += 1;
         self.put(Arc::from(text));
         Some(done)
+    }
+
+    /// The edits between the text and its beginning, the oldest first.
+    pub fn labels(&self) -> Vec<String> {
+        self.history.iter().take(self.at).map(|edit| edit.label.clone()).collect()
     }
 
     /// What undo would take back.

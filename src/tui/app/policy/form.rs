@@ -1,10 +1,19 @@
 //! Forms: fields to fill in, checked as they are typed.
 
-use super::{App, Effect, Kind, Then};
-use crate::counters::Freeze;
-use crate::feed::message::Ask as FeedAsk;
+mod freeze;
+mod limit;
+mod rule;
+mod value;
+
+pub(super) use self::freeze::freeze;
+pub(crate) use self::freeze::open as open_freeze;
+pub(super) use self::limit::open as open_limit;
+pub(super) use self::rule::{edit as edit_rule, extend as extend_rule, open as open_condition, pick_path};
+use super::{App, Kind, Then};
+use crate::policy::edit::{Edit, Place, RuleDraft, apply_to};
+use crate::policy::model::RuleList;
 use crate::tui::app::field::Field;
-use crate::tui::app::layer::{Layer, Then as LayerThen};
+use crate::tui::app::layer::Then as LayerThen;
 use crate::tui::key::{Code, Key};
 
 /// A form.
@@ -20,6 +29,8 @@ pub struct Form {
     pub focus: usize,
     /// Enter was pressed although something is missing: say what from now on.
     pub insisted: bool,
+    /// What the document says to the result.
+    pub problem: Option<String>,
 }
 
 /// What a form makes.
@@ -27,6 +38,24 @@ pub struct Form {
 pub enum Makes {
     /// A freeze; the scopes that the first field offers, as server and tool.
     Freeze(Vec<(Option<String>, Option<String>)>),
+    /// A limit.
+    Limit {
+        /// Where; several for marked tools.
+        places: Vec<Place>,
+        /// The one that is changed, else one is added.
+        index: Option<usize>,
+    },
+    /// A rule or a condition of it.
+    Rule {
+        /// Whose.
+        tool: String,
+        /// The rule that is changed, else one is added.
+        at: Option<(RuleList, usize)>,
+        /// The condition that is changed; past the last one it is added.
+        condition: usize,
+        /// The rule as it was.
+        base: RuleDraft,
+    },
 }
 
 /// Which field.
@@ -36,6 +65,30 @@ pub enum Id {
     Scope,
     /// Why.
     Reason,
+    /// A limit that is used often.
+    Preset,
+    /// How much.
+    Max,
+    /// In how long.
+    Window,
+    /// Whose calls share it.
+    Share,
+    /// What is counted.
+    Counts,
+    /// The counter's name.
+    Counter,
+    /// What the agent, or the person who approves, reads.
+    Message,
+    /// The argument.
+    Path,
+    /// The operator.
+    Op,
+    /// The value.
+    Value,
+    /// The list that a rule stands in.
+    List,
+    /// How long an approval is waited for.
+    Timeout,
 }
 
 /// A field of a form.
@@ -115,6 +168,11 @@ impl Form {
         self.focus = field.min(self.fields.len().saturating_sub(1));
     }
 
+    fn is_before_value(&self) -> bool {
+        let here = self.fields.get(self.focus).map(|field| field.id);
+        matches!(here, Some(Id::Path | Id::Op)) && self.value(Id::Value).is_empty()
+    }
+
     fn error(&self) -> Option<(usize, &str)> {
         self.fields.iter().enumerate().find_map(|(at, field)| Some((at, field.error.as_deref()?)))
     }
@@ -137,6 +195,10 @@ pub(crate) fn key(app: &mut App, form: &mut Form, key: Key) -> Did {
     match key.code {
         Code::Esc => return Did::Close,
         Code::Char('c') if key.ctrl => return Did::Close,
+        // From the argument and the operator Enter leads to the value, while there is none.
+        Code::Enter if form.is_before_value() => {
+            form.focus = form.fields.iter().position(|field| field.id == Id::Value).unwrap_or(form.focus);
+        }
         Code::Enter => {
             check(app, form);
             if let Some((at, error)) = form.error() {
@@ -146,7 +208,12 @@ pub(crate) fn key(app: &mut App, form: &mut Form, key: Key) -> Did {
                 app.toast(Kind::Warn, error);
                 return Did::Stay;
             }
-            return match made(form) {
+            if let Some(problem) = dry_run(app, form) {
+                app.toast(Kind::Bad, problem.clone());
+                form.problem = Some(problem);
+                return Did::Stay;
+            }
+            return match made(app, form) {
                 Some(then) => Did::Then(then),
                 None => Did::Close,
             };
@@ -156,8 +223,20 @@ pub(crate) fn key(app: &mut App, form: &mut Form, key: Key) -> Did {
         Code::Up => form.focus = form.focus.saturating_sub(1),
         Code::Down => form.focus = (form.focus + 1).min(last),
         _ => {
-            if let Some(field) = form.fields.get_mut(form.focus) {
+            let id = form.fields.get_mut(form.focus).map(|field| {
                 field_key(field, key);
+                field.id
+            });
+            match id {
+                Some(Id::Preset) => limit::preset(form),
+                Some(Id::Max | Id::Window) => limit::own(form),
+                Some(Id::Path) if key.code == Code::Char(' ') => {
+                    rule::reopen(app, form);
+                    return Did::Stay;
+                }
+                Some(Id::Path | Id::Op) => rule::refit(app, form),
+                Some(Id::List) => rule::relist(form),
+                _ => {}
             }
         }
     }
@@ -204,102 +283,46 @@ pub(crate) fn paste(app: &App, form: &mut Form, text: &str) {
     check(app, form);
 }
 
+/// A document up to this size is tried with the result at every key.
+const TRY_AT_ONCE: usize = 128 * 1024;
+
 /// Finds out what is wrong and what it means.
-pub(super) fn check(_app: &App, form: &mut Form) {
+pub(super) fn check(app: &App, form: &mut Form) {
     match &form.makes {
-        Makes::Freeze(_) => {
-            if let Some(reason) = form.at(Id::Reason) {
-                let missing = reason.value().trim().is_empty();
-                reason.error = missing.then(|| "say why: agents and colleagues will read it".to_owned());
-            }
-        }
+        Makes::Freeze(_) => freeze::check(form),
+        Makes::Limit { .. } => limit::check(app, form),
+        Makes::Rule { .. } => rule::check(app, form),
+    }
+    let small = app.policy.editor.as_ref().is_some_and(|editor| editor.text().len() <= TRY_AT_ONCE);
+    form.problem = if small && form.error().is_none() { dry_run(app, form) } else { None };
+}
+
+/// What the document says to the result; `None`: it takes it.
+fn dry_run(app: &App, form: &Form) -> Option<String> {
+    let edit = edit(app, form)?;
+    let document = app.policy.editor.as_ref()?.document()?;
+    let error = apply_to(document, &edit).err()?;
+    let help = error.help().map(|help| format!(": {help}")).unwrap_or_default();
+    Some(format!("{error}{help}"))
+}
+
+fn edit(app: &App, form: &Form) -> Option<Edit> {
+    match &form.makes {
+        Makes::Freeze(_) => None,
+        Makes::Limit { places, index } => limit::edit(app, form, places, *index),
+        Makes::Rule { tool, at, condition, base } => rule::made(app, form, tool, *at, *condition, base),
     }
 }
 
-fn made(form: &Form) -> Option<LayerThen> {
+fn made(app: &App, form: &Form) -> Option<LayerThen> {
     match &form.makes {
         Makes::Freeze(scopes) => {
             let (server, tool) = scopes.get(form.field(Id::Scope)?.chosen())?.clone();
             let reason = form.value(Id::Reason).trim().to_owned();
             Some(LayerThen::Policy(Then::Freeze { server, tool, reason }))
         }
+        Makes::Limit { .. } | Makes::Rule { .. } => {
+            Some(LayerThen::Policy(Then::Edit(Box::new(edit(app, form)?))))
+        }
     }
-}
-
-/// Opens the form of a freeze.
-pub(crate) fn open_freeze(app: &mut App) {
-    let mut scopes: Vec<(Option<String>, Option<String>)> = Vec::new();
-    let servers: Vec<String> = {
-        let mut servers: Vec<String> = app
-            .feeds
-            .operators()
-            .flat_map(|(_, gateway)| gateway.hello.servers.iter().map(|server| server.name.clone()))
-            .collect();
-        servers.sort_unstable();
-        servers.dedup();
-        servers
-    };
-    if let Some(row) = app.policy.table.selected_tool() {
-        let tool = row.name.to_string();
-        let own = super::tools::enforcing(app);
-        scopes.extend(own.into_iter().map(|server| (Some(server), Some(tool.clone()))));
-    }
-    scopes.extend(servers.into_iter().map(|server| (Some(server), None)));
-    scopes.push((None, None));
-    let show = crate::visible::visible;
-    let options = scopes
-        .iter()
-        .map(|scope| match scope {
-            (Some(server), Some(tool)) => format!("{} of {}", show(tool), show(server)),
-            (Some(server), None) => format!("server {}", show(server)),
-            _ => "everything, everywhere".to_owned(),
-        })
-        .collect();
-    let mut form = Form {
-        makes: Makes::Freeze(scopes),
-        title: "Freeze: deny every call at once".to_owned(),
-        fields: vec![
-            FormField::choice(Id::Scope, "what", options, 0),
-            FormField::text(Id::Reason, "why", ""),
-        ],
-        focus: 1,
-        insisted: false,
-    };
-    check(app, &mut form);
-    app.layers.push(Layer::Form(Box::new(form)));
-}
-
-/// Asks the gateways to freeze.
-pub(super) fn freeze(
-    app: &mut App,
-    server: Option<String>,
-    tool: Option<String>,
-    reason: String,
-    effects: &mut Vec<Effect>,
-) {
-    let freeze = Freeze {
-        id: String::new(),
-        server: server.clone(),
-        grant: None,
-        tool,
-        until: None,
-        by: app.user.clone(),
-        at: app.now.ts,
-        reason,
-    };
-    // A freeze lies in the store that all gateways of the user share: one that knows the server is
-    // asked, and all of them where it is for everything (they may have stores of their own).
-    let knows = |gateway: &crate::tui::app::feeds::Gateway| {
-        server.as_ref().is_none_or(|name| gateway.hello.servers.iter().any(|server| server.name == *name))
-    };
-    let mut sources: Vec<_> =
-        app.feeds.operators().filter(|(_, gateway)| knows(gateway)).map(|(source, _)| source).collect();
-    sources.truncate(1);
-    if sources.is_empty() {
-        app.toast(Kind::Bad, "no attached gateway knows that server any more: nothing was frozen");
-        return;
-    }
-    app.toast(Kind::Info, format!("freezing {}", crate::tui::app::feeds::scope_words(&freeze)));
-    let ask = FeedAsk::Freeze { freeze };
-    effects.extend(sources.into_iter().map(|source| Effect::Ask(source, Box::new(ask.clone()))));
 }

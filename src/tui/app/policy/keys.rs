@@ -74,11 +74,20 @@ pub(crate) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
             }
         };
     }
+    if super::edits::act(app, action, effects) {
+        return;
+    }
     match action {
         Action::Open => match app.policy.focus {
-            Focus::Table if app.policy.table.item().is_some() => app.policy.focus = Focus::Inspector,
+            Focus::Table if app.policy.table.item().is_some() => {
+                app.policy.focus = Focus::Inspector;
+                inspect::enter(app);
+            }
+            Focus::Inspector => super::edits::open_part(app, effects),
             _ => {}
         },
+        Action::Save => super::save::save(app, false),
+        Action::Recommended => super::recommend::open(app),
         Action::Back => back(app, effects),
         Action::Search => {
             app.policy.focus = Focus::Table;
@@ -138,9 +147,13 @@ pub(crate) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         }
         Action::Copy => {
             if let Some(row) = app.policy.table.selected_tool() {
-                let text = serde_json::to_string_pretty(&*row.tool).unwrap_or_default();
-                effects.push(Effect::Copy(text));
-                app.toast(Kind::Good, "copied through the terminal");
+                let entry = app.policy.editor.as_ref().and_then(|editor| {
+                    let entry = editor.tool(&row.name)?;
+                    editor.text().get(entry.name_span.start..entry.span.end).map(str::to_owned)
+                });
+                let none = || format!("{}: {{}}", serde_json::Value::from(&*row.name));
+                effects.push(Effect::Copy(entry.unwrap_or_else(none)));
+                app.toast(Kind::Good, "copied the entry through the terminal");
             }
         }
         _ => {}
@@ -181,6 +194,20 @@ fn open_filter(app: &mut App) {
         then: LayerThen::Policy(Then::Filter(filter)),
     };
     let mut items = vec![item("all", None, count(&|_| true).to_string())];
+    if let Some(editor) = &app.policy.editor {
+        for state in crate::policy::state::ToolState::ALL {
+            let number = count(&|row| editor.state(&row.name) == state);
+            items.push(item(state.name(), Some(Filter::State(state)), format!("{number} in this state")));
+        }
+        let number = count(&|row| editor.tool(&row.name).is_some_and(super::tools::has_rules));
+        items.push(item("rules", Some(Filter::Ruled), format!("{number} with rules or limits")));
+        let number = count(&|row| editor.tool(&row.name).is_none());
+        items.push(item(
+            "unlisted",
+            Some(Filter::Unlisted),
+            format!("{number} that the policy does not list"),
+        ));
+    }
     for category in
         [Category::Financial, Category::Destructive, Category::Execute, Category::Write, Category::Read]
     {

@@ -1,9 +1,15 @@
 //! The Policy screen: the tools' table, the inspector, and the document that both edit.
 
+mod arguments;
 pub mod editor;
+mod edits;
 pub mod form;
 pub mod inspect;
 mod keys;
+mod recommend;
+pub mod review;
+mod save;
+mod schema;
 pub mod search;
 pub mod table;
 mod tools;
@@ -13,11 +19,16 @@ use std::sync::Arc;
 
 use self::editor::Editor;
 pub(super) use self::keys::{act, click, paste, quit, typing_key, wheel};
+pub use self::recommend::Reach;
+pub use self::save::{Leftover, Saved};
+pub(super) use self::save::{keep, layer_closed};
 use self::table::{Filter, Item, Table};
 use super::field::Field;
 use super::layer::{Ask, Layer, Then as LayerThen};
 use super::{App, Effect, Kind};
 use crate::mcp::tool::Tool;
+use crate::policy::edit::Edit;
+use crate::risk::Profile;
 use crate::tui::action::{Context, When};
 
 /// Which part of the screen has the keys.
@@ -72,6 +83,10 @@ pub enum PolicyMsg {
     Unreadable(String),
     /// Descriptions were searched: the query, and the tools that match.
     Described(u64, Arc<[u32]>),
+    /// Writing the file ended.
+    Saved(Saved),
+    /// An earlier run left unsaved edits behind.
+    Leftover(Leftover),
 }
 
 /// What the runtime is to do for this screen.
@@ -88,6 +103,26 @@ pub enum PolicyEffect {
     },
     /// Open the file in `$EDITOR`, at a line.
     Editor(PathBuf, usize),
+    /// Write the file, if it holds what is expected; answer how it ended.
+    Save {
+        /// The file.
+        path: PathBuf,
+        /// What it is to hold.
+        text: Arc<str>,
+        /// What it holds now; `None`: there is no file.
+        expected: Option<Arc<str>>,
+    },
+    /// Keep unsaved edits where a crash cannot reach them.
+    Keep {
+        /// Whose.
+        path: PathBuf,
+        /// The text.
+        text: Arc<str>,
+    },
+    /// Nothing is unsaved any more: what was kept may go.
+    Forget(PathBuf),
+    /// What an earlier run kept may go.
+    DropLeftover(String),
 }
 
 /// What follows from an answer in a dialog of this screen.
@@ -106,6 +141,20 @@ pub enum Then {
         /// Why.
         reason: String,
     },
+    /// Change the document.
+    Edit(Box<Edit>),
+    /// Apply the recommended rules.
+    Recommend(Reach, Profile),
+    /// The file changed on disk: keep the edits.
+    KeepMine,
+    /// The file changed on disk: take it over.
+    TakeTheirs,
+    /// The file changed on disk: show the difference.
+    SeeTheirs,
+    /// Put kept edits into the document.
+    Restore(Box<Leftover>),
+    /// Throw kept edits away.
+    DropLeftover(String),
 }
 
 /// A search that is typed or stands.
@@ -148,6 +197,16 @@ pub struct PolicyScreen {
     pub raw_top: usize,
     /// The command line of `$EDITOR` is known.
     pub has_editor: bool,
+    /// The person asked for the raw text; it was not opened because of errors.
+    pub raw_wanted: bool,
+    /// The file's text, or its absence, that differs from what the unsaved edits began from.
+    pub theirs: Option<Option<Arc<str>>>,
+    /// The servers of attached gateways whose policy is this file.
+    pub enforced_by: Vec<String>,
+    looking_at_theirs: bool,
+    quit_when_saved: bool,
+    /// What was last kept for a crash: the text's generation, and whether it was unsaved.
+    kept: Option<(u64, bool)>,
     select: Option<String>,
     describing: u64,
 }
@@ -174,6 +233,12 @@ impl PolicyScreen {
             part_top: 0,
             raw_top: 0,
             has_editor,
+            raw_wanted: false,
+            theirs: None,
+            enforced_by: Vec::new(),
+            looking_at_theirs: false,
+            quit_when_saved: false,
+            kept: None,
             select,
             describing: 0,
         }
@@ -203,6 +268,12 @@ impl PolicyScreen {
         self.servers.get(self.server)
     }
 
+    /// Calls and denials of a tool at the gateways that enforce this policy.
+    pub fn calls(&self, feeds: &super::Feeds, tool: &str) -> Option<(u64, u64)> {
+        let calls = self.enforced_by.iter().filter_map(|server| feeds.calls(server, tool));
+        calls.map(|it| (it.calls, it.denies)).reduce(|a, b| (a.0 + b.0, a.1 + b.1))
+    }
+
     /// The file's name without its folders.
     pub fn file_name(&self) -> String {
         let name =
@@ -228,7 +299,9 @@ pub(super) fn update(app: &mut App, msg: PolicyMsg, effects: &mut Vec<Effect>) {
             app.policy.loading = Loading::Failed(why);
             app.policy_tools_changed();
         }
-        PolicyMsg::Disk(text) => disk(app, text),
+        PolicyMsg::Disk(text) => save::disk(app, text),
+        PolicyMsg::Saved(saved) => save::saved(app, saved, effects),
+        PolicyMsg::Leftover(left) => save::leftover(app, left, effects),
         PolicyMsg::Unreadable(why) => app.policy.unreadable = Some(why),
         PolicyMsg::Described(number, hits) => {
             if number == app.policy.describing {
@@ -242,45 +315,20 @@ pub(super) fn update(app: &mut App, msg: PolicyMsg, effects: &mut Vec<Effect>) {
     }
 }
 
-fn disk(app: &mut App, text: Option<Arc<str>>) {
-    app.policy.unreadable = None;
-    match &mut app.policy.editor {
-        None => {
-            let first = text
-                .clone()
-                .unwrap_or_else(|| Arc::from(crate::policy::document::Document::new_text().as_str()));
-            app.policy.editor = Some(Editor::open(first, text));
-            if app.policy.editor.as_ref().is_some_and(|editor| !editor.is_valid()) {
-                app.policy.focus = Focus::Raw;
-            }
-        }
-        Some(editor) => {
-            if editor.disk() == text.as_ref() {
-                return;
-            }
-            editor.set_disk(text.clone());
-            if let Some(text) = text {
-                let row = app.policy.table.selected_tool().map(|row| row.name.to_string());
-                if let Some(editor) = &mut app.policy.editor {
-                    editor.edit(&text, "take over the file's new text", row);
-                }
-            }
-        }
-    }
-    app.policy_tools_changed();
-}
-
-/// A dialog closed.
-pub(super) fn layer_closed(_app: &mut App, _effects: &mut Vec<Effect>) {}
-
 /// Leaves, whatever is unsaved.
 pub(super) fn discard_and_quit(app: &mut App, effects: &mut Vec<Effect>) {
     app.leaving = true;
+    effects.push(Effect::Policy(PolicyEffect::Forget(app.policy.path.clone())));
     effects.push(Effect::Quit);
 }
 
 /// Saves, then leaves.
-pub(super) fn save_and_quit(_app: &mut App, _effects: &mut Vec<Effect>) {}
+pub(super) fn save_and_quit(app: &mut App) {
+    match app.can_save() {
+        When::Now => save::save(app, true),
+        When::Not(why) => app.toast(Kind::Warn, why),
+    }
+}
 
 /// What follows from an answer.
 pub(super) fn then(app: &mut App, then: Then, effects: &mut Vec<Effect>) {
@@ -289,14 +337,24 @@ pub(super) fn then(app: &mut App, then: Then, effects: &mut Vec<Effect>) {
             app.policy.filter = filter;
             app.policy_show(false, effects);
         }
-        Then::PickPath(_) => {}
+        Then::PickPath(path) => form::pick_path(app, &path),
         Then::Freeze { server, tool, reason } => form::freeze(app, server, tool, reason, effects),
+        Then::Edit(edit) => {
+            app.edit(&edit);
+        }
+        Then::Recommend(reach, profile) => recommend::apply(app, reach, profile),
+        Then::KeepMine => save::keep_mine(app),
+        Then::TakeTheirs => save::take_theirs(app),
+        Then::SeeTheirs => save::see_theirs(app),
+        Then::Restore(left) => save::restore(app, *left, effects),
+        Then::DropLeftover(name) => effects.push(Effect::Policy(PolicyEffect::DropLeftover(name))),
     }
 }
 
 impl App {
     /// A gateway came or said which policies it enforces.
     pub(super) fn policy_attached(&mut self) {
+        self.policy.enforced_by = tools::enforcing(self);
         if self.policy.loading == Loading::NoSource {
             self.policy_tools_changed();
         }
@@ -356,16 +414,18 @@ impl App {
         self.policy.table.scroll(areas.rows());
     }
 
-    pub(crate) fn can_save(&self) -> When {
-        When::if_so(self.policy.is_unsaved(), "nothing is unsaved")
-    }
-
     pub(crate) fn can_undo(&self) -> When {
+        if self.read_only {
+            return When::Not("started with --read-only".to_owned());
+        }
         let label = self.policy.editor.as_ref().and_then(Editor::undo_label);
         When::if_so(label.is_some(), "there is nothing to undo")
     }
 
     pub(crate) fn can_redo(&self) -> When {
+        if self.read_only {
+            return When::Not("started with --read-only".to_owned());
+        }
         let label = self.policy.editor.as_ref().and_then(Editor::redo_label);
         When::if_so(label.is_some(), "there is nothing to redo")
     }

@@ -40,6 +40,12 @@ pub struct ToolRow {
 /// What the table is narrowed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Filter {
+    /// Tools in a state.
+    State(crate::policy::state::ToolState),
+    /// Tools with rules or limits.
+    Ruled,
+    /// Tools that the policy does not list.
+    Unlisted,
     /// Tools of a category.
     Category(Category),
     /// Tools that no server lists.

@@ -58,7 +58,7 @@ fn listed(app: &App) -> Vec<&Tool> {
     if app.policy.loading != Loading::NoSource {
         return Vec::new();
     }
-    let servers = enforcing(app);
+    let servers = &app.policy.enforced_by;
     servers.iter().filter_map(|server| app.feeds.tools(server)).flatten().collect()
 }
 
@@ -100,12 +100,23 @@ fn bare(name: &str) -> Tool {
     }
 }
 
+/// Whether an entry has more to it than its state.
+pub(super) fn has_rules(entry: &crate::policy::model::Tool) -> bool {
+    !crate::policy::state::tool_glance(entry).is_empty()
+}
+
+/// A test of rows.
+pub(super) type Keep<'a> = Box<dyn Fn(&ToolRow) -> bool + 'a>;
+
 /// The test of a filter.
-pub(super) fn keeper<'a>(
-    _editor: Option<&'a Editor>,
-    filter: Option<Filter>,
-) -> Option<Box<dyn Fn(&ToolRow) -> bool + 'a>> {
+pub(super) fn keeper(editor: Option<&Editor>, filter: Option<Filter>) -> Option<Keep<'_>> {
+    let entry = move |row: &ToolRow| editor.and_then(|editor| editor.tool(&row.name));
     Some(match filter? {
+        Filter::State(state) => {
+            Box::new(move |row| editor.is_some_and(|editor| editor.state(&row.name) == state))
+        }
+        Filter::Ruled => Box::new(move |row| entry(row).is_some_and(has_rules)),
+        Filter::Unlisted => Box::new(move |row| entry(row).is_none()),
         Filter::Category(category) => Box::new(move |row| row.risk.category == category),
         Filter::Unknown => Box::new(|row| !row.listed),
         Filter::Suspicious => Box::new(|row| row.suspicious),

@@ -1,0 +1,89 @@
+//! The review before saving: what changes, then one key writes it.
+
+use std::sync::Arc;
+
+use super::{App, Effect, PolicyEffect};
+use crate::policy::diff::{DiffKind, DiffLine, diff};
+use crate::tui::action::Action;
+use crate::tui::app::layer::{Layer, Step};
+
+/// What would be written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Review {
+    /// Its title.
+    pub title: String,
+    /// The edits, the newest last.
+    pub edits: Vec<String>,
+    /// The differences, line by line.
+    pub lines: Arc<[DiffLine]>,
+    /// How many lines are added.
+    pub added: usize,
+    /// How many lines are removed.
+    pub removed: usize,
+    /// The first line shown.
+    pub top: usize,
+    /// Leave when it is written.
+    pub quit: bool,
+    /// Enter writes; `false`: it is only looked at.
+    pub writes: bool,
+}
+
+/// A text beyond this size is compared without looking for the smallest difference.
+const CONTEXT: usize = 3;
+
+impl Review {
+    /// The differences between two texts.
+    pub(super) fn new(title: String, edits: Vec<String>, old: &str, new: &str) -> Self {
+        let lines: Arc<[DiffLine]> = diff(old, new, CONTEXT).into();
+        let count = |kind| lines.iter().filter(|line| line.kind == kind).count();
+        let (added, removed) = (count(DiffKind::Added), count(DiffKind::Removed));
+        Self { title, edits, added, removed, lines, top: 0, quit: false, writes: true }
+    }
+}
+
+/// Opens the review of what is unsaved.
+pub(super) fn open(app: &mut App, quit: bool) {
+    let Some(editor) = &app.policy.editor else { return };
+    let old = editor.disk().map_or("", |text| text);
+    let mut review =
+        Review::new(format!("Save {}", app.policy.file_name()), editor.labels(), old, editor.text());
+    review.quit = quit;
+    app.layers.push(Layer::Review(Box::new(review)));
+}
+
+/// Does an action of the review.
+pub(in crate::tui::app) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
+    let page = usize::from(app.size.1.saturating_sub(8)).max(1);
+    let Some(Layer::Review(review)) = app.layers.last_mut() else { return };
+    if let Some(step) = Step::of(action, page) {
+        review.top = step.from(review.top, review.lines.len().saturating_sub(page.min(review.lines.len())));
+        return;
+    }
+    match action {
+        Action::Back => {
+            app.layers.pop();
+            super::save::layer_closed(app);
+        }
+        Action::Write if review.writes => {
+            let quit = review.quit;
+            app.layers.pop();
+            write(app, quit, effects);
+        }
+        Action::Write => {
+            app.layers.pop();
+            super::save::layer_closed(app);
+        }
+        _ => {}
+    }
+}
+
+/// Asks the runtime to write the file.
+pub(super) fn write(app: &mut App, quit: bool, effects: &mut Vec<Effect>) {
+    let Some(editor) = &app.policy.editor else { return };
+    app.policy.quit_when_saved = quit;
+    effects.push(Effect::Policy(PolicyEffect::Save {
+        path: app.policy.path.clone(),
+        text: Arc::clone(editor.text()),
+        expected: editor.disk().cloned(),
+    }));
+}
