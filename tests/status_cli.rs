@@ -120,7 +120,7 @@ fn with_nothing_there_it_says_so_and_makes_nothing() {
 #[test]
 fn shows_gateways_freezes_and_counters() {
     let home = Home::new();
-    let _gateway = gateway(&home.run_dir());
+    let gateway = gateway(&home.run_dir());
     let want = |counter: &str, used: i128, max: i128| Want {
         key: CounterKey {
             server: "docker".to_owned(),
@@ -163,7 +163,7 @@ fn shows_gateways_freezes_and_counters() {
     assert_eq!(status["gateways"][0]["servers"][0]["grants"][0]["revision"], "0123456789ab");
     assert_eq!(status["counters"][0]["used"], 8);
     assert_eq!(status["freezes"][0]["reason"], "drill\u{202e}");
-    assert!(!status.to_string().contains(_gateway.hub.token()), "tokens are not for showing");
+    assert!(!status.to_string().contains(gateway.hub.token()), "tokens are not for showing");
 }
 
 #[test]

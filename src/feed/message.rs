@@ -1,6 +1,8 @@
 //! What is said on the feed. The shapes are a contract; `assets/feed.schema.json` states them.
 
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 
 use crate::counters::{Freeze, Override};
 use crate::mcp::tool::Tool;
@@ -22,7 +24,7 @@ pub enum Role {
 
 /// What a gateway says besides records (those are sent as their own bytes; their `type` is
 /// `decision`, `outcome` or `event`).
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Say {
     /// First of all.
@@ -95,7 +97,7 @@ pub struct GrantInfo {
 }
 
 /// One kind of state, as a whole.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "of", rename_all = "lowercase")]
 pub enum State {
     /// A server's tools, as last listed.
@@ -142,7 +144,7 @@ pub enum State {
 }
 
 /// A counter with its server.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ServerCounter {
     /// The server's name.
     pub server: String,
@@ -193,4 +195,94 @@ pub enum Ask {
         /// Why.
         reason: String,
     },
+}
+
+// Read by hand: serde keeps a tagged or flattened value in a buffer of its own, in which a decimal
+// is a floating-point number, and amounts are exact.
+
+/// A part of a message, from its own text.
+fn part<T: DeserializeOwned, E: Error>(text: &RawValue) -> Result<T, E> {
+    serde_json::from_str(text.get()).map_err(E::custom)
+}
+
+impl<'de> Deserialize<'de> for Say {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Tag {
+            #[serde(rename = "type")]
+            kind: String,
+        }
+        #[derive(Deserialize)]
+        struct Gap {
+            from_seq: u64,
+            to_seq: u64,
+        }
+        #[derive(Deserialize)]
+        struct Reply {
+            ok: bool,
+            of: String,
+            message: String,
+        }
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        let Tag { kind } = part(&text)?;
+        match kind.as_str() {
+            "hello" => part(&text).map(Self::Hello),
+            "state" => part(&text).map(Self::State),
+            "gap" => part(&text).map(|Gap { from_seq, to_seq }| Self::Gap { from_seq, to_seq }),
+            "reply" => part(&text).map(|Reply { ok, of, message }| Self::Reply { ok, of, message }),
+            other => Err(D::Error::unknown_variant(other, &["hello", "state", "gap", "reply"])),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for State {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Tag {
+            of: String,
+        }
+        /// One member of an object.
+        macro_rules! member {
+            ($text:expr, $name:ident) => {{
+                #[derive(Deserialize)]
+                struct Member<T> {
+                    $name: T,
+                }
+                part::<Member<_>, D::Error>($text)?.$name
+            }};
+        }
+        let text = &*Box::<RawValue>::deserialize(deserializer)?;
+        let Tag { of } = part(text)?;
+        Ok(match of.as_str() {
+            "tools" => Self::Tools {
+                server: member!(text, server),
+                tools: member!(text, tools),
+                pins: member!(text, pins),
+            },
+            "counters" => Self::Counters { ts: member!(text, ts), counters: member!(text, counters) },
+            "freezes" => Self::Freezes { freezes: member!(text, freezes) },
+            "approvals" => Self::Approvals { approvals: member!(text, approvals) },
+            "overrides" => Self::Overrides { overrides: member!(text, overrides) },
+            "rules" => Self::Rules { rules: member!(text, rules) },
+            "servers" => Self::Servers { servers: member!(text, servers) },
+            other => {
+                return Err(D::Error::unknown_variant(
+                    other,
+                    &["tools", "counters", "freezes", "approvals", "overrides", "rules", "servers"],
+                ));
+            }
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for ServerCounter {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Server {
+            server: String,
+        }
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        let Server { server } = part(&text)?;
+        Ok(Self { server, state: part(&text)? })
+    }
 }

@@ -69,7 +69,8 @@ impl Serialize for Amount {
 
 impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&serde_json::value::RawValue>::deserialize(deserializer)?;
+        // Owned, so that it can also be read from a `Value`.
+        let raw = Box::<serde_json::value::RawValue>::deserialize(deserializer)?;
         Self::parse(raw.get()).ok_or_else(|| serde::de::Error::custom("not an amount"))
     }
 }
