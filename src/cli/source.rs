@@ -95,12 +95,12 @@ struct Waiting(bool);
 
 impl Waiting {
     fn show(source: &Source, out: &Output) -> Self {
-        let slow = !matches!(source, Source::File(_));
-        let show = slow && out.format == Format::Text && std::io::stderr().is_terminal();
+        let waits = !matches!(source, Source::File(_));
+        let show = waits && out.format == Format::Text && std::io::stderr().is_terminal();
         if show {
             let what = match source {
                 Source::Command(command) => catalog::server_name(command),
-                Source::Url { url, .. } => url.clone(),
+                Source::Url { url, .. } => catalog::address(url),
                 Source::Client { client, .. } => format!("the servers of {client}"),
                 Source::File(_) => String::new(),
             };
