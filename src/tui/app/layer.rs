@@ -183,9 +183,13 @@ impl Palette {
             .filter(|entry| !matches!(entry.action, Action::Palette))
             .enumerate()
             .filter_map(|(order, entry)| {
+                let query = self.field.text();
                 let text = format!("{} {} {}", entry.title, entry.doc, entry.id);
-                let score = super::policy::search::score(&text, self.field.text())?;
-                let bonus = if here(entry) { 40 } else { 0 };
+                let score = super::policy::search::score(&text, query)?;
+                // What the action is called counts for more than what is said about it.
+                let named = super::policy::search::score(entry.title, query).map_or(0, |score| score + 100);
+                let first = if entry.title.starts_with(query.trim()) { 100 } else { 0 };
+                let bonus = named + first + if here(entry) { 40 } else { 0 };
                 Some((-(score + bonus), order, entry))
             })
             .collect();

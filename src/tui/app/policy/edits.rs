@@ -110,6 +110,8 @@ impl App {
                 if changed {
                     self.policy_tools_changed();
                     self.policy_refresh();
+                } else {
+                    self.toast(Kind::Info, "nothing changes: the policy says so already");
                 }
                 changed
             }

@@ -15,8 +15,12 @@ pub(crate) fn typing_key(app: &mut App, key: Key, effects: &mut Vec<Effect>) -> 
     if !app.policy.search.typing {
         return false;
     }
+    app.policy.touched = true;
     match key.code {
-        Code::Enter => app.policy.search.typing = false,
+        Code::Enter => {
+            app.policy.search.typing = false;
+            super::save::layer_closed(app);
+        }
         Code::Esc => clear_search(app, effects),
         Code::Char('c') if key.ctrl => clear_search(app, effects),
         Code::Up => move_rows(app, Step::Up(1)),
@@ -45,6 +49,7 @@ pub(crate) fn paste(app: &mut App, text: &str, effects: &mut Vec<Effect>) {
 fn clear_search(app: &mut App, effects: &mut Vec<Effect>) {
     app.policy.search = super::Search::default();
     app.policy_show(false, effects);
+    super::save::layer_closed(app);
 }
 
 fn page(app: &App) -> usize {
@@ -64,6 +69,7 @@ fn move_rows(app: &mut App, step: Step) {
 
 /// Does an action of this screen.
 pub(crate) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
+    app.policy.touched = true;
     if let Some(step) = Step::of(action, page(app)) {
         return match app.policy.focus {
             Focus::Table => move_rows(app, step),
@@ -232,6 +238,7 @@ fn open_filter(app: &mut App) {
 
 /// Takes a click.
 pub(crate) fn click(app: &mut App, hit: &Hit, effects: &mut Vec<Effect>) {
+    app.policy.touched = true;
     match hit {
         Hit::Row(row) => {
             app.policy.search.typing = false;

@@ -203,7 +203,9 @@ pub struct PolicyScreen {
     pub theirs: Option<Option<Arc<str>>>,
     /// The servers of attached gateways whose policy is this file.
     pub enforced_by: Vec<String>,
-    looking_at_theirs: bool,
+    theirs_offered: bool,
+    /// The person chose a row; until then the most severe tool is selected.
+    pub(super) touched: bool,
     quit_when_saved: bool,
     /// What was last kept for a crash: the text's generation, and whether it was unsaved.
     kept: Option<(u64, bool)>,
@@ -236,7 +238,8 @@ impl PolicyScreen {
             raw_wanted: false,
             theirs: None,
             enforced_by: Vec::new(),
-            looking_at_theirs: false,
+            theirs_offered: false,
+            touched: false,
             quit_when_saved: false,
             kept: None,
             select,
@@ -365,14 +368,15 @@ impl App {
         let rows = tools::rows(self);
         let Some(rows) = rows else { return };
         let selected = self.policy.table.selected_tool().map(|row| Arc::clone(&row.name));
+        let selected = selected.filter(|_| self.policy.touched);
         self.policy.table.set_tools(rows);
         self.policy_show_now(false);
-        let wanted = self.policy.select.take();
+        let wanted = self.policy.select.take().filter(|_| !self.policy.touched);
         let found = wanted.as_deref().is_some_and(|name| self.policy.table.select(name))
             || selected.as_deref().is_some_and(|name| self.policy.table.select(name));
         if !found {
-            self.policy.select = wanted;
-            if selected.is_none() {
+            self.policy.select.clone_from(&wanted);
+            if !self.policy.touched {
                 self.policy.table.select_first_tool();
             }
         }

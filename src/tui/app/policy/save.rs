@@ -73,6 +73,7 @@ pub(super) fn disk(app: &mut App, text: Option<Arc<str>>) {
     }
     if editor.is_unsaved() {
         app.policy.theirs = Some(text);
+        app.policy.theirs_offered = false;
         offer(app);
         return;
     }
@@ -127,12 +128,12 @@ fn offer(app: &mut App) {
         ('d', "see the difference first", then(Then::SeeTheirs)),
     ];
     app.layers.push(Layer::Ask(Ask::new(format!("{name} {what} on disk"), body, answers)));
+    app.policy.theirs_offered = true;
 }
 
-/// A dialog closed: what had to wait for it comes now.
+/// A dialog closed or typing ended: what had to wait for it comes now.
 pub(in crate::tui::app) fn layer_closed(app: &mut App) {
-    if app.policy.looking_at_theirs {
-        app.policy.looking_at_theirs = false;
+    if !app.policy.theirs_offered {
         offer(app);
     }
 }
@@ -168,7 +169,8 @@ pub(super) fn see_theirs(app: &mut App) {
     let title = "From theirs (-) to yours (+)".to_owned();
     let mut review = Review::new(title, Vec::new(), old, editor.text());
     review.writes = false;
-    app.policy.looking_at_theirs = true;
+    // The question comes back when the difference has been seen.
+    app.policy.theirs_offered = false;
     app.layers.push(Layer::Review(Box::new(review)));
 }
 
@@ -198,6 +200,7 @@ pub(super) fn saved(app: &mut App, saved: Saved, effects: &mut Vec<Effect>) {
         }
         Saved::Changed(theirs) => {
             app.policy.theirs = Some(theirs);
+            app.policy.theirs_offered = false;
             offer(app);
         }
         Saved::Failed(why) => app.toast(Kind::Bad, format!("not saved: {why}")),
