@@ -182,3 +182,32 @@ fn a_clients_servers_are_listed_together_and_a_broken_one_is_named() {
     let error = home.fails(2, &["tools", "--client", "cursor", "--server", "none"]);
     assert!(error.contains("`one`"), "{error}");
 }
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_the_server_first() {
+    use std::os::unix::process::ExitStatusExt as _;
+    let home = Home::new();
+    let file = home.path("pid");
+    let script = format!(
+        "trap '' TERM; echo $$ > '{0}.new'; mv '{0}.new' '{0}'; while :; do sleep 1; done",
+        file.display()
+    );
+    let mut child = Command::new(env!("CARGO_BIN_EXE_callgate"))
+        .args(["tools", "--", "sh", "-c", &script])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let since = std::time::Instant::now();
+    while !file.exists() {
+        assert!(since.elapsed().as_secs() < 60);
+        std::thread::yield_now();
+    }
+    let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+    assert_eq!(child.wait().unwrap().signal(), Some(2));
+    let pid = std::fs::read_to_string(&file).unwrap();
+    let stat = Command::new("ps").args(["-o", "stat=", "-p", pid.trim()]).output().unwrap();
+    let stat = String::from_utf8_lossy(&stat.stdout).trim().to_owned();
+    assert!(stat.is_empty() || stat.starts_with('Z'), "{stat}");
+}

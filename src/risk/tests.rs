@@ -164,3 +164,98 @@ fn recommended_rules_follow_class_and_profile() {
         }
     }
 }
+
+/// Names as servers of many kinds use them, classed by hand; wrong ones are in it too, so that the
+/// share is honest.
+const COMMON: &[(Category, &str)] = &[
+    (
+        Category::Read,
+        "get_me get_commit download_workflow_run_artifact list_code_scanning_alerts issue_read \
+         pull_request_read get_file_contents kubectl_get explain_resource list_api_resources \
+         list_payment_intents get_stock_price get_portfolio portfolio_summary get_gas_price \
+         estimate_gas get_quote get_transaction simulate_transaction search_flights \
+         payment_status order_history get_order_status track_order conversations_history \
+         conversations_replies channels_list query-database search_pages jira_get_issue \
+         jira_search confluence_get_page_children linear_search_issues read_query describe_table \
+         get_schema list_tables puppeteer_screenshot playwright_get_visible_text list_processes \
+         read_process_output get_config list_directory take_screenshot get_ui_tree \
+         aws_list_buckets describe_stacks cloudwatch_get_logs sentry_get_issue search_web \
+         brave_web_search firecrawl_scrape firecrawl_crawl firecrawl_extract tavily-search \
+         get_weather_forecast current_time convert_time resolve-library-id get-library-docs \
+         sequentialthinking search_nodes open_nodes read_graph list_emails list_events \
+         free_busy_query predict transcribe_audio docker_container_logs get_build_log \
+         grafana_query_prometheus list_datasources get_dashboard_by_uid list_oncalls \
+         get_entity_state validate_config analyze_code find_symbol git_status git_diff git_log",
+    ),
+    (
+        Category::Write,
+        "create_gist add_comment_to_pending_review assign_copilot_to_issue \
+         mark_all_notifications_read dismiss_notification request_copilot_review sub_issue_write \
+         star_repository unstar_repository push_files fork_repository stop_port_forward \
+         add_to_cart slack_send_message conversations_add_message update_channel_topic \
+         invite_user create-database-item append-block-children move_to_trash jira_create_issue \
+         jira_transition_issue jira_add_worklog confluence_update_page linear_add_comment \
+         write_query insert_document create_table alter_table edit_block set_config_value \
+         write_file create_directory rename_file s3_put_object update_issue_status resolve_issue \
+         create_relations add_observations send_email draft_email modify_email \
+         batch_modify_emails create_label create_event update_event respond_to_event \
+         generate_image text_to_speech docker_pull n8n_create_workflow update_dashboard \
+         create_silence acknowledge_incident add_responders rotate_key enable_user grant_role \
+         assign_role add_user_to_group create_user replace_symbol_body insert_after_symbol \
+         git_add git_checkout git_create_branch",
+    ),
+    (
+        Category::Execute,
+        "run_workflow rerun_failed_jobs kubectl_apply kubectl_rollout kubectl_scale kubectl_patch \
+         exec_in_pod install_helm_chart upgrade_helm_chart node_management port_forward run_query \
+         executeQuery run_sql browser_click browser_navigate puppeteer_evaluate puppeteer_fill \
+         playwright_navigate run_command execute_command start_process interact_with_process \
+         launch_app tap type_text press_key swipe install_app start_recording invoke_lambda \
+         lambda_invoke_function start_instances stop_instances reboot_instances deploy_stack \
+         deploy_to_cloud_run send_sms make_call train_model render_blender_scene \
+         docker_run_container compose_up docker_build trigger_build jenkins_build \
+         airflow_trigger_dag pause_dag n8n_activate_workflow n8n_trigger_webhook_workflow \
+         turn_on_light set_temperature hass_call_service control_device unlock_door run_tests \
+         lint_code format_code git_commit git_push git_merge",
+    ),
+    (
+        Category::Destructive,
+        "delete_workflow_run_logs cancel_workflow_run delete_file kubectl_delete \
+         uninstall_helm_chart cleanup_pods slack_delete_message remove_user_from_channel delete- \
+         block archive_page jira_delete_issue drop_table delete_documents truncate_table flushall \
+         kill_process force_terminate remove_directory uninstall_app s3_delete_object \
+         terminate_instances delete_observations delete_email batch_delete_emails delete_event \
+         docker_remove_image docker_prune compose_down clear_task_instances n8n_delete_execution \
+         expire_silence reset_password revoke_token disable_user deactivate_user ban_user \
+         revoke_role remove_user_from_group purge_cache invalidate_cache empty_trash git_reset \
+         git_clean",
+    ),
+    (
+        Category::Financial,
+        "create_payment_intent refund_payment capture_payment create_subscription payInvoice \
+         send_bitcoin transfer_funds execute_trade place_order cancel_order buy_stock \
+         close_position set_leverage stake_tokens bridge_tokens approve_token mint_nft \
+         send_transaction create_payout issue_refund charge_card wallet_send book_flight checkout \
+         place_bid topup_account withdraw_funds",
+    ),
+];
+
+#[test]
+fn common_names_reach_the_targets() {
+    let (mut all, mut right, mut severe, mut caught, mut reads, mut accused) = (0, 0, 0, 0, 0, 0);
+    for (truth, names) in COMMON {
+        for name in names.split_whitespace() {
+            let said = by_name(name);
+            all += 1;
+            right += usize::from(said == *truth);
+            let bad = said.severity() == Severity::Critical;
+            severe += usize::from(truth.severity() == Severity::Critical);
+            caught += usize::from(truth.severity() == Severity::Critical && bad);
+            reads += usize::from(*truth == Category::Read);
+            accused += usize::from(*truth == Category::Read && bad);
+        }
+    }
+    assert!(right * 100 >= all * 90, "right {right}/{all}");
+    assert!(caught * 100 >= severe * 95, "severe caught {caught}/{severe}");
+    assert!(accused * 100 <= reads * 2, "reads accused {accused}/{reads}");
+}
