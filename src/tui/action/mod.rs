@@ -3,6 +3,7 @@
 //! From this table come the key trie, the footer, `?` help, the palette and the written key lists.
 
 mod global;
+mod live;
 mod policy;
 
 use super::app::App;
@@ -24,6 +25,10 @@ pub enum Context {
     Raw,
     /// The review before saving.
     Review,
+    /// The Live screen.
+    Live,
+    /// The Counters screen.
+    Counters,
 }
 
 impl Context {
@@ -37,6 +42,8 @@ impl Context {
             Self::Inspector => "inspector",
             Self::Raw => "the document's text",
             Self::Review => "review",
+            Self::Live => "live rows",
+            Self::Counters => "counters",
         }
     }
 }
@@ -52,6 +59,9 @@ pub enum Action {
     Undo,
     Redo,
     ScreenPolicy,
+    ScreenLive,
+    ScreenCounters,
+    LiveFilter,
     NextScreen,
     PreviousScreen,
     Freeze,
@@ -162,7 +172,7 @@ fn always(_: &App) -> When {
 
 /// The whole table.
 pub fn table() -> impl Iterator<Item = &'static Entry> {
-    global::TABLE.iter().chain(policy::TABLE)
+    global::TABLE.iter().chain(policy::TABLE).chain(live::TABLE)
 }
 
 /// An action's entry. Every action has one: a test holds it.

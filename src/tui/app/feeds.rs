@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{App, Kind};
 use crate::counters::Freeze;
-use crate::feed::message::{Hello, Role, RuleHits, ServerCounter, State};
+use crate::feed::message::{Hello, Role, RuleHits, State};
 use crate::mcp::tool::Tool;
 use crate::record::{Decision, Record, Verdict};
 use crate::time::Timestamp;
@@ -52,8 +52,6 @@ pub struct Gateway {
     pub tools: BTreeMap<String, Arc<State>>,
     /// Freezes in force.
     pub freezes: Vec<Freeze>,
-    /// Counters, and when they were read.
-    pub counters: (Timestamp, Vec<ServerCounter>),
     /// How often each rule decided.
     pub rules: Vec<RuleHits>,
     /// Records that were lost on the way.
@@ -183,7 +181,6 @@ pub(super) fn update(app: &mut App, msg: &FeedMsg) {
                     alive: true,
                     tools: BTreeMap::new(),
                     freezes: Vec::new(),
-                    counters: (Timestamp::default(), Vec::new()),
                     rules: Vec::new(),
                     lost: 0,
                 };
@@ -198,7 +195,7 @@ pub(super) fn update(app: &mut App, msg: &FeedMsg) {
                         gateway.tools.insert(server.clone(), Arc::clone(state));
                         app.policy_tools_changed();
                     }
-                    State::Counters { ts, counters } => gateway.counters = (*ts, counters.clone()),
+                    State::Counters { ts, counters } => app.counters.state(*ts, counters),
                     State::Freezes { freezes } => gateway.freezes.clone_from(freezes),
                     State::Rules { rules } => gateway.rules.clone_from(rules),
                     State::Servers { servers } => {
@@ -211,16 +208,20 @@ pub(super) fn update(app: &mut App, msg: &FeedMsg) {
                 }
             }
         }
-        FeedMsg::Records(_, rows) => {
+        FeedMsg::Records(source, rows) => {
             for row in rows.iter() {
                 if let Record::Decision(decision) = &row.record {
                     app.feeds.count(decision);
+                    app.counters.decision(decision);
                 }
             }
+            app.live.live.take(*source, rows.iter().map(|row| &row.record));
         }
         FeedMsg::Gap(source, from, to) => {
+            let lost = to.saturating_sub(*from).saturating_add(1);
+            app.live.live.lost = app.live.live.lost.saturating_add(lost);
             if let Some(gateway) = app.feeds.gateways.get_mut(source) {
-                gateway.lost = gateway.lost.saturating_add(to.saturating_sub(*from).saturating_add(1));
+                gateway.lost = gateway.lost.saturating_add(lost);
             }
         }
         FeedMsg::Lost(source, why, ended) => {
@@ -246,6 +247,7 @@ pub(super) fn update(app: &mut App, msg: &FeedMsg) {
         }
         FeedMsg::Trouble(_, message) => app.toast(Kind::Warn, message.clone()),
     }
+    app.live.gateways = app.feeds.alive();
 }
 
 /// A freeze's scope in words: `tool x of server y`, `everything`.

@@ -7,14 +7,18 @@
 //! | [`field`] | a one-line text field |
 //! | [`feeds`] | what the attached gateways said, shared by the screens |
 //! | [`policy`] | the Policy screen: table, inspector, editor |
+//! | [`live`] | the Live screen: rows as they come, filter, detail |
+//! | [`counters`] | the Counters screen: limits as gauges |
 //! | `route` | which part gets a key or a click |
 //!
 //! A new screen is a variant of [`Screen`] (listed in [`Screen::SHOWN`] once it works), a field of
 //! [`App`], a context with its actions in `action/`, an arm in `route::act` and one in `view::draw`.
 
+pub mod counters;
 pub mod feeds;
 pub mod field;
 pub mod layer;
+pub mod live;
 pub mod policy;
 mod route;
 pub mod toast;
@@ -26,6 +30,7 @@ use ratatui::layout::Rect;
 
 pub use self::feeds::{FeedMsg, Feeds, Row, Source};
 use self::layer::Layer;
+use self::live::LiveScreen;
 use self::policy::PolicyScreen;
 use self::toast::{Kind, Toasts};
 use super::action::{Action, Context, When};
@@ -52,16 +57,22 @@ pub struct Now {
 pub enum Screen {
     /// The editor.
     Policy,
+    /// Decisions as they come.
+    Live,
+    /// Limits as gauges.
+    Counters,
 }
 
 impl Screen {
     /// Those that have a tab.
-    pub const SHOWN: &[Self] = &[Self::Policy];
+    pub const SHOWN: &[Self] = &[Self::Policy, Self::Live, Self::Counters];
 
     /// Its name on the tab.
     pub fn title(self) -> &'static str {
         match self {
             Self::Policy => "Policy",
+            Self::Live => "Live",
+            Self::Counters => "Counters",
         }
     }
 
@@ -69,6 +80,8 @@ impl Screen {
     pub fn action(self) -> Action {
         match self {
             Self::Policy => Action::ScreenPolicy,
+            Self::Live => Action::ScreenLive,
+            Self::Counters => Action::ScreenCounters,
         }
     }
 }
@@ -182,6 +195,12 @@ pub struct App {
     pub feeds: Feeds,
     /// The Policy screen.
     pub policy: PolicyScreen,
+    /// The Live screen.
+    pub live: LiveScreen,
+    /// Every limit that was seen.
+    pub counters: counters::Counters,
+    /// The Counters screen.
+    pub counters_screen: counters::CountersScreen,
     /// What the last frame stands for.
     pub hits: Arc<[(Rect, Hit)]>,
     /// Whether the mouse is captured.
@@ -217,6 +236,8 @@ pub struct Start {
     pub loading: bool,
     /// The command line of `$EDITOR` is known.
     pub has_editor: bool,
+    /// Where the person is, for times of day.
+    pub tz: jiff::tz::TimeZone,
 }
 
 impl App {
@@ -233,6 +254,9 @@ impl App {
             toasts: Toasts::default(),
             feeds: Feeds::default(),
             policy: PolicyScreen::new(start.path, start.select, start.loading, start.has_editor),
+            live: LiveScreen::new(live::ring::Bounds::default(), start.tz),
+            counters: counters::Counters::default(),
+            counters_screen: counters::CountersScreen::default(),
             hits: Arc::from([]),
             mouse: true,
             read_only: start.read_only,
@@ -249,6 +273,8 @@ impl App {
         }
         match self.screen {
             Screen::Policy => self.policy.place(),
+            Screen::Live => vec![Context::Live, Context::List, Context::Global],
+            Screen::Counters => vec![Context::Counters, Context::List, Context::Global],
         }
     }
 
@@ -257,7 +283,9 @@ impl App {
     pub fn wakes_at(&self) -> Option<u64> {
         let clock = self.feeds.has_news_by_time().then(|| self.now.ms.saturating_add(1000));
         let spin = self.policy.is_loading().then(|| self.now.ms.saturating_add(100));
-        [clock, spin, self.toasts.next_end()].into_iter().flatten().min()
+        // A filter looks through older rows in steps, so that keys are answered between them.
+        let search = self.live.live.search_progress().map(|_| self.now.ms);
+        [clock, spin, search, self.toasts.next_end()].into_iter().flatten().min()
     }
 
     /// Whether the terminal is too small to draw on.
@@ -276,6 +304,13 @@ impl App {
     /// Says something for a few seconds.
     pub fn toast(&mut self, kind: Kind, text: impl Into<String>) {
         self.toasts.push(kind, text.into(), self.now.ms);
+    }
+
+    /// Tells the lists how many rows fit now.
+    fn fit_lists(&mut self) {
+        let body = super::view::layout::frame(self).body;
+        self.live.live.set_height(super::view::live::rows_in(body, self.live.detail, self.live.typing()));
+        self.counters_screen.set_height(super::view::counters::rows_in(body));
     }
 
     pub(crate) fn has_screens(&self) -> When {
@@ -311,7 +346,9 @@ pub fn update(app: &mut App, msg: Msg, now: Now) -> Vec<Effect> {
             app.policy_scroll();
         }
         Msg::Drawn(hits) => app.hits = hits,
-        Msg::Tick => {}
+        Msg::Tick => {
+            app.live.live.search_on();
+        }
         Msg::Feed(msg) => feeds::update(app, &msg),
         Msg::Policy(msg) => policy::update(app, msg, &mut effects),
         Msg::Terminate => {
@@ -321,5 +358,6 @@ pub fn update(app: &mut App, msg: Msg, now: Now) -> Vec<Effect> {
         Msg::Note(kind, text) => app.toast(kind, text),
     }
     policy::keep(app, &mut effects);
+    app.fit_lists();
     effects
 }

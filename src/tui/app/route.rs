@@ -15,7 +15,13 @@ pub(super) fn key(app: &mut App, key: Key, effects: &mut Vec<Effect>) {
         app.pending.clear();
         return layer::key(app, key, effects);
     }
-    if app.layers.is_empty() && super::policy::typing_key(app, key, effects) {
+    let typed = app.layers.is_empty()
+        && match app.screen {
+            Screen::Policy => super::policy::typing_key(app, key, effects),
+            Screen::Live => super::live::keys::typing_key(app, key),
+            Screen::Counters => false,
+        };
+    if typed {
         app.pending.clear();
         return;
     }
@@ -38,10 +44,13 @@ pub(super) fn key(app: &mut App, key: Key, effects: &mut Vec<Effect>) {
 
 /// Takes pasted text: only fields do.
 pub(super) fn paste(app: &mut App, text: &str, effects: &mut Vec<Effect>) {
-    if app.layers.is_empty() {
-        super::policy::paste(app, text, effects);
-    } else {
-        layer::paste(app, text);
+    if !app.layers.is_empty() {
+        return layer::paste(app, text);
+    }
+    match app.screen {
+        Screen::Policy => super::policy::paste(app, text, effects),
+        Screen::Live => super::live::keys::paste(app, text),
+        Screen::Counters => {}
     }
 }
 
@@ -63,7 +72,11 @@ pub(super) fn mouse(app: &mut App, mouse: Mouse, effects: &mut Vec<Effect>) {
                 }
                 _ if modal => {}
                 Hit::Tab(screen) => act(app, screen.action(), effects),
-                hit => super::policy::click(app, hit, effects),
+                hit => match app.screen {
+                    Screen::Policy => super::policy::click(app, hit, effects),
+                    Screen::Live => super::live::keys::click(app, hit),
+                    Screen::Counters => super::counters::keys::click(app, hit),
+                },
             }
         }
         Mouse::Wheel { steps, .. } => {
@@ -72,7 +85,11 @@ pub(super) fn mouse(app: &mut App, mouse: Mouse, effects: &mut Vec<Effect>) {
             }
             let mut under = under;
             if let Some(pane) = under.find(|hit| matches!(hit, Hit::List | Hit::Inspector)) {
-                super::policy::wheel(app, pane, steps);
+                match app.screen {
+                    Screen::Policy => super::policy::wheel(app, pane, steps),
+                    Screen::Live => super::live::keys::wheel(app, pane, steps),
+                    Screen::Counters => super::counters::keys::wheel(app, steps),
+                }
             }
         }
     }
@@ -98,6 +115,8 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
             app.layers.push(Layer::Palette(Palette { field: Default::default(), selected: 0, place }));
         }
         Action::ScreenPolicy => app.screen = Screen::Policy,
+        Action::ScreenLive => app.screen = Screen::Live,
+        Action::ScreenCounters => app.screen = Screen::Counters,
         Action::NextScreen => turn(app, true),
         Action::PreviousScreen => turn(app, false),
         Action::Mouse => {
@@ -113,6 +132,8 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         Action::Quit => super::policy::quit(app, effects),
         _ => match app.screen {
             Screen::Policy => super::policy::act(app, action, effects),
+            Screen::Live => super::live::keys::act(app, action),
+            Screen::Counters => super::counters::keys::act(app, action),
         },
     }
 }

@@ -147,6 +147,7 @@ impl Loop {
             select: options.select,
             loading: !matches!(options.tools, Tools::Attached),
             has_editor: editor_command().is_some(),
+            tz: jiff::tz::TimeZone::system(),
         };
 
         let guard = Guard::enter(true)?;

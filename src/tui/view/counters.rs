@@ -5,10 +5,12 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::cells;
+use super::paint::Paint;
 use crate::policy::model::Window;
 use crate::time::Timestamp;
 use crate::tui::app::counters::{Counters, CountersScreen, Reading};
 use crate::tui::app::live::detail;
+use crate::tui::app::{App, Hit};
 use crate::tui::theme::{Role, Theme};
 
 /// Lines above the gauges.
@@ -32,8 +34,17 @@ struct Columns {
 }
 
 fn columns(width: usize) -> Columns {
-    let mut columns =
-        Columns { server: 9, counter: 18, whose: 0, bar: 10, amount: 13, window: 7, resets: 9, rate: 0, spark: 0 };
+    let mut columns = Columns {
+        server: 9,
+        counter: 18,
+        whose: 0,
+        bar: 10,
+        amount: 13,
+        window: 7,
+        resets: 9,
+        rate: 0,
+        spark: 0,
+    };
     if width >= 96 {
         columns.whose = 16;
     }
@@ -46,7 +57,13 @@ fn columns(width: usize) -> Columns {
         columns.counter = 22;
     }
     let fixed = [
-        columns.server, columns.counter, columns.whose, columns.amount, columns.window, columns.resets, columns.rate,
+        columns.server,
+        columns.counter,
+        columns.whose,
+        columns.amount,
+        columns.window,
+        columns.resets,
+        columns.rate,
         columns.spark,
     ];
     let used: usize = 2 + fixed.iter().filter(|width| **width > 0).map(|width| width + 1).sum::<usize>();
@@ -54,8 +71,22 @@ fn columns(width: usize) -> Columns {
     columns
 }
 
-/// Draws the screen; gives the place of each gauge in view.
-pub fn draw(screen: &CountersScreen, counters: &Counters, now: Timestamp, theme: &Theme, area: Rect, buf: &mut Buffer) -> Vec<Rect> {
+/// Draws the screen.
+pub(super) fn draw(app: &App, area: Rect, paint: &mut Paint<'_>) {
+    paint.hits.push((area, Hit::List));
+    let places = draw_gauges(&app.counters_screen, &app.counters, app.now.ts, paint.theme, area, paint.buf);
+    paint.hits.extend(places.into_iter().enumerate().map(|(line, place)| (place, Hit::Row(line))));
+}
+
+/// Draws the gauges in view; gives their places.
+fn draw_gauges(
+    screen: &CountersScreen,
+    counters: &Counters,
+    now: Timestamp,
+    theme: &Theme,
+    area: Rect,
+    buf: &mut Buffer,
+) -> Vec<Rect> {
     if area.height <= HEAD {
         return Vec::new();
     }
@@ -133,7 +164,8 @@ fn gauge<'a>(reading: &Reading<'_>, columns: &Columns, now: Timestamp, theme: &T
     let amount = format!("{}/{}", reading.used, reading.gauge.max);
     put(cells::right(&amount, columns.amount, more), columns.amount, level);
     put(cells::left(&Window::label(reading.key.window), columns.window, more), columns.window, Role::Muted);
-    let resets = if reading.resets_in_ms == 0 { "empty".to_owned() } else { detail::seconds(reading.resets_in_ms) };
+    let resets =
+        if reading.resets_in_ms == 0 { "empty".to_owned() } else { detail::seconds(reading.resets_in_ms) };
     put(cells::right(&resets, columns.resets, more), columns.resets, Role::Text);
     let rate = match reading.full_in {
         Some(seconds) => format!("full in {seconds:.0} s"),
@@ -159,7 +191,12 @@ fn gauge<'a>(reading: &Reading<'_>, columns: &Columns, now: Timestamp, theme: &T
 }
 
 /// A bar of `width` columns; anything above zero shows, and only what is full fills it.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "clamped to the width")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "clamped to the width"
+)]
 fn bar(fraction: f64, width: usize, theme: &Theme) -> String {
     let exact = fraction.clamp(0.0, 1.0) * width as f64;
     let mut filled = exact.round() as usize;

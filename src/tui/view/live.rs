@@ -6,13 +6,18 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::cells;
-use crate::record::Status;
-use crate::record::Verdict;
+use super::paint::Paint;
+use crate::record::{Status, Verdict};
 use crate::time::Timestamp;
 use crate::tui::app::live::detail::{self, Tone};
+use crate::tui::app::live::names::Names;
 use crate::tui::app::live::row::{Kind, Row};
 use crate::tui::app::live::{Live, LiveScreen};
+use crate::tui::app::{App, Hit};
 use crate::tui::theme::{Role, Theme};
+
+/// Lines above the rows: the state and the column heads.
+const HEAD: u16 = 2;
 
 /// Widths of the columns; a width of 0 leaves the column out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,21 +51,24 @@ fn columns(width: usize) -> Columns {
         columns.grant = 10;
         columns.rule = 32;
     }
-    let fixed = [columns.time, columns.word, columns.server, columns.grant, columns.tool, columns.rule, columns.end];
+    let fixed =
+        [columns.time, columns.word, columns.server, columns.grant, columns.tool, columns.rule, columns.end];
     // One column for the cursor, one after each column that is there.
     let used: usize = 1 + fixed.iter().filter(|width| **width > 0).map(|width| width + 1).sum::<usize>();
     columns.args = width.saturating_sub(used);
     if columns.args < 8 {
-        columns.tool = (columns.tool + columns.args).saturating_sub(1);
+        // Too little to read arguments in: the tool has the room, and the outcome stays.
         columns.args = 0;
+        let others = 1 + columns.time + columns.word + columns.end + 4;
+        columns.tool = width.saturating_sub(others).max(4);
     }
     columns
 }
 
-/// The height of the list of rows in an area of this size, for scrolling.
-pub fn rows_in(area: Rect, detail: bool) -> usize {
+/// How many rows fit in an area of this size.
+pub fn rows_in(area: Rect, detail: bool, typing: bool) -> usize {
     let list = split(area, detail).0;
-    usize::from(list.height.saturating_sub(2))
+    usize::from(list.height.saturating_sub(HEAD + u16::from(typing)))
 }
 
 /// The list and the detail.
@@ -76,14 +84,30 @@ fn split(area: Rect, detail: bool) -> (Rect, Option<Rect>) {
     (list, Some(pane))
 }
 
-/// Draws the screen; gives the place of each row in view, by its line.
-pub fn draw(screen: &LiveScreen, now: Timestamp, theme: &Theme, area: Rect, buf: &mut Buffer) -> Vec<Rect> {
-    let (list, pane) = split(area, screen.detail);
-    let places = draw_list(screen, theme, list, buf);
-    if let Some(pane) = pane {
-        draw_detail(screen, now, theme, pane, buf);
+/// Draws the screen.
+pub(super) fn draw(app: &App, area: Rect, paint: &mut Paint<'_>) {
+    let screen = &app.live;
+    let (mut list, pane) = split(area, screen.detail);
+    paint.hits.push((list, Hit::List));
+    if let Some(typing) = &screen.filter {
+        let y = list.bottom().saturating_sub(1);
+        let x = paint.text(list.x + 1, y, list.right(), Role::Key, "filter ");
+        let end = match &typing.error {
+            Some(error) => {
+                let text = cells::cut(error, usize::from(list.width) / 2, paint.theme.glyphs.more);
+                paint.right(x + 8, y, list.right(), Role::Bad, &text).saturating_sub(2)
+            }
+            None => list.right(),
+        };
+        paint.field(x, y, end, &typing.field, true);
+        list.height = list.height.saturating_sub(1);
     }
-    places
+    let places = draw_list(screen, paint.theme, list, paint.buf);
+    paint.hits.extend(places.into_iter().enumerate().map(|(line, place)| (place, Hit::Row(line))));
+    if let Some(pane) = pane {
+        draw_detail(screen, app.now.ts, paint.theme, pane, paint.buf);
+        paint.hits.push((pane, Hit::Inspector));
+    }
 }
 
 fn state_line<'a>(screen: &LiveScreen, theme: &Theme, width: usize) -> Line<'a> {
@@ -94,7 +118,8 @@ fn state_line<'a>(screen: &LiveScreen, theme: &Theme, width: usize) -> Line<'a> 
         vec![Span::styled(format!(" {} FOLLOWING ", theme.glyphs.bullet), theme.style(Role::Good))]
     } else {
         let new = live.new_since_pause();
-        let badge = if new > 0 { format!(" PAUSED · {} new ", grouped(new as u64)) } else { " PAUSED ".to_owned() };
+        let badge =
+            if new > 0 { format!(" PAUSED · {} new ", grouped(new as u64)) } else { " PAUSED ".to_owned() };
         vec![Span::styled(badge, theme.style(Role::Warn))]
     };
     spans.push(Span::styled(format!(" {} calls", grouped(totals.decisions)), theme.style(Role::Text)));
@@ -154,7 +179,10 @@ fn draw_empty(screen: &LiveScreen, theme: &Theme, area: Rect, buf: &mut Buffer) 
     let texts: [&str; 2] = if live.is_filtered() && !live.ring.is_empty() {
         ["Nothing matches the filter.", "f changes it; Esc takes it away."]
     } else if screen.gateways == 0 {
-        ["No gateway is running.", "Start one with `callgate gateway`, or put it into a client's configuration: its calls appear here."]
+        [
+            "No gateway is running.",
+            "Start one with `callgate gateway`, or put it into a client's configuration: its calls appear here.",
+        ]
     } else {
         ["No call yet.", "Calls appear here as agents make them."]
     };
@@ -188,7 +216,13 @@ fn heading<'a>(columns: &Columns, theme: &Theme) -> Line<'a> {
     Line::from(Span::styled(text, theme.style(Role::Muted)))
 }
 
-fn row_line<'a>(live: &Live, row: &Row, columns: &Columns, theme: &Theme, tz: &jiff::tz::TimeZone) -> Line<'a> {
+fn row_line<'a>(
+    live: &Live,
+    row: &Row,
+    columns: &Columns,
+    theme: &Theme,
+    tz: &jiff::tz::TimeZone,
+) -> Line<'a> {
     let names = &live.ring.names;
     let more = theme.glyphs.more;
     let text = theme.style(Role::Text);
@@ -209,14 +243,20 @@ fn row_line<'a>(live: &Live, row: &Row, columns: &Columns, theme: &Theme, tz: &j
     put(&clock(row.ts, tz, columns.time > 8), columns.time, muted);
     if matches!(row.kind, Kind::Event(_)) {
         // An event has no tool, rule or outcome: it says what happened across all of them.
-        let width = columns.server + columns.grant + columns.tool + columns.rule + columns.args + columns.end + columns.word;
+        let width = columns.server
+            + columns.grant
+            + columns.tool
+            + columns.rule
+            + columns.args
+            + columns.end
+            + columns.word;
         put(&event_text(live, row), width + 2, word);
         return Line::from(spans);
     }
     put(row.word(names), columns.word, word);
     put(names.text(row.server), columns.server, muted);
     put(names.text(row.grant), columns.grant, muted);
-    let tool = if row.tool == super::super::app::live::names::Names::EMPTY { row.method } else { row.tool };
+    let tool = if row.tool == Names::EMPTY { row.method } else { row.tool };
     let tool_style = if Live::is_denied(row) { theme.style(Role::Strong) } else { text };
     put(names.text(tool), columns.tool, tool_style);
     put(short_rule(names.text(row.rule)), columns.rule, if Live::is_denied(row) { word } else { muted });
@@ -295,7 +335,12 @@ fn draw_detail(screen: &LiveScreen, now: Timestamp, theme: &Theme, area: Rect, b
         Rect { x: area.x + 2, width: area.width.saturating_sub(2), ..area }
     } else {
         buf.set_string(area.x, area.y, theme.glyphs.line.repeat(usize::from(area.width)), line);
-        Rect { x: area.x + 1, y: area.y + 1, width: area.width.saturating_sub(1), height: area.height.saturating_sub(1) }
+        Rect {
+            x: area.x + 1,
+            y: area.y + 1,
+            width: area.width.saturating_sub(1),
+            height: area.height.saturating_sub(1),
+        }
     };
     let Some(row) = screen.live.selected_row() else { return };
     let lines = detail::lines(row, &screen.live.ring.names, now);
@@ -312,7 +357,11 @@ fn draw_detail(screen: &LiveScreen, now: Timestamp, theme: &Theme, area: Rect, b
         };
         let label = cells::left(entry.label, 10, "");
         let text = cells::cut(&entry.text, width.saturating_sub(11), theme.glyphs.more);
-        let spans = vec![Span::styled(label, theme.style(Role::Muted)), Span::raw(" "), Span::styled(text, theme.style(role))];
+        let spans = vec![
+            Span::styled(label, theme.style(Role::Muted)),
+            Span::raw(" "),
+            Span::styled(text, theme.style(role)),
+        ];
         buf.set_line(inner.x, inner.y + offset, &Line::from(spans), inner.width);
     }
     let below = lines.len().saturating_sub(top + height);

@@ -1,9 +1,12 @@
 //! Drawing: `&App` onto cells, purely, and what stands where for the mouse.
 
+mod cells;
 mod chrome;
+pub mod counters;
 mod inspector;
 mod layers;
 pub mod layout;
+pub mod live;
 pub mod paint;
 mod policy;
 
@@ -38,6 +41,8 @@ pub fn draw(app: &App, buf: &mut Buffer) -> Drawn {
         chrome::banner(app, frame.banner, &mut paint);
         match app.screen {
             Screen::Policy => policy::draw(app, &mut paint),
+            Screen::Live => live::draw(app, frame.body, &mut paint),
+            Screen::Counters => counters::draw(app, frame.body, &mut paint),
         }
         chrome::footer(app, frame.footer, &mut paint);
         chrome::toasts(app, frame.footer, &mut paint);

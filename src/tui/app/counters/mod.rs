@@ -1,5 +1,7 @@
 //! Every limit that was seen, as a gauge: used, max, time to reset, rate, projected exhaustion.
 
+pub mod keys;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::feed::message::ServerCounter;
@@ -113,7 +115,10 @@ impl Counters {
     /// Takes in a decision's counters.
     pub fn decision(&mut self, decision: &Decision) {
         for state in &decision.counters {
-            let denied = !decision.counted && decision.rule.ends_with(&format!("/limits/{}", crate::json::pointer::escape(&state.counter)));
+            let denied = !decision.counted
+                && decision
+                    .rule
+                    .ends_with(&format!("/limits/{}", crate::json::pointer::escape(&state.counter)));
             self.take(&decision.server, state, decision.ts, decision.tool.as_deref(), denied);
         }
     }
@@ -172,7 +177,8 @@ impl Counters {
 
     /// The gauges at `now`, the fullest first, then by name.
     pub fn readings(&self, now: Timestamp) -> Vec<Reading<'_>> {
-        let mut readings: Vec<Reading<'_>> = self.gauges.iter().map(|(key, gauge)| reading(key, gauge, now)).collect();
+        let mut readings: Vec<Reading<'_>> =
+            self.gauges.iter().map(|(key, gauge)| reading(key, gauge, now)).collect();
         readings.sort_by(|a, b| b.fraction.total_cmp(&a.fraction).then_with(|| a.key.cmp(b.key)));
         readings
     }
@@ -207,7 +213,13 @@ fn reading<'a>(key: &'a GaugeKey, gauge: &'a Gauge, now: Timestamp) -> Reading<'
     let resets_in_ms = now.millis_until(gauge.resets_at);
     let used = if resets_in_ms == 0 { Amount::ZERO } else { gauge.used };
     let max = gauge.max.as_f64();
-    let fraction = if max > 0.0 { used.as_f64() / max } else if used > Amount::ZERO || gauge.max == Amount::ZERO { 1.0 } else { 0.0 };
+    let fraction = if max > 0.0 {
+        used.as_f64() / max
+    } else if used > Amount::ZERO || gauge.max == Amount::ZERO {
+        1.0
+    } else {
+        0.0
+    };
     let since = (now.secs() - RATE_OVER).div_euclid(STEP);
     let recent: f64 = gauge.history.iter().filter(|(step, _)| *step > since).map(|(_, sum)| sum).sum();
     let per_second = recent / 30.0;
@@ -276,6 +288,9 @@ mod tests {
         counters.state(Timestamp::from_secs(61), &[counter("3", 120)]);
         counters.state(Timestamp::from_secs(62), &[counter("29", 60)]);
         assert_eq!(counters.readings(Timestamp::from_secs(62))[0].used, Amount::parse("3").expect("amount"));
-        assert_eq!(counters.readings(Timestamp::from_secs(62))[0].gauge.sparkline(Timestamp::from_secs(62), 3), [0, 3, 0]);
+        assert_eq!(
+            counters.readings(Timestamp::from_secs(62))[0].gauge.sparkline(Timestamp::from_secs(62), 3),
+            [0, 3, 0]
+        );
     }
 }

@@ -93,7 +93,8 @@ pub fn lines(row: &Row, names: &Names, now: Timestamp) -> Vec<Line> {
     }
     for (index, gauge) in row.gauges.iter().enumerate() {
         let resets = now.millis_until(gauge.resets_at);
-        let ends = if resets == 0 { "window over".to_owned() } else { format!("resets in {}", seconds(resets)) };
+        let ends =
+            if resets == 0 { "window over".to_owned() } else { format!("resets in {}", seconds(resets)) };
         let full = gauge.used >= gauge.max;
         out.push(line(
             if index == 0 { "counters" } else { "" },

@@ -5,6 +5,7 @@
 
 pub mod detail;
 pub mod hits;
+pub mod keys;
 pub mod names;
 pub mod ring;
 pub mod row;
@@ -51,7 +52,7 @@ impl Live {
     }
 
     /// Takes records in.
-    pub fn take(&mut self, source: SourceNo, records: &[Record]) {
+    pub fn take<'r>(&mut self, source: SourceNo, records: impl IntoIterator<Item = &'r Record>) {
         for record in records {
             self.ring.push(source, record);
         }
@@ -95,7 +96,8 @@ impl Live {
     pub fn search_on(&mut self) -> bool {
         if let Some(filter) = self.filter.as_ref().filter(|_| self.searching) {
             let names = &self.ring.names;
-            self.searching = self.hits.look_back(&self.ring, LOOK_BACK, &|row| filter.matches(&row.view(names)));
+            self.searching =
+                self.hits.look_back(&self.ring, LOOK_BACK, &|row| filter.matches(&row.view(names)));
         }
         self.searching
     }
@@ -239,33 +241,6 @@ impl Live {
     /// The selected row itself.
     pub fn selected_row(&self) -> Option<&Row> {
         self.ring.get(self.selected()?)
-    }
-
-    /// The newest calls of a tool of a server (of every server when `server` is `None`), newest
-    /// first.
-    pub fn recent_calls(&self, server: Option<&str>, tool: &str, most: usize) -> Vec<&Row> {
-        /// Rows that are looked at; an idle tool must not cost a walk through the whole history.
-        const LOOK: u64 = 20_000;
-        let Some(tool) = self.ring.names.find(tool) else { return Vec::new() };
-        let server = match server {
-            Some(server) => match self.ring.names.find(server) {
-                Some(server) => Some(server),
-                None => return Vec::new(),
-            },
-            None => None,
-        };
-        let oldest = self.ring.first().max(self.ring.next().saturating_sub(LOOK));
-        (oldest..self.ring.next())
-            .rev()
-            .filter_map(|id| self.ring.get(id))
-            .filter(|row| row.tool == tool && row.verdict().is_some() && server.is_none_or(|server| row.server == server))
-            .take(most)
-            .collect()
-    }
-
-    /// Denied calls in view of the filter; for the header.
-    pub fn denies(&self) -> u64 {
-        self.ring.totals().denies
     }
 
     /// Whether a row is a denied call.

@@ -8,7 +8,6 @@ use std::collections::{HashMap, VecDeque};
 use super::names::{Name, Names};
 use super::row::{Ended, Gauge, Kind, Row};
 use crate::record::{Decision, Event, Outcome, Record, Verdict};
-use crate::time::Timestamp;
 
 /// How much the ring holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,17 +24,8 @@ impl Default for Bounds {
     }
 }
 
-/// What was seen of one tool since the program attached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ToolCount {
-    /// Decided calls.
-    pub calls: u64,
-    /// Of them denied.
-    pub denies: u64,
-}
-
 /// Where a record came from: the number of a gateway run among those that this program knows.
-pub type SourceNo = u16;
+pub type SourceNo = u32;
 
 /// The rows.
 #[derive(Debug, Clone, Default)]
@@ -49,7 +39,6 @@ pub struct Ring {
     pub names: Names,
     /// For each gateway run the arrival numbers of its decisions, oldest first.
     by_source: HashMap<SourceNo, VecDeque<u64>>,
-    by_tool: HashMap<(String, String), ToolCount>,
     totals: Totals,
 }
 
@@ -63,9 +52,6 @@ pub struct Totals {
     /// Of them held for approval.
     pub approvals: u64,
 }
-
-/// Different names that are counted for tools; further ones are only rows.
-const COUNTED_TOOLS: usize = 100_000;
 
 impl Ring {
     /// An empty ring.
@@ -93,7 +79,6 @@ impl Ring {
             Verdict::Allow => {}
         }
         let tool = decision.tool.as_deref().unwrap_or("");
-        self.count(&decision.server, tool, decision.decision);
         let names = &mut self.names;
         let mut name = |text: Option<&str>| text.map_or(Names::EMPTY, |text| names.add(text));
         let row = Row {
@@ -181,20 +166,12 @@ impl Ring {
         }
     }
 
-    fn count(&mut self, server: &str, tool: &str, verdict: Verdict) {
-        let key = (server.to_owned(), tool.to_owned());
-        if self.by_tool.len() >= COUNTED_TOOLS && !self.by_tool.contains_key(&key) {
-            return;
-        }
-        let count = self.by_tool.entry(key).or_default();
-        count.calls += 1;
-        count.denies += u64::from(verdict == Verdict::Deny);
-    }
-
     fn keep(&mut self, row: Row) -> u64 {
         self.bytes += row.bytes();
         self.rows.push_back(row);
-        while self.rows.len() > self.bounds.rows || (self.bytes + self.names.bytes() > self.bounds.bytes && self.rows.len() > 1) {
+        while self.rows.len() > self.bounds.rows
+            || (self.bytes + self.names.bytes() > self.bounds.bytes && self.rows.len() > 1)
+        {
             self.drop_oldest();
         }
         self.forget_unused_names();
@@ -262,21 +239,6 @@ impl Ring {
     /// Counts over everything that arrived.
     pub fn totals(&self) -> Totals {
         self.totals
-    }
-
-    /// What was seen of a tool of a server.
-    pub fn tool_count(&self, server: &str, tool: &str) -> ToolCount {
-        self.by_tool.get(&(server.to_owned(), tool.to_owned())).copied().unwrap_or_default()
-    }
-
-    /// What was seen of a tool on all servers together.
-    pub fn tool_counts(&self) -> impl Iterator<Item = (&str, &str, ToolCount)> {
-        self.by_tool.iter().map(|((server, tool), count)| (server.as_str(), tool.as_str(), *count))
-    }
-
-    /// When the newest row was decided.
-    pub fn newest(&self) -> Option<Timestamp> {
-        self.rows.back().map(|row| row.ts)
     }
 }
 

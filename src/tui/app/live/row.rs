@@ -18,7 +18,7 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
     /// The gateway run it came from.
-    pub source: u16,
+    pub source: u32,
     /// Its number within that run.
     pub seq: u64,
     /// When.
@@ -114,8 +114,16 @@ impl Row {
     /// Gives every string a new number.
     pub(super) fn rename(&mut self, to: &mut dyn FnMut(Name) -> Name) {
         for name in [
-            &mut self.gateway, &mut self.server, &mut self.grant, &mut self.session, &mut self.client,
-            &mut self.method, &mut self.tool, &mut self.rule, &mut self.pointer, &mut self.message,
+            &mut self.gateway,
+            &mut self.server,
+            &mut self.grant,
+            &mut self.session,
+            &mut self.client,
+            &mut self.method,
+            &mut self.tool,
+            &mut self.rule,
+            &mut self.pointer,
+            &mut self.message,
             &mut self.policy,
         ] {
             *name = to(*name);
@@ -125,6 +133,11 @@ impl Row {
             gauge.scope = to(gauge.scope);
             gauge.key = to(gauge.key);
         }
+    }
+
+    /// The row as the filter sees it.
+    pub fn view<'a>(&'a self, names: &'a Names) -> crate::filter::View<'a> {
+        crate::filter::View { tool: names.text(self.tool) }
     }
 
     /// The word of the first column: `ALLOW`, `DENY`, `ASK`, or an event's kind.

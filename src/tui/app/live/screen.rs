@@ -35,15 +35,8 @@ pub struct Typing {
 
 impl LiveScreen {
     /// An empty screen.
-    pub fn new(bounds: Bounds) -> Self {
-        Self {
-            live: Live::new(bounds),
-            detail: false,
-            detail_top: 0,
-            filter: None,
-            tz: jiff::tz::TimeZone::UTC,
-            gateways: 0,
-        }
+    pub fn new(bounds: Bounds, tz: jiff::tz::TimeZone) -> Self {
+        Self { live: Live::new(bounds), detail: false, detail_top: 0, filter: None, tz, gateways: 0 }
     }
 
     /// Whether keys go to the filter line.
@@ -54,7 +47,8 @@ impl LiveScreen {
     /// Opens the filter line with the filter in force.
     pub fn open_filter(&mut self) {
         let before = self.live.filter_text.clone();
-        let text = if before.is_empty() || before.ends_with(' ') { before.clone() } else { format!("{before} ") };
+        let text =
+            if before.is_empty() || before.ends_with(' ') { before.clone() } else { format!("{before} ") };
         self.filter = Some(Typing { field: Field::with(text), error: None, before });
     }
 
