@@ -94,7 +94,13 @@ fn draw_gauges(
     let more = theme.glyphs.more;
     let full = readings.iter().filter(|reading| reading.fraction >= 1.0).count();
     let near = readings.iter().filter(|reading| (0.8..1.0).contains(&reading.fraction)).count();
-    let mut head = vec![Span::styled(format!(" {} counters", readings.len()), theme.style(Role::Text))];
+    let mut head = vec![Span::styled(
+        match readings.len() {
+            1 => " 1 counter".to_owned(),
+            many => format!(" {many} counters"),
+        },
+        theme.style(Role::Text),
+    )];
     if full > 0 {
         head.push(Span::styled(format!("  {full} full"), theme.style(Role::Bad)));
     }

@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 
 use super::cells;
 use super::paint::Paint;
-use crate::record::{Status, Verdict};
+use crate::record::{EventKind, Status, Verdict};
 use crate::time::Timestamp;
 use crate::tui::app::live::detail::{self, Tone};
 use crate::tui::app::live::names::Names;
@@ -53,13 +53,13 @@ fn columns(width: usize) -> Columns {
     }
     let fixed =
         [columns.time, columns.word, columns.server, columns.grant, columns.tool, columns.rule, columns.end];
-    // One column for the cursor, one after each column that is there.
-    let used: usize = 1 + fixed.iter().filter(|width| **width > 0).map(|width| width + 1).sum::<usize>();
+    // One column for the cursor, one after each column that is there, and one at the edge.
+    let used: usize = 2 + fixed.iter().filter(|width| **width > 0).map(|width| width + 1).sum::<usize>();
     columns.args = width.saturating_sub(used);
     if columns.args < 8 {
         // Too little to read arguments in: the tool has the room, and the outcome stays.
         columns.args = 0;
-        let others = 1 + columns.time + columns.word + columns.end + 4;
+        let others = 2 + columns.time + columns.word + columns.end + 4;
         columns.tool = width.saturating_sub(others).max(4);
     }
     columns
@@ -275,14 +275,33 @@ fn short_rule(rule: &str) -> &str {
     }
 }
 
+/// What happened to a gateway, in words: the part of its data that people look for first.
 fn event_text(live: &Live, row: &Row) -> String {
     let names = &live.ring.names;
-    let kind = names.text(row.method).replace('_', " ");
-    let parts = [names.text(row.grant), names.text(row.message), &row.args];
-    let mut out = kind;
-    for part in parts.into_iter().filter(|part| !part.is_empty() && *part != "{}") {
-        out.push_str(" · ");
-        out.push_str(part);
+    let data: serde_json::Value = serde_json::from_str(&row.args).unwrap_or_default();
+    let text = |name: &str| data.get(name).and_then(|value| value.as_str()).unwrap_or("").to_owned();
+    let words = |name: &str| {
+        let items = data.get(name).and_then(|value| value.as_array()).cloned().unwrap_or_default();
+        items.iter().filter_map(|item| item.as_str()).collect::<Vec<_>>().join(" ")
+    };
+    let first = match row.kind {
+        Kind::Event(EventKind::Start) => format!("{} {}", text("name"), words("command")),
+        Kind::Event(EventKind::Policy | EventKind::PolicyRejected) => {
+            format!("{} {}", text("path"), text("revision"))
+        }
+        _ => ["name", "server", "tool"]
+            .into_iter()
+            .map(text)
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join(" "),
+    };
+    let mut out = names.text(row.method).replace('_', " ");
+    for part in [first.trim(), names.text(row.message), names.text(row.grant)] {
+        if !part.is_empty() {
+            out.push_str(" · ");
+            out.push_str(part);
+        }
     }
     out
 }

@@ -81,6 +81,8 @@ pub fn lines(row: &Row, names: &Names, now: Timestamp) -> Vec<Line> {
             out.push(outcome(row));
         }
     }
+    arguments(row, &mut out);
+    gauges(row, names, now, &mut out);
     out.push(line("when", row.ts.to_string(), Tone::Plain));
     out.push(line("server", text(row.server), Tone::Plain));
     if matches!(row.kind, Kind::Call(_)) {
@@ -91,11 +93,25 @@ pub fn lines(row: &Row, names: &Names, now: Timestamp) -> Vec<Line> {
             out.push(line(label, text(name), Tone::Plain));
         }
     }
+    out.push(line("record", format!("number {} of its gateway", row.seq), Tone::Plain));
+    out
+}
+
+fn arguments(row: &Row, out: &mut Vec<Line>) {
+    let heading = if matches!(row.kind, Kind::Event(_)) { "data" } else { "arguments" };
+    if row.args.is_empty() {
+        out.push(line(heading, "none", Tone::Plain));
+    }
+    for (index, text) in pretty(&row.args).into_iter().enumerate() {
+        out.push(line(if index == 0 { heading } else { "" }, text, Tone::Code));
+    }
+}
+
+fn gauges(row: &Row, names: &Names, now: Timestamp, out: &mut Vec<Line>) {
     for (index, gauge) in row.gauges.iter().enumerate() {
         let resets = now.millis_until(gauge.resets_at);
         let ends =
             if resets == 0 { "window over".to_owned() } else { format!("resets in {}", seconds(resets)) };
-        let full = gauge.used >= gauge.max;
         out.push(line(
             if index == 0 { "counters" } else { "" },
             format!(
@@ -107,18 +123,9 @@ pub fn lines(row: &Row, names: &Names, now: Timestamp) -> Vec<Line> {
                 names.text(gauge.scope),
                 names.text(gauge.key),
             ),
-            if full { Tone::Warn } else { Tone::Plain },
+            if gauge.used >= gauge.max { Tone::Warn } else { Tone::Plain },
         ));
     }
-    let heading = if matches!(row.kind, Kind::Event(_)) { "data" } else { "arguments" };
-    if row.args.is_empty() {
-        out.push(line(heading, "none", Tone::Plain));
-    } else {
-        for (index, text) in pretty(&row.args).into_iter().enumerate() {
-            out.push(line(if index == 0 { heading } else { "" }, text, Tone::Code));
-        }
-    }
-    out
 }
 
 fn outcome(row: &Row) -> Line {
@@ -166,6 +173,9 @@ pub fn seconds(millis: u64) -> String {
 
 /// JSON over several lines; what is no JSON stays one line.
 fn pretty(text: &str) -> Vec<String> {
+    if text.is_empty() {
+        return Vec::new();
+    }
     match crate::json::parse(text) {
         Ok(parsed) => crate::json::pretty::pretty(&parsed.root),
         Err(_) => vec![text.to_owned()],
