@@ -21,7 +21,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("visible", &[]),
     ("paths", &[]),
     ("clock", &["time"]),
-    ("policy", &["json", "time"]),
+    ("policy", &["json", "time", "visible"]),
     ("mcp", &["json", "policy"]),
     ("record", &["json", "time", "policy"]),
     ("risk", &["json", "policy", "mcp"]),
