@@ -1,27 +1,262 @@
 //! The filter language over records: parse, match, complete. The same on live rows, in `tail` and
 //! on the journal.
 //!
-//! Pure.
+//! A filter is a list of terms that must all hold:
+//!
+//! | term | holds when |
+//! |---|---|
+//! | `tool:ghcr_*` | the field equals the value; `*` stands for any characters, case is ignored |
+//! | `decision:deny,approve` | one of the values does |
+//! | `rule:/limits/` and `"two words"` | between slashes a regular expression, between quotes text as it is |
+//! | `arg.image:*evil*`, `arg.amount:>100` | an argument by its path; numbers are compared as decimals |
+//! | `since:15m`, `until:2026-11-20T21:00:00Z` | so long ago, or an instant |
+//! | `refund` | the word stands somewhere in tool, rule, message or arguments |
+//! | `-tool:pull`, `!refund` | the term does not hold |
+//!
+//! Pure: "now" comes in as a value.
 
-/// STUB
-#[derive(Debug, Clone)]
-pub struct Filter(String);
-/// STUB
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("stub")]
-pub struct FilterError;
-/// STUB
+mod args;
+mod complete;
+mod parse;
+mod text;
+
+use std::fmt;
+
+use crate::json::Span;
+use crate::record::{EventKind, Record, Status, Verdict};
+use crate::time::Timestamp;
+
+pub use complete::{Completion, Known, complete};
+use parse::Term;
+
+/// What a record or a row is, as a filter sees it: borrowed, so that matching builds nothing.
+#[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
-    /// STUB
+    /// What it is about.
+    pub kind: Kind,
+    /// When.
+    pub ts: Timestamp,
+    /// The tool; empty where there is none.
     pub tool: &'a str,
+    /// The short code of the rule.
+    pub rule: &'a str,
+    /// The grant; of an event who did it.
+    pub grant: &'a str,
+    /// The server.
+    pub server: &'a str,
+    /// The gateway run's id.
+    pub gateway: &'a str,
+    /// The session.
+    pub session: &'a str,
+    /// The client.
+    pub client: &'a str,
+    /// The method.
+    pub method: &'a str,
+    /// The message; of an event the reason.
+    pub message: &'a str,
+    /// The recorded arguments, or an event's data, as JSON; empty where there are none.
+    pub args: &'a str,
+    /// How the call ended, where that is known.
+    pub status: Option<Status>,
 }
+
+/// What a record is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A call.
+    Call(Verdict),
+    /// A call's end, where it stands by itself.
+    Outcome,
+    /// Something that happened to a gateway.
+    Event(EventKind),
+}
+
+impl<'a> View<'a> {
+    /// A record as a filter sees it. `data` holds an event's data as JSON, which a record keeps as
+    /// a tree.
+    pub fn of(record: &'a Record, data: &'a str) -> Self {
+        let empty = Self {
+            kind: Kind::Outcome,
+            ts: record.ts(),
+            tool: "",
+            rule: "",
+            grant: "",
+            server: "",
+            gateway: record.gateway(),
+            session: "",
+            client: "",
+            method: "",
+            message: "",
+            args: "",
+            status: None,
+        };
+        match record {
+            Record::Decision(decision) => Self {
+                kind: Kind::Call(decision.decision),
+                tool: decision.tool.as_deref().unwrap_or(""),
+                rule: &decision.rule,
+                grant: &decision.grant,
+                server: &decision.server,
+                session: decision.session.as_deref().unwrap_or(""),
+                client: decision.client.as_deref().unwrap_or(""),
+                method: &decision.method,
+                message: &decision.message,
+                args: decision.args.as_ref().map_or("", |args| args.get()),
+                ..empty
+            },
+            Record::Outcome(outcome) => Self { status: Some(outcome.status), ..empty },
+            Record::Event(event) => Self {
+                kind: Kind::Event(event.kind),
+                grant: event.by.as_deref().unwrap_or(""),
+                server: event.data.get("server").and_then(|server| server.as_str()).unwrap_or(""),
+                message: event.reason.as_deref().unwrap_or(""),
+                args: data,
+                ..empty
+            },
+        }
+    }
+}
+
+/// The fields that a term can name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Field {
+    /// `tool:`
+    Tool,
+    /// `decision:` `allow`, `deny`, `approve`
+    Decision,
+    /// `rule:`
+    Rule,
+    /// `grant:`
+    Grant,
+    /// `server:`
+    Server,
+    /// `gateway:`
+    Gateway,
+    /// `session:`
+    Session,
+    /// `client:`
+    Client,
+    /// `method:`
+    Method,
+    /// `message:`
+    Message,
+    /// `status:` `ok`, `tool_error`, `rpc_error`, `cancelled`, `lost`
+    Status,
+    /// `kind:` `call`, `outcome`, `event`, or an event's kind
+    Kind,
+}
+
+impl Field {
+    /// All of them with their names.
+    pub const ALL: [(Self, &'static str); 12] = [
+        (Self::Tool, "tool"),
+        (Self::Decision, "decision"),
+        (Self::Rule, "rule"),
+        (Self::Grant, "grant"),
+        (Self::Server, "server"),
+        (Self::Gateway, "gateway"),
+        (Self::Session, "session"),
+        (Self::Client, "client"),
+        (Self::Method, "method"),
+        (Self::Message, "message"),
+        (Self::Status, "status"),
+        (Self::Kind, "kind"),
+    ];
+}
+
+/// Names that have values of their own: everything before the colon of a term.
+pub(crate) const OTHER_NAMES: [&str; 3] = ["arg.", "since", "until"];
+
+/// A filter that was read.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    terms: Vec<(bool, Term)>,
+}
+
+/// What is wrong with a filter's text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilterError {
+    /// The part of the text that does not fit.
+    pub span: Span,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub help: Option<String>,
+}
+
+impl fmt::Display for FilterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        self.help.as_ref().map_or(Ok(()), |help| write!(f, ": {help}"))
+    }
+}
+
+impl std::error::Error for FilterError {}
+
 impl Filter {
-    /// STUB
-    pub fn parse(text: &str) -> Result<Self, FilterError> {
-        Ok(Self(text.trim().trim_start_matches("tool:").to_owned()))
+    /// Reads a filter. `now` is what `since:15m` counts back from.
+    ///
+    /// # Errors
+    /// An unknown field, an empty value, a value that the field cannot have, an unclosed quote, a
+    /// regular expression that does not compile, a time that is none.
+    pub fn parse(text: &str, now: Timestamp) -> Result<Self, FilterError> {
+        parse::terms(text, now).map(|terms| Self { terms })
     }
-    /// STUB
+
+    /// Whether a record matches.
     pub fn matches(&self, view: &View<'_>) -> bool {
-        view.tool == self.0
+        self.terms.iter().all(|(wanted, term)| term.holds(view) == *wanted)
+    }
+
+    /// Whether it asks for nothing, so that everything matches.
+    pub fn is_empty(&self) -> bool {
+        self.terms.is_empty()
     }
 }
+
+/// Reads any text as a filter, matches and completes with it: for fuzzing and property tests.
+///
+/// # Panics
+/// When a promise is broken; that is its purpose.
+#[doc(hidden)]
+pub fn check(text: &str) {
+    let now = Timestamp::from_secs(1_000_000);
+    let view = View {
+        kind: Kind::Call(Verdict::Deny),
+        ts: now,
+        tool: "pull",
+        rule: "/tools/pull/limits/pull_rate",
+        grant: "local",
+        server: "docker",
+        gateway: "g",
+        session: "s",
+        client: "c",
+        method: "tools/call",
+        message: "no",
+        args: r#"{"image":"nginx","n":[1,2.5],"deep":{"x":null}}"#,
+        status: Some(Status::Ok),
+    };
+    match Filter::parse(text, now) {
+        Ok(filter) => {
+            let first = filter.matches(&view);
+            assert_eq!(first, filter.matches(&view), "matching is a function");
+            assert!(!filter.is_empty() || first, "an empty filter matches everything");
+        }
+        Err(error) => {
+            assert!(
+                error.span.start <= error.span.end && error.span.end <= text.len(),
+                "the span lies in the text"
+            );
+            assert!(!error.message.is_empty(), "an error says what is wrong");
+        }
+    }
+    for at in [0, text.len() / 2, text.len()] {
+        let at = text.floor_char_boundary(at);
+        for completion in complete(text, at, &Known::default()) {
+            assert!(completion.from <= at, "a completion replaces what was typed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

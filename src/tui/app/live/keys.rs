@@ -8,14 +8,14 @@ use crate::tui::key::Key;
 pub(crate) fn typing_key(app: &mut App, key: Key) -> bool {
     let typing = app.live.typing();
     if typing {
-        app.live.filter_key(key);
+        app.live.filter_key(key, app.now.ts);
     }
     typing
 }
 
 /// Takes pasted text.
 pub(crate) fn paste(app: &mut App, text: &str) {
-    app.live.filter_paste(text);
+    app.live.filter_paste(text, app.now.ts);
 }
 
 /// Does an action of this screen.

@@ -11,8 +11,9 @@ pub mod ring;
 pub mod row;
 pub mod screen;
 
-use crate::filter::Filter;
+use crate::filter::{Filter, FilterError};
 use crate::record::{Record, Verdict};
+use crate::time::Timestamp;
 use hits::Hits;
 use ring::{Bounds, Ring, SourceNo};
 use row::Row;
@@ -76,8 +77,8 @@ impl Live {
     ///
     /// # Errors
     /// What is wrong with the text; the filter in force stays.
-    pub fn set_filter(&mut self, text: &str) -> Result<(), crate::filter::FilterError> {
-        let filter = if text.trim().is_empty() { None } else { Some(Filter::parse(text)?) };
+    pub fn set_filter(&mut self, text: &str, now: Timestamp) -> Result<(), FilterError> {
+        let filter = if text.trim().is_empty() { None } else { Some(Filter::parse(text, now)?) };
         text.clone_into(&mut self.filter_text);
         self.filter = filter;
         self.hits = Hits::start(&self.ring);

@@ -1,6 +1,7 @@
 //! One row of the Live screen, small enough for a million of them.
 
 use super::names::{Name, Names};
+use crate::filter;
 use crate::policy::counter::Amount;
 use crate::record::{EventKind, Status, Verdict};
 use crate::time::Timestamp;
@@ -136,8 +137,25 @@ impl Row {
     }
 
     /// The row as the filter sees it.
-    pub fn view<'a>(&'a self, names: &'a Names) -> crate::filter::View<'a> {
-        crate::filter::View { tool: names.text(self.tool) }
+    pub fn view<'a>(&'a self, names: &'a Names) -> filter::View<'a> {
+        filter::View {
+            kind: match self.kind {
+                Kind::Call(verdict) => filter::Kind::Call(verdict),
+                Kind::Event(kind) => filter::Kind::Event(kind),
+            },
+            ts: self.ts,
+            tool: names.text(self.tool),
+            rule: names.text(self.rule),
+            grant: names.text(self.grant),
+            server: names.text(self.server),
+            gateway: names.text(self.gateway),
+            session: names.text(self.session),
+            client: names.text(self.client),
+            method: names.text(self.method),
+            message: names.text(self.message),
+            args: &self.args,
+            status: self.ended.map(|ended| ended.status),
+        }
     }
 
     /// The word of the first column: `ALLOW`, `DENY`, `ASK`, or an event's kind.

@@ -2,6 +2,7 @@
 
 use super::Live;
 use super::ring::Bounds;
+use crate::time::Timestamp;
 use crate::tui::app::field::Field;
 use crate::tui::key::{Code, Key};
 
@@ -53,7 +54,7 @@ impl LiveScreen {
     }
 
     /// A key while the filter line is open.
-    pub fn filter_key(&mut self, key: Key) {
+    pub fn filter_key(&mut self, key: Key, now: Timestamp) {
         let Some(typing) = &mut self.filter else { return };
         match key.code {
             Code::Enter => {
@@ -67,34 +68,34 @@ impl LiveScreen {
                 let before = std::mem::take(&mut typing.before);
                 self.filter = None;
                 // It was in force before, so it parses.
-                let _ = self.live.set_filter(&before);
+                let _ = self.live.set_filter(&before, now);
                 return;
             }
             _ => {
                 typing.field.key(key);
             }
         }
-        self.apply();
+        self.apply(now);
     }
 
     /// Text pasted into the filter line.
-    pub fn filter_paste(&mut self, text: &str) {
+    pub fn filter_paste(&mut self, text: &str, now: Timestamp) {
         if let Some(typing) = &mut self.filter {
             typing.field.paste(text);
-            self.apply();
+            self.apply(now);
         }
     }
 
-    fn apply(&mut self) {
+    fn apply(&mut self, now: Timestamp) {
         let Some(typing) = &mut self.filter else { return };
-        typing.error = self.live.set_filter(typing.field.text()).err().map(|error| error.to_string());
+        typing.error = self.live.set_filter(typing.field.text(), now).err().map(|error| error.to_string());
     }
 
     /// Takes the filter away; `false` when there was none.
     pub fn clear_filter(&mut self) -> bool {
         let was = self.live.is_filtered();
         if was {
-            let _ = self.live.set_filter("");
+            let _ = self.live.set_filter("", Timestamp::default());
         }
         was
     }
@@ -116,9 +117,10 @@ impl LiveScreen {
 
     /// Scrolls the detail by so many lines.
     pub fn scroll_detail(&mut self, lines: isize) {
-        let total = self.live.selected_row().map_or(0, |row| {
-            super::detail::lines(row, &self.live.ring.names, crate::time::Timestamp::default()).len()
-        });
+        let total = self
+            .live
+            .selected_row()
+            .map_or(0, |row| super::detail::lines(row, &self.live.ring.names, Timestamp::default()).len());
         self.detail_top = self.detail_top.saturating_add_signed(lines).min(total.saturating_sub(1));
     }
 }

@@ -83,15 +83,15 @@ fn scrolls_page_by_page_to_both_ends() {
 #[test]
 fn a_filter_shows_its_first_screen_at_once_and_the_rest_as_it_is_found() {
     let mut live = filled(120_000);
-    live.set_filter("tool:pull").expect("valid");
+    live.set_filter("tool:pull", Timestamp::default()).expect("valid");
     assert_eq!(live.visible().len(), 10);
     assert!(live.search_progress().is_some());
     while live.search_on() {}
     assert_eq!(live.count(), 40_000);
     live.take(0, &[call(120_001, "ps", Verdict::Allow), call(120_002, "pull", Verdict::Deny)]);
     assert_eq!(live.count(), 40_001);
-    assert!(live.set_filter("tool:(").is_err() || live.is_filtered());
-    live.set_filter("").expect("valid");
+    assert!(live.set_filter("tool:(", Timestamp::default()).is_err() || live.is_filtered());
+    live.set_filter("", Timestamp::default()).expect("valid");
     assert_eq!(live.count(), 120_002);
 }
 
@@ -184,7 +184,7 @@ proptest! {
                 Step::Move(rows) => live.move_by(isize::from(rows)),
                 Step::Oldest => live.to_oldest(),
                 Step::Follow => live.follow(),
-                Step::Filter(which) => live.set_filter(["", "tool:pull", "tool:ps", "tool:none"][usize::from(which)]).expect("valid"),
+                Step::Filter(which) => live.set_filter(["", "tool:pull", "tool:ps", "tool:none"][usize::from(which)], Timestamp::default()).expect("valid"),
                 Step::Height(height) => live.set_height(usize::from(height)),
                 Step::Click(line) => live.click(usize::from(line)),
                 Step::Search => { live.search_on(); }

@@ -1,0 +1,196 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const NOW: Timestamp = Timestamp(1_000_000_000_000);
+
+fn view() -> View<'static> {
+    View {
+        kind: Kind::Call(Verdict::Deny),
+        ts: Timestamp(NOW.0 - 600_000_000),
+        tool: "ghcr_push",
+        rule: "/tools/ghcr_push/require/args.image-regex",
+        grant: "agent-1",
+        server: "docker",
+        gateway: "abc",
+        session: "s1",
+        client: "probe 0",
+        method: "tools/call",
+        message: "Push to ghcr.io/acme only.",
+        args: r#"{"image":"docker.io/evil/x","amount":100.50,"tags":["a","latest"],"opts":{"force":true},"a.b":1}"#,
+        status: Some(Status::ToolError),
+    }
+}
+
+fn matches(text: &str) -> bool {
+    Filter::parse(text, NOW).unwrap_or_else(|error| panic!("{text}: {error}")).matches(&view())
+}
+
+#[test]
+fn terms_hold() {
+    for text in [
+        "",
+        "   ",
+        "tool:ghcr_push",
+        "tool:GHCR_*",
+        "tool:*push",
+        "tool:*r_p*",
+        "tool:pull,ghcr_push",
+        "decision:deny",
+        "decision:allow,DENY",
+        "rule:*require*",
+        "rule:/tools/ghcr_push/require/args.image-regex",
+        "rule:/require.args/",
+        "rule:/image-(regex|eq)$/",
+        "server:docker grant:agent-*",
+        "-tool:pull",
+        "!decision:allow",
+        "status:tool_error",
+        "kind:call",
+        "method:tools/call",
+        "client:\"probe 0\"",
+        "message:\"Push to ghcr.io/acme only.\"",
+        "evil",
+        "\"to ghcr.io\"",
+        "-nowhere",
+        "arg.image:*evil*",
+        "arg.image:/^docker\\.io\\//",
+        "arg.amount:>100",
+        "arg.amount:>=100.5",
+        "arg.amount:<100.51",
+        "arg.amount:100.50",
+        "arg.tags:latest",
+        "arg.tags.1:latest",
+        "arg.opts.force:true",
+        "args.opts.force:true",
+        "arg.image:*",
+        "-arg.missing:*",
+        "arg.a\\.b:1",
+        "since:15m",
+        "-since:5m",
+        "until:5m",
+        "since:1970-01-12T13:30:00Z",
+        "push deny*",
+        "*push*",
+    ] {
+        if text == "push deny*" {
+            assert!(!matches(text), "{text}");
+        } else {
+            assert!(matches(text), "{text}");
+        }
+    }
+}
+
+#[test]
+fn terms_do_not_hold() {
+    for text in [
+        "tool:push",
+        "tool:ghcr",
+        "decision:allow",
+        "rule:require",
+        "grant:agent",
+        "evil nowhere",
+        "arg.amount:>100.5",
+        "arg.amount:<100",
+        "arg.image:evil",
+        "arg.missing:x",
+        "arg.tags.0:latest",
+        "arg.opts:true",
+        "kind:event",
+        "status:ok",
+        "-evil",
+        "since:5m",
+        "arg.image:>1",
+    ] {
+        assert!(!matches(text), "{text}");
+    }
+}
+
+#[test]
+fn events_are_filtered_by_kind_reason_and_person() {
+    let event = View {
+        kind: Kind::Event(EventKind::Freeze),
+        tool: "",
+        message: "looks like a loop",
+        grant: "ana",
+        args: r#"{"server":"docker"}"#,
+        ..view()
+    };
+    for (text, expected) in [
+        ("kind:event", true),
+        ("kind:freeze", true),
+        ("kind:unfreeze,freeze", true),
+        ("kind:call", false),
+        ("loop", true),
+        ("decision:deny", false),
+        ("-decision:allow", true),
+        ("grant:ana", true),
+        ("arg.server:docker", true),
+    ] {
+        assert_eq!(Filter::parse(text, NOW).expect(text).matches(&event), expected, "{text}");
+    }
+}
+
+#[test]
+fn errors_say_what_where_and_what_instead() {
+    for (text, part, says) in [
+        ("tol:x", "tol", "did you mean `tool`?"),
+        ("tool:a descision:deny", "descision", "did you mean `decision`?"),
+        ("decision:denny", "denny", "did you mean `deny`?"),
+        ("decision:x", "x", "allow, deny, approve"),
+        ("tool:", "", "write `tool:something`"),
+        ("tool:a,,b", "a,,b", "quotes"),
+        ("\"open", "\"open", "end it with \""),
+        ("rule:/(/", "/(/", ""),
+        ("since:soon", "soon", "15m"),
+        ("arg.amount:>lots", ">lots", "compare with a number"),
+        ("arg.:x", "x", "arg.NAME"),
+        ("http://x", "http", "quotes"),
+    ] {
+        let error = Filter::parse(text, NOW).expect_err(text);
+        assert_eq!(error.span.of(text), part, "{text}: {error}");
+        assert!(error.to_string().contains(says), "{text}: {error}");
+    }
+}
+
+#[test]
+fn completes_fields_and_values() {
+    let known = Known { tools: vec!["ghcr_push".into(), "two words".into()], ..Known::default() };
+    let texts = |text: &str| {
+        complete(text, text.len(), &known).into_iter().map(|c| (c.from, c.text)).collect::<Vec<_>>()
+    };
+    assert_eq!(texts("de"), [(0, "decision:".to_owned())]);
+    assert_eq!(texts("x -to"), [(3, "tool:".to_owned())]);
+    assert_eq!(texts("tool:gh"), [(5, "ghcr_push".to_owned())]);
+    assert_eq!(texts("tool:\"t"), [(5, "\"two words\"".to_owned())]);
+    assert_eq!(texts("decision:deny,a"), [(14, "allow".to_owned()), (14, "approve".to_owned())]);
+    assert!(texts("zzz").is_empty());
+}
+
+proptest! {
+    #[test]
+    fn is_total(text in "\\PC{0,40}") {
+        check(&text);
+    }
+
+    #[test]
+    fn is_total_on_what_looks_like_a_filter(text in "((-|!)?(tool|arg\\.x|rule|since|kind|decision|zz):?[a-z*/\"\\\\,><0-9.(ſK]{0,6} ?){0,6}") {
+        check(&text);
+    }
+
+    #[test]
+    fn negation_is_the_opposite(word in "[a-z_*]{1,8}") {
+        prop_assert_ne!(matches(&format!("tool:{word}")), matches(&format!("-tool:{word}")));
+        prop_assert_ne!(matches(&word), matches(&format!("-{word}")));
+    }
+
+    #[test]
+    fn a_glob_of_its_own_parts_matches(a in "[a-zß-ÿ]{0,5}", b in "[a-zK]{0,5}", c in "[a-z]{0,5}") {
+        let text = format!("{a}{b}{c}");
+        let ends = super::text::Pattern::glob(&format!("{a}*{c}"));
+        prop_assert!(ends.matches(&text));
+        let upper = text.to_ascii_uppercase();
+        let middle = super::text::Pattern::glob(&format!("*{b}*"));
+        prop_assert!(middle.matches(&upper));
+    }
+}
