@@ -85,6 +85,7 @@ impl Ui {
         read_only: bool,
     ) -> Self {
         let start = Start {
+            tz: jiff::tz::TimeZone::UTC,
             path: "/home/kim/policy.json".into(),
             theme,
             keymap: Keymap::default(),
