@@ -62,17 +62,15 @@ impl Peer {
     /// Calls a second with 32 in flight.
     fn throughput(&mut self, count: usize) -> f64 {
         let mut next = 0;
-        let mut block = |wanted: usize| {
-            let mut lines = Vec::new();
+        // Each by a write of its own, as clients do.
+        let mut send = |peer: &mut Self, wanted: usize| {
             for _ in 0..wanted {
-                lines.extend_from_slice(call(next % 100_000, "echo", r#"{"message":"hello"}"#).as_bytes());
+                peer.send(call(next % 100_000, "echo", r#"{"message":"hello"}"#).as_bytes());
                 next += 1;
             }
-            lines
         };
         let began = Instant::now();
-        let first = block(32);
-        self.send(&first);
+        send(self, 32);
         let (mut sent, mut answered) = (32, 0);
         while answered < count {
             let read = self.stdout.read(&mut self.buffer).unwrap();
@@ -81,8 +79,7 @@ impl Peer {
             answered += came;
             let more = came.min(count.saturating_sub(sent));
             if more > 0 {
-                let lines = block(more);
-                self.send(&lines);
+                send(self, more);
                 sent += more;
             }
         }
@@ -152,7 +149,12 @@ impl Bench {
     }
 
     /// Medians of each peer over alternating rounds, and of the ratio to the first.
-    fn compare(&self, peers: &[(&str, &dyn Fn() -> Peer)], line: &[u8], calls: usize) -> Vec<(f64, f64, f64)> {
+    fn compare(
+        &self,
+        peers: &[(&str, &dyn Fn() -> Peer)],
+        line: &[u8],
+        calls: usize,
+    ) -> Vec<(f64, f64, f64)> {
         let mut rows: Vec<Vec<(f64, f64)>> = peers.iter().map(|_| Vec::new()).collect();
         let mut running: Vec<Peer> = peers.iter().map(|(_, start)| start()).collect();
         for peer in &mut running {
@@ -166,8 +168,10 @@ impl Bench {
         }
         (0..peers.len())
             .map(|index| {
-                let pick = |part: fn(&(f64, f64)) -> f64| at(&rows[index].iter().map(part).collect::<Vec<_>>(), 0.5);
-                let ratios: Vec<f64> = rows[index].iter().zip(&rows[0]).map(|(own, first)| own.0 / first.0).collect();
+                let pick =
+                    |part: fn(&(f64, f64)) -> f64| at(&rows[index].iter().map(part).collect::<Vec<_>>(), 0.5);
+                let ratios: Vec<f64> =
+                    rows[index].iter().zip(&rows[0]).map(|(own, first)| own.0 / first.0).collect();
                 (pick(|row| row.0), pick(|row| row.1), at(&ratios, 0.5))
             })
             .collect()
@@ -176,7 +180,8 @@ impl Bench {
     fn all(&self, pinned: bool) {
         let place = if pinned { "pinned to one core" } else { "unpinned" };
         println!("\n== {place}: {} rounds of {} calls, one at a time", self.rounds, self.calls);
-        let line = call(1, "echo", r#"{"message":"hello, this is a message of some sixty-four bytes or so!"}"#);
+        let line =
+            call(1, "echo", r#"{"message":"hello, this is a message of some sixty-four bytes or so!"}"#);
         let rows = self.compare(
             &[
                 ("relay", &|| self.relay(false)),
@@ -192,7 +197,9 @@ impl Bench {
         let targets = ["", "", "<= 8 us more, 1.15 x", "", "<= 30 us more, 1.5 x"];
         for ((name, (p50, p99, ratio)), target) in names.iter().zip(&rows).zip(targets) {
             let more = p50 - rows[0].0;
-            println!("{name:28} p50 {p50:8.1} us  p99 {p99:8.1} us  {more:+7.1} us  {ratio:5.2} x   {target}");
+            println!(
+                "{name:28} p50 {p50:8.1} us  p99 {p99:8.1} us  {more:+7.1} us  {ratio:5.2} x   {target}"
+            );
         }
         let peers: [(&str, &dyn Fn() -> Peer); 3] = [
             ("relay", &|| self.relay(false)),
@@ -209,15 +216,17 @@ impl Bench {
             if name == "relay" {
                 relay = rate;
             }
-            println!("{name:28} {rate:9.0} calls/s  {:5.1} % of the relay   {}", rate / relay * 100.0, if name.starts_with("gateway") { ">= 70 %" } else { "" });
+            println!(
+                "{name:28} {rate:9.0} calls/s  {:5.1} % of the relay   {}",
+                rate / relay * 100.0,
+                if name.starts_with("gateway") { ">= 70 %" } else { "" }
+            );
         }
         println!("-- 64 KB in an argument, one regex over it");
-        let big = call(1, "echo", &format!("{{\"message\":\"{}\"}}", "lorem ipsum ".repeat(64 * 1024 / 12)));
+        let big =
+            call(1, "echo", &format!("{{\"message\":\"{}\"}}", "lorem ipsum dolo".repeat(64 * 1024 / 16)));
         let rows = self.compare(
-            &[
-                ("relay", &|| self.relay(false)),
-                ("gateway", &|| self.gateway("regex.json", false)),
-            ],
+            &[("relay", &|| self.relay(false)), ("gateway", &|| self.gateway("regex.json", false))],
             big.as_bytes(),
             (self.calls / 10).max(50),
         );
@@ -225,10 +234,7 @@ impl Bench {
         println!("-- a tools/list of 580 KB, one tool hidden");
         let list = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}\n";
         let rows = self.compare(
-            &[
-                ("direct", &|| self.direct(true)),
-                ("gateway", &|| self.gateway("hide.json", true)),
-            ],
+            &[("direct", &|| self.direct(true)), ("gateway", &|| self.gateway("hide.json", true))],
             list.as_bytes(),
             (self.calls / 20).max(30),
         );
@@ -263,12 +269,16 @@ fn main() {
         calls: if quick { 1_000 } else { 3_000 },
     };
     let tool = |name: String, description: &str| {
-        format!(r#"{{"name":"{name}","description":"{description}","inputSchema":{{"type":"object","properties":{{"a":{{"type":"string"}}}}}}}}"#)
+        format!(
+            r#"{{"name":"{name}","description":"{description}","inputSchema":{{"type":"object","properties":{{"a":{{"type":"string"}}}}}}}}"#
+        )
     };
     let tools: Vec<String> =
         (0..235).map(|number| tool(format!("tool_{number}"), &"words ".repeat(390))).collect();
     let rules: Vec<String> = (0..10)
-        .map(|number| format!(r#"{{"conditions":[{{"path":"args.message","op":"contains","value":"evil{number}"}}]}}"#))
+        .map(|number| {
+            format!(r#"{{"conditions":[{{"path":"args.message","op":"contains","value":"evil{number}"}}]}}"#)
+        })
         .collect();
     for (name, text) in [
         ("list.json", format!(r#"{{"tools":[{}]}}"#, tools.join(","))),

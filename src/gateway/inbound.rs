@@ -38,6 +38,17 @@ enum Step {
     Answer { reply: Vec<u8>, record: Record },
 }
 
+impl Step {
+    /// What is to be recorded about it.
+    fn record(&mut self) -> Option<&mut Record> {
+        match self {
+            Self::Forward { .. } => None,
+            Self::Allow(allowed) => Some(&mut allowed.record),
+            Self::Answer { record, .. } => Some(record),
+        }
+    }
+}
+
 struct Allowed {
     range: Range<usize>,
     id: IdKey,
@@ -226,8 +237,13 @@ impl Inbound<'_> {
     /// Records, forwards and answers what was planned.
     fn carry_out(&mut self) {
         let mut steps = std::mem::take(&mut self.steps);
+        // One write for all that came together; where that fails, each for itself.
+        let recorded = {
+            let mut records: Vec<&mut Record> = steps.iter_mut().filter_map(Step::record).collect();
+            records.is_empty() || self.link.recorder.record_decisions(&mut records).is_ok()
+        };
         for step in &mut steps {
-            self.record(step);
+            self.settle(step, recorded);
         }
         self.forward(&steps);
         if !self.replies.is_empty() {
@@ -239,17 +255,24 @@ impl Inbound<'_> {
     }
 
     /// Journal first. A call whose decision cannot be recorded is denied.
-    fn record(&mut self, step: &mut Step) {
+    fn settle(&mut self, step: &mut Step, recorded: bool) {
         match step {
             Step::Forward { .. } => {}
             Step::Answer { reply, record } => {
                 // A denial stands, recorded or not.
-                let _ = self.link.recorder.record_decision(record);
+                if !recorded {
+                    let _ = self.link.recorder.record_decisions(&mut [record]);
+                }
                 self.replies.append(reply);
                 self.replies.push(b'\n');
             }
             Step::Allow(allowed) => {
-                let Err(error) = self.link.recorder.record_decision(&mut allowed.record) else { return };
+                if recorded {
+                    return;
+                }
+                let Err(error) = self.link.recorder.record_decisions(&mut [&mut allowed.record]) else {
+                    return;
+                };
                 if self.link.decider.fail_open() {
                     allowed.record.set_seq(0);
                     self.link.recorder.record_later(allowed.record.clone());

@@ -173,7 +173,7 @@ impl Link {
     /// Gives back what an ended call has to, and records its outcome.
     pub(super) fn end_call(&self, ended: &Ended) {
         let released = self.decider.release(&ended.release);
-        self.recorder.outcome(ended, released, clock::now());
+        self.recorder.outcomes(std::iter::once((ended.clone(), released)), clock::now());
     }
 }
 

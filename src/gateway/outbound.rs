@@ -1,7 +1,6 @@
 //! From the server to the client: each line passes as the very bytes that it is, except that
 //! lists lose their hidden tools and what is no message goes to standard error.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::frames::{Frame, Frames};
@@ -14,13 +13,8 @@ use crate::mcp::server::{Response, ServerMessage, peek_server};
 
 /// Relays what the server says until it stops, and answers what it leaves unanswered.
 pub(super) fn run(link: &Link, mut output: impl Read) {
-    let mut outbound = Outbound {
-        link,
-        frames: Frames::new(usize::MAX),
-        pass: 0..0,
-        ended: VecDeque::new(),
-        lists: Vec::new(),
-    };
+    let mut outbound =
+        Outbound { link, frames: Frames::new(usize::MAX), pass: 0..0, ended: Vec::new(), lists: Vec::new() };
     loop {
         // A stream that fails has ended.
         let count = output.read_some(outbound.frames.space()).unwrap_or(0);
@@ -58,7 +52,7 @@ struct Outbound<'l> {
     /// Bytes that pass and were not written yet: lines that arrived together go on together.
     pass: Range<usize>,
     /// Calls whose outcomes are recorded after their answers went on.
-    ended: VecDeque<(Ended, bool)>,
+    ended: Vec<(Ended, bool)>,
     /// Lists that were relayed, to be remembered after they went on.
     lists: Vec<(bool, Vec<u8>)>,
 }
@@ -95,7 +89,7 @@ impl Outbound<'_> {
         let answered = self.link.session().answered(key, answer, clock::tick() / 1000);
         if let Some(ended) = answered.ended {
             let released = self.link.decider.release(&ended.release);
-            self.ended.push_back((ended, released));
+            self.ended.push((ended, released));
         }
         answered.relay
     }
@@ -181,8 +175,8 @@ impl Outbound<'_> {
 
     /// What may follow the answers: outcomes, and what a list tells.
     fn afterwards(&mut self) {
-        while let Some((ended, released)) = self.ended.pop_front() {
-            self.link.recorder.outcome(&ended, released, clock::now());
+        if !self.ended.is_empty() {
+            self.link.recorder.outcomes(self.ended.drain(..), clock::now());
         }
         for (first, line) in self.lists.drain(..) {
             super::lists::remember(self.link, first, line);

@@ -107,12 +107,15 @@ impl Recorder {
         })
     }
 
-    /// Records a decision: when this returns its number, write(2) has returned.
-    pub(super) fn record_decision(&self, record: &mut Record) -> io::Result<u64> {
-        let seq = self.append(record)?;
-        if let Record::Decision(decision) = record
-            && !decision.rule.is_empty()
-        {
+    /// Records decisions that were made together: when this returns, write(2) of all of them has
+    /// returned, and each has its number. After an error none of them is recorded.
+    pub(super) fn record_decisions(&self, records: &mut [&mut Record]) -> io::Result<()> {
+        self.append(records)?;
+        for record in records {
+            let Record::Decision(decision) = &**record else { continue };
+            if decision.rule.is_empty() {
+                continue;
+            }
             let mut hits = lock(&self.hits);
             if let Some((count, last)) = hits.get_mut(&decision.rule) {
                 *count += 1;
@@ -121,7 +124,7 @@ impl Recorder {
                 hits.insert(decision.rule.clone(), (1, decision.ts));
             }
         }
-        Ok(seq)
+        Ok(())
     }
 
     /// The call passes although its decision could not be recorded: that is done later.
@@ -140,7 +143,7 @@ impl Recorder {
         let mut waiting = lock(&self.waiting);
         let mut done = 0;
         for record in waiting.iter_mut() {
-            if self.append(record).is_err() {
+            if self.append(&mut [record]).is_err() {
                 break;
             }
             done += 1;
@@ -148,22 +151,28 @@ impl Recorder {
         waiting.drain(..done);
     }
 
-    /// Records how a call ended. One whose decision was not recorded has no number to refer to.
-    pub(super) fn outcome(&self, ended: &Ended, released: bool, now: Timestamp) {
-        if ended.decision == 0 {
-            return;
+    /// Records how calls ended, each with whether its reservation was given back. A call whose
+    /// decision was not recorded has no number to refer to.
+    pub(super) fn outcomes(&self, ended: impl Iterator<Item = (Ended, bool)>, now: Timestamp) {
+        let mut records: Vec<Record> = ended
+            .filter(|(ended, _)| ended.decision > 0)
+            .map(|(ended, released)| {
+                Record::Outcome(Box::new(Outcome {
+                    seq: 0,
+                    ts: now,
+                    gateway: self.gateway.clone(),
+                    call: ended.decision,
+                    status: ended.status,
+                    code: ended.code,
+                    upstream_us: ended.upstream_us,
+                    bytes: ended.bytes,
+                    released,
+                }))
+            })
+            .collect();
+        if !records.is_empty() {
+            let _ = self.append(&mut records.iter_mut().collect::<Vec<_>>());
         }
-        let _ = self.append(&mut Record::Outcome(Box::new(Outcome {
-            seq: 0,
-            ts: now,
-            gateway: self.gateway.clone(),
-            call: ended.decision,
-            status: ended.status,
-            code: ended.code,
-            upstream_us: ended.upstream_us,
-            bytes: ended.bytes,
-            released,
-        })));
     }
 
     /// Records what happened to the gateway.
@@ -176,7 +185,7 @@ impl Recorder {
     ) {
         let event = Event { seq: 0, ts: clock::now(), gateway: self.gateway.clone(), kind, by, reason, data };
         let mut record = Record::Event(Box::new(event));
-        if self.append(&mut record).is_err() {
+        if self.append(&mut [&mut record]).is_err() {
             let mut waiting = lock(&self.waiting);
             if waiting.len() < WAITING {
                 waiting.push(record);
@@ -184,15 +193,17 @@ impl Recorder {
         }
     }
 
-    fn append(&self, record: &mut Record) -> io::Result<u64> {
+    fn append(&self, records: &mut [&mut Record]) -> io::Result<()> {
         let writer = lock(&self.writer).clone();
         let writer = writer.ok_or_else(|| io::Error::other("the journal cannot be opened"))?;
-        let appended = writer.append(record)?;
+        let appended = writer.append_all(records)?;
         self.stirred.store(true, Ordering::Relaxed);
         if let Some(hub) = self.hub.get() {
-            hub.publish(appended.seq, appended.line);
+            for appended in appended {
+                hub.publish(appended.seq, appended.line);
+            }
         }
-        Ok(appended.seq)
+        Ok(())
     }
 
     /// Whether anything was recorded since this was last asked.

@@ -160,22 +160,34 @@ impl Writer {
     /// When the line could not be written whole (a full disk). Nothing of it is left then, and the
     /// number is given to the next record.
     pub fn append(&self, record: &mut Record) -> io::Result<Appended> {
+        let mut appended = self.append_all(&mut [record])?;
+        appended.pop().ok_or_else(|| io::Error::other("nothing was appended"))
+    }
+
+    /// As [`Writer::append`] for records that came together, by one write(2): all of them are in the
+    /// journal, or none.
+    ///
+    /// # Errors
+    /// As [`Writer::append`].
+    pub fn append_all(&self, records: &mut [&mut Record]) -> io::Result<Vec<Appended>> {
+        let mut appended = Vec::with_capacity(records.len());
         let mut guard = self.lock();
         let state = &mut *guard;
-        let seq = state.next_seq;
-        record.set_seq(seq);
         state.buffer.clear();
-        record.write_line(&mut state.buffer)?;
-        if memchr::memchr2(b'\n', b'\r', &state.buffer).is_some() {
-            // Only white space between the tokens of a raw value can be one: strings escape theirs.
-            state
-                .buffer
-                .iter_mut()
-                .filter(|byte| matches!(byte, b'\n' | b'\r'))
-                .for_each(|byte| *byte = b' ');
+        let mut seq = state.next_seq;
+        for record in records {
+            record.set_seq(seq);
+            let start = state.buffer.len();
+            record.write_line(&mut state.buffer)?;
+            let bytes = state.buffer.get_mut(start..).unwrap_or_default();
+            if memchr::memchr2(b'\n', b'\r', bytes).is_some() {
+                // Only white space between the tokens of a raw value can be one: strings escape theirs.
+                bytes.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+            }
+            appended.push(Appended { seq, line: Arc::from(&*bytes) });
+            state.buffer.push(b'\n');
+            seq += 1;
         }
-        let line: Arc<[u8]> = Arc::from(state.buffer.as_slice());
-        state.buffer.push(b'\n');
         if state.torn {
             state.file.set_len(state.len)?;
             state.torn = false;
@@ -189,14 +201,14 @@ impl Writer {
             return Err(error);
         }
         state.len += size;
-        state.next_seq += 1;
+        state.next_seq = seq;
         // What was kept for one huge record is not kept for ever.
         if state.buffer.capacity() > 1 << 20 {
             state.buffer = Vec::with_capacity(2048);
         }
         drop(guard);
         self.syncer.written();
-        Ok(Appended { seq, line })
+        Ok(appended)
     }
 
     /// The number that the next record will have.
