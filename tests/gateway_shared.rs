@@ -16,8 +16,8 @@ use std::fs;
 
 use callgate::clock;
 use callgate::counters::sqlite::SqliteStore;
-use callgate::counters::{Freeze, Override, OverrideEffect, Store};
-use callgate::record::{EventKind, Verdict};
+use callgate::counters::{Freeze, Lift, Override, OverrideEffect, Store};
+use callgate::record::{EventKind, Record, Verdict};
 use gateway_support::{ALLOW, Gateway, Home, call, denied, rule, until};
 use serde_json::Value;
 
@@ -109,10 +109,18 @@ fn a_freeze_is_seen_and_lifted() {
     assert_eq!(answer["result"]["content"][0]["text"], "[POLICY DENIED] Frozen: an incident");
     assert!(!denied(&gateway.call(3, "fail", "{}")), "another tool");
     assert!(gateway.ask(r#"{"jsonrpc":"2.0","id":4,"method":"tools/list"}"#)["result"].is_object());
-    store.unfreeze(None, None, Some("echo")).unwrap();
+    let lift = Lift { by: "ann".to_owned(), at: clock::now(), reason: "it is over".to_owned() };
+    store.unfreeze_by(None, None, Some("echo"), Some(&lift)).unwrap();
     until("the end of the freeze", || (!denied(&gateway.call(5, "echo", "{}"))).then_some(()));
     until("its record", || (home.events(EventKind::Unfreeze).len() == 1).then_some(()));
     assert_eq!(home.events(EventKind::Freeze)[0]["tool"], "echo");
+    let says_by_whom = home.records().into_iter().any(|record| match record {
+        Record::Event(event) if event.kind == EventKind::Unfreeze => {
+            event.by.as_deref() == Some("ann") && event.reason.as_deref() == Some("it is over")
+        }
+        _ => false,
+    });
+    assert!(says_by_whom);
     // One that is there at the start holds from the first call on.
     store.freeze(&freeze("f2", None)).unwrap();
     gateway.finish();

@@ -228,6 +228,15 @@ pub trait Store: Send + Sync {
     /// As [`Store::reserve`].
     fn end_override(&self, id: &str) -> Result<Option<Override>, StoreError>;
 
+    /// Starts housekeeping that no call should wait for, where there is any to do; it does not wait
+    /// for it either. To be called about once a second.
+    ///
+    /// # Errors
+    /// As [`Store::reserve`].
+    fn maintain(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Every counter that is not empty at `now`, for status and screens.
     ///
     /// # Errors

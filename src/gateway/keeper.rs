@@ -16,7 +16,7 @@ use super::lists;
 use super::standing::Change;
 use crate::clock;
 use crate::counters::sqlite::SqliteStore;
-use crate::counters::{Freeze, Store};
+use crate::counters::{Freeze, Lift, Store};
 use crate::feed::message::{Ask, GrantInfo, ServerCounter, ServerInfo, State};
 use crate::feed::server::{Command, Reply};
 use crate::mcp::tool::Tool;
@@ -46,8 +46,6 @@ pub(super) struct About {
 pub(super) struct Keeper {
     link: Arc<Link>,
     about: About,
-    /// Freezes whose end was recorded when it was asked for.
-    recorded: HashSet<String>,
     store_trouble: Option<String>,
     /// Turns since the store last failed.
     quiet: u32,
@@ -65,7 +63,6 @@ impl Keeper {
         let mut keeper = Self {
             link,
             about,
-            recorded: HashSet::new(),
             store_trouble: None,
             quiet: 0,
             journal_trouble,
@@ -111,6 +108,11 @@ impl Keeper {
 
     fn retry(&mut self) {
         self.open_store();
+        if let Some(store) = self.link.decider.store()
+            && let Err(error) = store.maintain()
+        {
+            self.store_failed(&error.to_string());
+        }
         if self.journal_trouble && self.link.recorder.reopen().is_ok() {
             self.journal_trouble = false;
             super::say("the journal can be written again");
@@ -166,12 +168,16 @@ impl Keeper {
             self.link.recorder.event(EventKind::Freeze, Some(freeze.by), Some(freeze.reason), data);
         }
         for freeze in change.unfrozen {
-            if self.recorded.remove(&freeze.id) {
-                continue;
-            }
             let ended = freeze.until.is_some_and(|until| until <= clock::now());
-            let reason = ended.then(|| "its time is over".to_owned());
-            self.link.recorder.event(EventKind::Unfreeze, None, reason, scope(&freeze));
+            // Whoever lifted it left a note, whichever way it was done.
+            let lift = self.link.decider.store().and_then(|store| store.lifted(&freeze.id).ok().flatten());
+            let (by, reason) = match lift {
+                Some(lift) => (Some(lift.by), Some(lift.reason)),
+                None => (None, ended.then(|| "its time is over".to_owned())),
+            };
+            let said = |text: &String| !text.is_empty();
+            let (by, reason) = (by.filter(said), reason.filter(said));
+            self.link.recorder.event(EventKind::Unfreeze, by, reason, scope(&freeze));
         }
         let Some(hub) = self.link.recorder.hub() else { return };
         hub.set_state(State::Freezes { freezes: standing.freezes.clone() });
@@ -186,15 +192,12 @@ impl Keeper {
         match ask {
             Ask::Freeze { freeze } => self.freeze(store.as_ref(), freeze, reply),
             Ask::Unfreeze { server, grant, tool, by, reason } => {
-                match store.unfreeze(server.as_deref(), grant.as_deref(), tool.as_deref()) {
+                let lift = Lift { by, at: clock::now(), reason };
+                let (server, grant, tool) = (server.as_deref(), grant.as_deref(), tool.as_deref());
+                match store.unfreeze_by(server, grant, tool, Some(&lift)) {
                     Ok(ended) if ended.is_empty() => reply.refused("there is no freeze with this scope"),
-                    Ok(ended) => {
-                        for freeze in &ended {
-                            self.recorded.insert(freeze.id.clone());
-                            let by = Some(by.clone()).filter(|by| !by.is_empty());
-                            let reason = Some(reason.clone()).filter(|reason| !reason.is_empty());
-                            self.link.recorder.event(EventKind::Unfreeze, by, reason, scope(freeze));
-                        }
+                    Ok(_) => {
+                        // Its record is written when the change is seen, here as in every gateway.
                         self.refresh();
                         reply.done("unfrozen");
                     }

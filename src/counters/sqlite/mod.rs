@@ -11,7 +11,8 @@ mod rows;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use rusqlite::Connection;
 
@@ -28,6 +29,9 @@ const PRUNE_ROWS: u32 = 512;
 /// back finds them again.
 const PRUNE_AFTER: i64 = 86_400 * 1_000_000;
 
+/// From this size on the log is moved into the main file, in bytes.
+const LONG_LOG: u64 = 1024 * 1024;
+
 /// The embedded store.
 #[derive(Debug)]
 pub struct SqliteStore {
@@ -40,6 +44,10 @@ pub struct SqliteStore {
     watch: Mutex<Watch>,
     /// The file was removed or replaced while in use.
     lost: AtomicBool,
+    /// The log is being moved into the main file.
+    moving: Arc<AtomicBool>,
+    /// When the log that was moved last had been written to.
+    moved: Mutex<Option<SystemTime>>,
 }
 
 #[derive(Debug)]
@@ -92,6 +100,8 @@ impl SqliteStore {
             main: Mutex::new(Main { connection, reservations: 0 }),
             watch: Mutex::new(Watch { connection: watch, data_version: None, version: 0 }),
             lost: AtomicBool::new(false),
+            moving: Arc::default(),
+            moved: Mutex::default(),
             place,
         })
     }
@@ -99,24 +109,6 @@ impl SqliteStore {
     /// Where it lies.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// Moves what was written lately from the log into the main file, so that no call has to.
-    /// For a thread that nobody waits for; it does nothing while the log is short.
-    ///
-    /// # Errors
-    /// As [`Store::reserve`].
-    pub fn maintain(&self) -> Result<()> {
-        const LONG_LOG: u64 = 1024 * 1024;
-        let log = open::beside(&self.path, "-wal");
-        if std::fs::metadata(log).is_ok_and(|meta| meta.len() >= LONG_LOG) {
-            let watch = lock(&self.watch);
-            watch
-                .connection
-                .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
-                .map_err(|error| self.fail(error.into()))?;
-        }
-        Ok(())
     }
 
     fn fail(&self, fault: Fault) -> StoreError {
@@ -320,6 +312,28 @@ impl Store for SqliteStore {
             connection.prepare_cached("DELETE FROM override WHERE id = ?1")?.execute([id])?;
             Ok(entry)
         })
+    }
+
+    /// Moves what was written lately from the log into the main file, so that no call has to. A
+    /// thread and a connection of its own do it: they wait for the disk.
+    fn maintain(&self) -> Result<()> {
+        let Ok(log) = std::fs::metadata(open::beside(&self.path, "-wal")) else { return Ok(()) };
+        let mut moved = lock(&self.moved);
+        let same = moved.is_some() && *moved == log.modified().ok();
+        if log.len() < LONG_LOG || same || self.moving.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        *moved = log.modified().ok();
+        let (path, moving) = (self.path.clone(), Arc::clone(&self.moving));
+        let thread = std::thread::Builder::new().name("checkpoint".to_owned()).spawn(move || {
+            // What fails here is tried again, at the latest by a call that finds the log too long.
+            let _ = open::checkpoint(&path);
+            moving.store(false, Ordering::Release);
+        });
+        if thread.is_err() {
+            self.moving.store(false, Ordering::Release);
+        }
+        Ok(())
     }
 
     fn counters(&self, now: Timestamp) -> Result<Vec<Usage>> {

@@ -186,6 +186,13 @@ pub(super) fn connect(path: &Path) -> Result<Connection, Fault> {
     Ok(connection)
 }
 
+/// Moves the log into the main file as far as nobody still reads it.
+pub(super) fn checkpoint(path: &Path) -> Result<(), Fault> {
+    let connection = connect(path)?;
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+    Ok(())
+}
+
 /// Checks what can be checked in little time.
 pub(super) fn verify(connection: &Connection, path: &Path) -> Result<(), Fault> {
     super::rows::version(connection)?;
