@@ -7,8 +7,10 @@ use regex::Regex;
 
 use crate::visible::visible;
 
+/// How many of a server's last lines are kept, so that a stack trace does not push the message out.
+pub(super) const KEPT_LINES: usize = 60;
 /// How many of a server's last lines an error shows.
-pub(super) const SHOWN_LINES: usize = 10;
+const SHOWN_LINES: usize = 10;
 /// The longest line of a server that an error shows, in characters.
 const SHOWN_CHARACTERS: usize = 300;
 
@@ -55,12 +57,14 @@ impl CatalogError {
     /// Adds what the server said last, and reads from it whether credentials are what is missing.
     #[must_use]
     pub(super) fn said(mut self, lines: impl IntoIterator<Item = String>) -> Self {
-        let lines: Vec<String> = lines.into_iter().filter(|line| !line.trim().is_empty()).collect();
+        let lines: Vec<String> = lines.into_iter().filter(|line| !shown(line).trim().is_empty()).collect();
         let all = format!("{}\n{}", self.message, lines.join("\n"));
         if let Some(help) = credentials(&all) {
             self.failure = Failure::Credentials;
             self.help = Some(help);
         }
+        let telling: Vec<&String> = lines.iter().filter(|line| !is_noise(line)).collect();
+        let lines: Vec<&String> = if telling.is_empty() { lines.iter().collect() } else { telling };
         let from = lines.len().saturating_sub(SHOWN_LINES);
         self.said = lines.iter().skip(from).map(|line| shown(line)).collect();
         self
@@ -81,6 +85,14 @@ impl fmt::Display for CatalogError {
 }
 
 impl std::error::Error for CatalogError {}
+
+/// Frames of a JavaScript stack and a package runner's own remarks: they hide what is told.
+fn is_noise(line: &str) -> bool {
+    let plain = line.trim();
+    (line.starts_with(' ') && plain.starts_with("at ") && plain.contains(':'))
+        || ["npm warn", "npm notice", "Node.js v"].iter().any(|start| plain.starts_with(start))
+        || plain.chars().all(|letter| "^~ ".contains(letter))
+}
 
 /// A server's line as people may see it: without colours, every other control visible, cut.
 pub(super) fn shown(line: &str) -> String {
@@ -148,6 +160,17 @@ mod tests {
         }
         let error = CatalogError::new(Failure::Server, "it ended").said(["SyntaxError: bad".to_owned()]);
         assert_eq!(error.failure, Failure::Server);
+    }
+
+    #[test]
+    fn a_stack_does_not_hide_the_message() {
+        let mut lines = vec!["npm warn old".to_owned(), "Error: no".to_owned()];
+        lines.extend((0..20).map(|n| format!("    at f (/x/y.js:{n}:1)")));
+        lines.push("Node.js v20.20.2".to_owned());
+        let error = CatalogError::new(Failure::Server, "it ended").said(lines);
+        assert_eq!(error.said, ["Error: no"]);
+        let error = CatalogError::new(Failure::Server, "it ended").said(["npm warn old".to_owned()]);
+        assert_eq!(error.said, ["npm warn old"]);
     }
 
     #[test]

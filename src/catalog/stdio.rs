@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 
-use super::error::{CatalogError, Failure, SHOWN_LINES, shown};
+use super::error::{CatalogError, Failure, KEPT_LINES, shown};
 use super::talk::{Heard, Step, Talk};
 
 /// How long `server/discover` is waited for before `initialize` is asked as well.
@@ -294,7 +294,7 @@ fn ended_with(status: ExitStatus) -> String {
 }
 
 fn remember(lines: &mut VecDeque<String>, line: String) {
-    if lines.len() >= SHOWN_LINES {
+    if lines.len() >= KEPT_LINES {
         lines.pop_front();
     }
     lines.push_back(line);

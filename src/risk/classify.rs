@@ -152,14 +152,14 @@ fn from_schema(schema: &Value, strength: Strength, so_far: Category) -> Option<(
                 let said = name::read(&choice);
                 let class = if http { Category::Execute } else { said.category };
                 if http || said.strength == Strength::Clear || lexicon.verbs.contains_key(&choice) {
-                    raise(class, format!("argument `{argument}` can be `{choice}`"));
+                    raise(class, format!("`{argument}` can be `{choice}`"));
                 }
             }
         }
         let text = about.get("type").is_none_or(|kind| kind == "string" || kind.is_array());
         let fixed = about.get("enum").is_some();
         if text && !fixed && strength != Strength::Clear && lexicon.code_arguments.contains(&plain) {
-            raise(Category::Execute, format!("argument `{argument}` is run"));
+            raise(Category::Execute, format!("`{argument}` is run"));
         }
     }
     let has = |names: &[&str]| properties.keys().any(|key| names.contains(&key.to_lowercase().as_str()));
