@@ -104,14 +104,14 @@ enum Test {
         holds: fn(Ordering) -> bool,
     },
     Among {
-        choices: Choices,
+        choices: Box<Choices>,
         negated: bool,
     },
     Exists(bool),
     Regex(Regex),
     /// A substring of a string, or an element of an array.
     ContainsText {
-        finder: Finder<'static>,
+        finder: Box<Finder<'static>>,
         value: Constant,
     },
     /// An element of an array.
@@ -174,7 +174,7 @@ impl Condition {
             _ => Err(wrong()),
         };
         let order = |holds: fn(Ordering) -> bool| Ok(Test::Order { value: number()?, holds });
-        let choices = || node.as_array().map(Choices::new).ok_or_else(wrong);
+        let choices = || node.as_array().map(|items| Box::new(Choices::new(items))).ok_or_else(wrong);
         let test = match condition.op {
             Op::Eq | Op::Neq if node.is_null() => Err(wrong()),
             Op::Eq => Ok(Test::Equal { value: Constant::new(node), negated: false }),
@@ -195,7 +195,7 @@ impl Condition {
             }
             Op::Contains => match Constant::new(node) {
                 Constant::String(text) => Ok(Test::ContainsText {
-                    finder: Finder::new(text.as_bytes()).into_owned(),
+                    finder: Box::new(Finder::new(text.as_bytes()).into_owned()),
                     value: Constant::String(text),
                 }),
                 value @ (Constant::Bool(_) | Constant::Number(_) | Constant::Extreme) => {

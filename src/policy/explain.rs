@@ -84,6 +84,7 @@ pub struct LimitUse {
     pub resets_at: Option<Timestamp>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn scope_name<S: Serializer>(scope: &Scope, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(scope.name())
 }
@@ -230,20 +231,16 @@ impl Compiled {
         };
         let mut trace = Trace { steps: Vec::new(), over: false };
         self.trace(tool, call, circumstances, denial.as_ref(), &mut trace);
-        let visible = self.shown(tool);
-        let (decision, rule, pointer, message, visible) = match (denial, verdict) {
-            (Some(denial), _) => {
+        let verdict = denial.map_or(verdict, Verdict::Deny);
+        let (decision, rule, pointer, message, visible) = match verdict {
+            Verdict::Deny(denial) => {
                 (Decision::Deny, denial.rule, denial.pointer, denial.message, denial.visible)
             }
-            (None, Verdict::Allow { approval: Some(need), .. }) => {
-                (Decision::Approve, need.rule, Some(need.pointer), need.message, visible)
+            Verdict::Allow { approval: Some(need), .. } => {
+                (Decision::Approve, need.rule, Some(need.pointer), need.message, self.shown(tool))
             }
-            (None, Verdict::Allow { rule, pointer, .. }) => {
-                (Decision::Allow, rule, pointer, String::new(), visible)
-            }
-            // Unreachable: a denying verdict was taken above.
-            (None, Verdict::Deny(denial)) => {
-                (Decision::Deny, denial.rule, denial.pointer, denial.message, denial.visible)
+            Verdict::Allow { rule, pointer, .. } => {
+                (Decision::Allow, rule, pointer, String::new(), self.shown(tool))
             }
         };
         Explanation {
