@@ -127,7 +127,8 @@ impl Output {
     }
 }
 
-fn paint(on: bool, tint: Tint, text: &str) -> String {
+/// Text in a colour, where colour is on.
+pub(super) fn paint(on: bool, tint: Tint, text: &str) -> String {
     if !on {
         return text.to_owned();
     }

@@ -1,6 +1,7 @@
 //! Records: what the journal keeps and the feed carries, one line of JSON each, the same bytes in
 //! both. The field names and meanings are a contract; `assets/record.schema.json` states it.
 
+pub mod line;
 pub mod mask;
 pub mod secret;
 
