@@ -19,6 +19,8 @@ const LEGACY: &str = "2025-11-25";
 const MAX_PAGES: usize = 1_000;
 /// How many tools are taken.
 const MAX_TOOLS: usize = 200_000;
+/// How many bytes of lists are taken.
+const MAX_BYTES: usize = 256 * 1024 * 1024;
 /// How often a list is asked for again because the server says that it changed meanwhile.
 const MAX_RESTARTS: usize = 3;
 
@@ -72,6 +74,7 @@ pub(super) struct Talk {
     tools: Vec<Box<RawValue>>,
     cursors: HashSet<String>,
     pages: usize,
+    bytes: usize,
     restarts: usize,
     changed: bool,
 }
@@ -116,6 +119,7 @@ impl Talk {
             tools: Vec::new(),
             cursors: HashSet::new(),
             pages: 0,
+            bytes: 0,
             restarts: 0,
             changed: false,
         };
@@ -226,7 +230,8 @@ impl Talk {
         };
         self.tools.extend(found.tools);
         self.pages += 1;
-        if self.tools.len() > MAX_TOOLS || self.pages > MAX_PAGES {
+        self.bytes += result.get().len();
+        if self.bytes > MAX_BYTES || self.tools.len() > MAX_TOOLS || self.pages > MAX_PAGES {
             return Heard::Refused(format!(
                 "lists without end: {} tools in {} pages so far",
                 self.tools.len(),

@@ -15,6 +15,8 @@ use crate::mcp::tool::Tool;
 /// How much of a description is read, in words. Servers write essays; what a tool does stands at
 /// the beginning.
 const DESCRIPTION_WORDS: usize = 400;
+/// How many values of an argument are looked at.
+const MAX_CHOICES: usize = 500;
 
 /// The class of a tool, with the evidence: what decided stands first.
 pub fn classify(tool: &Tool) -> Risk {
@@ -189,7 +191,8 @@ fn choices(about: &Value) -> Vec<String> {
     }
     for list in lists {
         let values = list.get("enum").and_then(Value::as_array).into_iter().flatten();
-        found.extend(values.chain(list.get("const")).filter_map(Value::as_str).map(str::to_owned));
+        let values = values.chain(list.get("const")).filter_map(Value::as_str);
+        found.extend(values.take(MAX_CHOICES).map(str::to_owned));
     }
     if found.is_empty()
         && let Some(text) = about.get("description").and_then(Value::as_str)

@@ -259,3 +259,19 @@ fn common_names_reach_the_targets() {
     assert!(caught * 100 >= severe * 95, "severe caught {caught}/{severe}");
     assert!(accused * 100 <= reads * 2, "reads accused {accused}/{reads}");
 }
+
+proptest::proptest! {
+    #[test]
+    fn nothing_that_a_server_says_breaks_it(name in ".{0,80}", description in ".{0,200}", argument in ".{0,20}", choice in ".{0,20}") {
+        let schema = json!({"properties": {argument: {"enum": [choice, 1, null]}, "action": {"description": description.clone()}}});
+        let risk = classify(&tool(&name, json!({"description": description, "inputSchema": schema})));
+        proptest::prop_assert!(!risk.evidence.is_empty());
+        templates_for(&name, &description, ArgumentKind::Text);
+    }
+}
+
+#[test]
+fn endless_names_cost_no_time() {
+    let name = "deletefile".repeat(100_000);
+    classify(&tool(&name, json!({"description": name.clone()})));
+}
