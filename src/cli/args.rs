@@ -307,6 +307,12 @@ pub struct DemoArgs {
     /// Run only one part (used by the demo itself): a server's name, or `agent`
     #[arg(long, hide = true, value_name = "PART")]
     pub part: Option<String>,
+    /// Run without the terminal interface for so long and say what was decided
+    #[arg(long, hide = true, value_name = "SECONDS", conflicts_with = "part")]
+    pub headless: Option<u64>,
+    /// Tell the same story again
+    #[arg(long, hide = true, value_name = "NUMBER")]
+    pub seed: Option<u64>,
 }
 
 /// `callgate completions`
