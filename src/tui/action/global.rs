@@ -87,10 +87,13 @@ pub(super) const TABLE: &[Entry] = &[
     Entry::new(Action::Open, "open", "open", "Open the row, or go into the inspector")
         .keys(&["enter", "right"])
         .on(&[Context::List])
+        .when(App::can_open)
         .footer(10),
     Entry::new(Action::Back, "back", "back", "Go back; clear marks, search and filters")
         .keys(&["esc", "left"])
-        .on(&[Context::List, Context::Review]),
+        .on(&[Context::List, Context::Review])
+        .when(App::can_go_back)
+        .footer(14),
     Entry::new(Action::Write, "review.write", "write", "Write the policy to its file")
         .keys(&["enter"])
         .on(&[Context::Review])

@@ -21,7 +21,7 @@ pub(super) const TABLE: &[Entry] = &[
         .on(TOOL)
         .when(App::can_hide_or_approve)
         .footer(22),
-    Entry::new(Action::Approve, "policy.approve", "ask me", "Hold every call until a person approves it")
+    Entry::new(Action::Approve, "policy.approve", "approve", "Hold every call until a person approves it")
         .keys(&["p"])
         .on(TOOL)
         .when(App::can_hide_or_approve)
@@ -52,7 +52,7 @@ pub(super) const TABLE: &[Entry] = &[
     Entry::new(Action::Search, "search", "search", "Find by letters of the name or words of the description")
         .keys(&["/"])
         .on(&[Context::Policy])
-        .footer(30),
+        .footer(18),
     Entry::new(Action::Filter, "filter", "filter", "Show only one state, risk or kind")
         .keys(&["f"])
         .on(&[Context::Policy])

@@ -317,6 +317,16 @@ impl App {
         When::if_so(Screen::SHOWN.len() > 1, "there is one screen")
     }
 
+    pub(crate) fn can_open(&self) -> When {
+        let here = self.screen != Screen::Policy || self.policy.can_open();
+        When::if_so(here, "there is nothing to open here")
+    }
+
+    pub(crate) fn can_go_back(&self) -> When {
+        let here = !self.layers.is_empty() || self.screen != Screen::Policy || self.policy.can_go_back();
+        When::if_so(here, "there is nothing to go back from")
+    }
+
     pub(crate) fn can_freeze(&self) -> When {
         if self.read_only {
             return When::Not("started with --read-only".to_owned());

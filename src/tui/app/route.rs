@@ -98,6 +98,9 @@ pub(super) fn mouse(app: &mut App, mouse: Mouse, effects: &mut Vec<Effect>) {
 /// Does an action, or says why not.
 pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
     if let When::Not(why) = app.when(action) {
+        if matches!(action, Action::Back | Action::Open) {
+            return;
+        }
         let title = action::entry(action).map_or("", |entry| entry.title);
         app.toast(Kind::Warn, format!("{title}: {why}"));
         return;

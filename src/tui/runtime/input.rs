@@ -73,6 +73,8 @@ impl Input {
 }
 
 fn message(event: Event) -> Option<Msg> {
+    #[cfg(debug_assertions)]
+    panic_in_tests(&event);
     match event {
         Event::Key(event) => key(event).map(Msg::Key),
         Event::Paste(text) => Some(Msg::Paste(text)),
@@ -125,4 +127,15 @@ fn key(event: KeyEvent) -> Option<Key> {
         _ => return None,
     };
     Some(Key::new(code, ctrl, alt, shift))
+}
+
+/// Shows in tests that the terminal is given back when any thread panics.
+#[cfg(debug_assertions)]
+#[expect(clippy::panic, reason = "that is what it is for; not in release builds")]
+fn panic_in_tests(event: &Event) {
+    if std::env::var_os("CALLGATE_TEST_PANIC").is_some()
+        && matches!(event, Event::Key(KeyEvent { code: KeyCode::F(12 | 24), .. }))
+    {
+        panic!("asked for by a test");
+    }
 }

@@ -144,7 +144,7 @@ pub(super) fn footer(app: &App, area: Rect, paint: &mut Paint<'_>) {
         let (keys, title) = shown(entry);
         keys.width() + 1 + title.width() + 2
     };
-    let mut room = usize::from(area.width.saturating_sub(2));
+    let mut room = usize::from(area.width);
     room = room.saturating_sub(
         entries.iter().filter(|entry| fixed.contains(&entry.action)).map(|entry| width(entry)).sum::<usize>(),
     );

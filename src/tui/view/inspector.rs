@@ -62,8 +62,9 @@ pub(super) fn raw(app: &App, area: Rect, paint: &mut Paint<'_>) {
     let warnings = editor.diagnostics().len() - errors;
     let detail = match (errors, warnings) {
         (0, 0) => "valid".to_owned(),
-        (0, many) => format!("valid, {many} warnings"),
-        (many, _) => format!("{many} errors: fix them in your editor (E), or start again from another file"),
+        (0, many) => format!("valid, {many} warning{}", if many == 1 { "" } else { "s" }),
+        (1, _) => "1 error: fix it in your editor".to_owned(),
+        (many, _) => format!("{many} errors: fix them in your editor"),
     };
     paint.rule(area, true, &app.policy.file_name(), &detail);
     paint.hits.push((area, Hit::List));
@@ -80,11 +81,23 @@ pub(super) fn raw(app: &App, area: Rect, paint: &mut Paint<'_>) {
         paint.right(area.x, y, left.saturating_sub(1), role, &number.to_string());
         // Indentation by tabs is shown as spaces; anything else that is not plain gets its mark.
         let line = crate::visible::visible(&line.replace('\t', "    ")).into_owned();
-        paint.text(left, y, area.right(), if bad { Role::Strong } else { Role::Text }, &line);
-        y += 1;
+        let role = if bad { Role::Strong } else { Role::Text };
+        let room = usize::from(area.right().saturating_sub(left)).max(1);
+        let mut rest = line.as_str();
+        loop {
+            let part = super::paint::fit(rest, room);
+            if y < area.bottom() {
+                paint.text(left, y, area.right(), role, part);
+            }
+            y += 1;
+            rest = rest.get(part.len()..).unwrap_or_default();
+            if rest.is_empty() || part.is_empty() {
+                break;
+            }
+        }
         for found in here() {
             let role = if found.severity == Severity::Error { Role::Bad } else { Role::Warn };
-            let indent = left + u16::try_from(found.column.saturating_sub(1).min(40)).unwrap_or(0);
+            let indent = left + u16::try_from(found.column.saturating_sub(1) % room).unwrap_or(0).min(40);
             let help = found.help.as_deref().map(|help| format!(" ({help})")).unwrap_or_default();
             let text = format!("^ {}{help}", crate::visible::visible(&found.message));
             let room = usize::from(area.right().saturating_sub(indent + 1)).max(20);

@@ -121,7 +121,8 @@ fn draw_palette(app: &App, palette: &Palette, area: Rect, paint: &mut Paint<'_>)
 fn draw_ask(ask: &Ask, area: Rect, paint: &mut Paint<'_>) {
     let longest = ask.answers.iter().map(|(_, words, _)| words.width() + 6).max().unwrap_or(0);
     let body = ask.body.iter().map(|line| line.width()).max().unwrap_or(0);
-    let width = longest.max(body).max(ask.title.width() + 4).clamp(36, 72) + 4;
+    let width = longest.max(body).max(ask.title.width() + 4).clamp(36, 92) + 4;
+    let width = width.min(usize::from(area.width));
     let lines: Vec<String> = ask.body.iter().flat_map(|text| wrap(text, width - 4)).collect();
     let gap = usize::from(!lines.is_empty());
     let size = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);

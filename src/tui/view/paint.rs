@@ -182,6 +182,22 @@ impl<'a> Paint<'a> {
         after
     }
 
+    /// Makes the marks of hostile characters (`\u{202e}`) in a drawn text stand out.
+    pub fn strange(&mut self, x: u16, y: u16, end: u16, text: &str) {
+        let mut from = 0;
+        while let Some(at) = text.get(from..).and_then(|rest| rest.find("\\u{")) {
+            let start = from + at;
+            let length = text.get(start..).and_then(|rest| rest.find('}')).map_or(0, |close| close + 1);
+            let column = |bytes: usize| {
+                let columns = text.get(..bytes).map_or(0, UnicodeWidthStr::width);
+                x.saturating_add(u16::try_from(columns).unwrap_or(u16::MAX)).min(end)
+            };
+            let (left, right) = (column(start), column(start + length));
+            self.tint(Rect::new(left, y, right - left, 1), Role::Mark);
+            from = start + length.max(1);
+        }
+    }
+
     /// Makes cells bold.
     pub fn bold(&mut self, area: Rect) {
         self.buf.set_style(area.intersection(self.buf.area), Style::new().add_modifier(Modifier::BOLD));

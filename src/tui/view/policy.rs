@@ -19,10 +19,12 @@ pub(super) fn draw(app: &App, paint: &mut Paint<'_>) {
     }
     let areas = layout::policy(app);
     table(app, areas.table, paint);
-    if areas.beside {
-        paint.wall(areas.inspector.x.saturating_sub(1), areas.inspector.y, areas.inspector.height);
-    }
     inspector::draw(app, areas.inspector, paint);
+    if areas.beside {
+        let x = areas.inspector.x.saturating_sub(1);
+        paint.text(x, areas.inspector.y, x + 1, Role::Faint, paint.glyphs().line);
+        paint.wall(x, areas.inspector.y + 1, areas.inspector.height.saturating_sub(1));
+    }
 }
 
 fn title(app: &App) -> (String, String) {
@@ -33,8 +35,13 @@ fn title(app: &App) -> (String, String) {
         .current()
         .map_or_else(|| "Tools".to_owned(), |server| crate::visible::visible(&server.name).into_owned());
     let shown = table.items().iter().filter(|item| matches!(item, Item::Tool(_))).count();
-    let mut detail =
-        if shown == total { format!("{total} tools") } else { format!("{shown} of {total} tools") };
+    let listed = table.listed();
+    let mut detail = match (shown == total, total - listed) {
+        (false, _) => format!("{shown} of {total} tools"),
+        (true, 0) => format!("{total} tools"),
+        (true, own) if listed == 0 => format!("{own} tools, named by the policy"),
+        (true, own) => format!("{listed} tools, {own} only in the policy"),
+    };
     if !table.marked.is_empty() {
         detail = format!("{detail}, {} selected", table.marked.len());
     }
@@ -57,7 +64,7 @@ fn table(app: &App, area: Rect, paint: &mut Paint<'_>) {
     } else if let Some((role, text)) = chrome::loading_words(app) {
         paint.text(x + 1, y, end, role, &format!(" {text} "));
     }
-    let columns = Columns::of(area);
+    let columns = Columns::of(area, app.policy.table.longest());
     columns.heads(area.y + 1, paint);
     let rows = usize::from(area.height.saturating_sub(2));
     let top = app.policy.table.top;
@@ -86,6 +93,9 @@ fn table(app: &App, area: Rect, paint: &mut Paint<'_>) {
     }
 }
 
+/// How wide the column of risks is, with the space after it.
+const RISK: u16 = 13;
+
 /// Where the columns of the table are.
 struct Columns {
     state: u16,
@@ -97,15 +107,17 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(area: Rect) -> Self {
+    fn of(area: Rect, longest: u16) -> Self {
         let end = area.right().saturating_sub(1);
         let state = area.x + 2;
         let name = state + 10;
-        let calls = end.saturating_sub(11);
-        let wide = area.width >= 66;
-        let rest = calls.saturating_sub(name + 12);
-        let rules = wide.then(|| calls.saturating_sub((rest * 9 / 20).max(16)));
-        let risk = rules.unwrap_or(calls).saturating_sub(13);
+        let calls = end.saturating_sub(10);
+        // What the names do not need goes to the rules, where that is enough to say something.
+        let rest = calls.saturating_sub(name + RISK + 1);
+        let wanted = longest.saturating_add(3).clamp(14, rest.max(14));
+        let left = rest.saturating_sub(wanted.min(rest * 7 / 10));
+        let rules = (left >= 12).then(|| calls.saturating_sub(left));
+        let risk = rules.unwrap_or(calls).saturating_sub(RISK);
         Self { state, name, risk, rules, calls, end }
     }
 
@@ -118,7 +130,7 @@ impl Columns {
     }
 }
 
-fn state(state: ToolState, columns: &Columns, y: u16, paint: &mut Paint<'_>) {
+fn state(state: ToolState, stated: bool, columns: &Columns, y: u16, paint: &mut Paint<'_>) {
     let glyphs = paint.glyphs();
     let (role, glyph) = match state {
         ToolState::Allow => (Role::Allow, glyphs.allow),
@@ -126,6 +138,8 @@ fn state(state: ToolState, columns: &Columns, y: u16, paint: &mut Paint<'_>) {
         ToolState::Hide => (Role::Hide, glyphs.hide),
         ToolState::Approve => (Role::Approve, glyphs.approve),
     };
+    // What only follows from the default stays in the background.
+    let role = if stated { role } else { Role::Muted };
     let x = paint.text(columns.state, y, columns.name, role, glyph);
     paint.text(x + 1, y, columns.name, role, state.name());
 }
@@ -140,7 +154,7 @@ fn document_row(app: &App, item: Item, columns: &Columns, row: Rect, paint: &mut
             model::Default::Allow => (ToolState::Allow, "tools that are not listed"),
             model::Default::Deny => (ToolState::Deny, "tools that are not listed"),
         };
-        state(word, columns, y, paint);
+        state(word, true, columns, y, paint);
         (
             "default",
             if policy.hide.all { "hide: [\"*\"] hides every tool".to_owned() } else { means.to_owned() },
@@ -164,7 +178,8 @@ fn tool_row(app: &App, tool: &ToolRow, columns: &Columns, row: Rect, paint: &mut
         paint.text(row.x + 1, y, row.x + 2, Role::Accent, paint.glyphs().marked);
     }
     let now = editor.state(&tool.name);
-    state(now, columns, y, paint);
+    let stated = now == ToolState::Hide || editor.tool(&tool.name).is_some();
+    state(now, stated, columns, y, paint);
     let query = app.policy.search.field.text();
     let marks = if query.is_empty() { Vec::new() } else { search::marks(&tool.shown, query) };
     let dim = !tool.listed || now == ToolState::Hide;
@@ -174,7 +189,10 @@ fn tool_row(app: &App, tool: &ToolRow, columns: &Columns, row: Rect, paint: &mut
         end = end.saturating_sub(2);
         paint.text(end + 1, y, end + 2, Role::Mark, "!");
     }
-    paint.marked(columns.name, y, end, paint.theme.style(role), &tool.shown, &marks);
+    let after = paint.marked(columns.name, y, end, paint.theme.style(role), &tool.shown, &marks);
+    if tool.suspicious {
+        paint.strange(columns.name, y, after, &tool.shown);
+    }
     let role = inspect::severity_role(tool.risk.severity);
     let stop = columns.rules.unwrap_or(columns.calls).saturating_sub(1);
     paint.text(columns.risk, y, stop, role, tool.risk.category.name());
@@ -182,7 +200,7 @@ fn tool_row(app: &App, tool: &ToolRow, columns: &Columns, row: Rect, paint: &mut
         let glance = editor.glance(&tool.name);
         if !glance.is_empty() {
             paint.text(x, y, columns.calls.saturating_sub(1), Role::Text, &glance);
-        } else if editor.tool(&tool.name).is_none() && now != ToolState::Hide {
+        } else if !stated {
             paint.text(x, y, columns.calls.saturating_sub(1), Role::Faint, "by default");
         }
     }

@@ -2,7 +2,7 @@
 
 use unicode_width::UnicodeWidthStr;
 
-use super::inspect::{Line, heading, wrap};
+use super::inspect::{Line, heading};
 use crate::mcp::tool::Tool;
 use crate::tui::app::policy::schema::{Argument, JsonType, ToolShape};
 use crate::tui::theme::Role;
@@ -72,7 +72,7 @@ pub(super) fn lines(tool: &Tool, width: usize, lines: &mut Vec<Line>) {
     let show = crate::visible::visible;
     let short = |arg: &Arg| show(arg.path.strip_prefix("args.").unwrap_or(&arg.path)).into_owned();
     let names = all.iter().map(|arg| short(arg).width() + 1).max().unwrap_or(0).clamp(8, 28);
-    let types = all.iter().map(|arg| arg.type_words().width()).max().unwrap_or(0).clamp(6, 20);
+    let types = all.iter().map(|arg| arg.type_words().width()).max().unwrap_or(0).clamp(6, 12);
     for arg in &all {
         let star = if arg.required { "*" } else { "" };
         let name = format!("{}{star}", short(arg));
@@ -81,12 +81,8 @@ pub(super) fn lines(tool: &Tool, width: usize, lines: &mut Vec<Line>) {
             Line::new(Role::Text, format!("{name:<names$}  ")).and(Role::Key, format!("{words:<types$}"));
         let left = width.saturating_sub(names.max(name.width()) + types.max(words.width()) + 4);
         let text = show(arg.description.lines().next().unwrap_or_default()).into_owned();
-        if left >= 16 && !text.is_empty() {
-            let mut first = wrap(&text, left);
-            let more = if first.len() > 1 { "..." } else { "" };
-            if !first.is_empty() {
-                line = line.and(Role::Muted, format!("  {}{more}", first.swap_remove(0)));
-            }
+        if left >= 8 && !text.is_empty() {
+            line = line.and(Role::Muted, format!("  {text}"));
         }
         lines.push(line);
     }

@@ -256,6 +256,17 @@ impl PolicyScreen {
         }
     }
 
+    /// Whether Enter leads anywhere.
+    pub(super) fn can_open(&self) -> bool {
+        self.focus != Focus::Raw && self.table.item().is_some()
+    }
+
+    /// Whether Esc leads anywhere: out of a pane, a search, marks or a filter.
+    pub(super) fn can_go_back(&self) -> bool {
+        let narrowed = !self.search.field.is_empty() || self.filter.is_some();
+        self.focus != Focus::Table || narrowed || !self.table.marked.is_empty()
+    }
+
     /// Whether a spinner turns.
     pub fn is_loading(&self) -> bool {
         matches!(self.loading, Loading::Running(_))
@@ -464,8 +475,12 @@ impl App {
 /// Asks before leaving with something unsaved.
 fn ask_quit(app: &mut App) {
     let edits = app.policy.editor.as_ref().map_or(0, Editor::edits);
-    let plural = if edits == 1 { "" } else { "s" };
-    let body = vec![format!("{edits} edit{plural} of {} not saved.", app.policy.file_name())];
+    let name = app.policy.file_name();
+    let body = vec![match edits {
+        0 => format!("{name} has no file any more."),
+        1 => format!("One edit of {name} is not saved."),
+        many => format!("{many} edits of {name} are not saved."),
+    }];
     let answers = vec![
         ('s', "save and quit", LayerThen::SaveAndQuit),
         ('d', "discard and quit", LayerThen::Discard),

@@ -3,6 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use unicode_width::UnicodeWidthStr;
+
 use super::search;
 use crate::mcp::tool::Tool;
 use crate::risk::{Category, Risk};
@@ -64,6 +66,8 @@ pub struct Table {
     pub selected: usize,
     /// The first row that is drawn.
     pub top: usize,
+    longest: u16,
+    listed: usize,
     /// The query that the items were ranked by, and how many of them matched by name.
     ranked: (String, usize),
     /// Tools that are marked, by name.
@@ -82,8 +86,21 @@ impl Table {
         });
         let index = |row: &ToolRow, at: usize| (Arc::clone(&row.name), u32::try_from(at).unwrap_or(u32::MAX));
         self.by_name = Arc::new(tools.iter().enumerate().map(|(at, row)| index(row, at)).collect());
+        let widths = tools.iter().map(|row| row.shown.width());
+        self.longest = u16::try_from(widths.max().unwrap_or(0)).unwrap_or(u16::MAX);
+        self.listed = tools.iter().filter(|row| row.listed).count();
         self.tools = Arc::new(tools);
         self.marked.retain(|name| self.by_name.contains_key(name));
+    }
+
+    /// How many of the tools a server lists.
+    pub fn listed(&self) -> usize {
+        self.listed
+    }
+
+    /// The width of the longest name, in columns.
+    pub fn longest(&self) -> u16 {
+        self.longest
     }
 
     /// The tools, in order.
