@@ -26,5 +26,6 @@ pub mod memory;
 pub mod model;
 mod parse;
 pub mod path;
+pub mod schema;
 pub mod state;
 pub mod suggest;
