@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use classify::classify;
 pub use recommend::{Recommended, recommend};
-pub use templates::{ArgumentKind, RuleTemplate, templates_for};
+pub use templates::{ArgumentKind, RuleTemplate, templates, templates_for};
 
 /// What a tool does, from the least to the most severe; where several apply, the most severe wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

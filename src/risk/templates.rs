@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{Category, name, words};
 use crate::policy::edit::{Edit, RuleDraft};
 use crate::policy::model::{Op, RuleList};
+use crate::policy::schema::{JsonType, ToolShape};
 
 /// What a template's argument must hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
@@ -76,6 +77,25 @@ fn read() -> Result<Vec<Template>, serde_json::Error> {
 fn all() -> &'static [Template] {
     static ALL: OnceLock<Vec<Template>> = OnceLock::new();
     ALL.get_or_init(|| read().unwrap_or_default())
+}
+
+/// The templates that fit a tool's arguments, in the order of the arguments. An argument that has
+/// only a few values needs none.
+pub fn templates(shape: &ToolShape) -> Vec<RuleTemplate> {
+    let mut found = Vec::new();
+    for argument in shape.arguments.iter().filter(|argument| argument.choices.is_empty()) {
+        let has = |kind: JsonType| argument.types.contains(&kind);
+        // Where the schema does not say, text is what attacks are made of.
+        let kinds = [
+            (ArgumentKind::Text, has(JsonType::String) || argument.types.is_empty()),
+            (ArgumentKind::Number, has(JsonType::Number) || has(JsonType::Integer)),
+            (ArgumentKind::Flag, has(JsonType::Boolean)),
+        ];
+        for (kind, _) in kinds.into_iter().filter(|(_, fits)| *fits) {
+            found.extend(templates_for(&shape.name, &argument.path, kind));
+        }
+    }
+    found
 }
 
 /// The templates that fit an argument of a tool, by the argument's path (`args.file_path`,
@@ -200,6 +220,29 @@ mod tests {
         assert_eq!(titles("send_email", "args.to", Text), ["only our own recipients"]);
         assert!(titles("convert", "args.to", Text).is_empty());
         assert_eq!(last_step(r"args.a\.b.0[*]"), r"a\.b");
+    }
+
+    #[test]
+    fn a_schema_gets_those_of_its_arguments() {
+        let schema = serde_json::json!({"type": "object", "properties": {
+            "paths": {"type": "array", "items": {"type": "string"}},
+            "force": {"type": "boolean"},
+            "branch": {"enum": ["a", "b"]},
+            "amount": {"type": ["integer", "null"]},
+            "url": {},
+        }});
+        let offered = templates(&ToolShape::from_schema("push_files", &schema));
+        let mut offered: Vec<(&str, &str)> =
+            offered.iter().map(|it| (it.rule.conditions[0].path.as_str(), it.title)).collect();
+        offered.sort_unstable();
+        let expected = [
+            ("args.amount", "an amount's cap"),
+            ("args.force", "no force"),
+            ("args.paths[*]", "only paths below a root"),
+            ("args.url", "no internal addresses"),
+            ("args.url", "only these hosts"),
+        ];
+        assert_eq!(offered, expected);
     }
 
     #[test]
