@@ -14,15 +14,15 @@ use super::server::peek_server;
 /// When a promise is broken; that is its purpose.
 pub fn check(bytes: &[u8]) {
     let limits = Limits { max_message: 1 << 20 };
-    check_peek(bytes, &limits);
+    check_peek(bytes, limits);
     let _ = peek_server(bytes);
     check_cut(bytes);
 }
 
 /// A line that is let through means to `serde_json`, which takes the last of duplicates, what it
 /// means to us.
-fn check_peek(bytes: &[u8], limits: &Limits) {
-    let message = match peek(bytes, limits) {
+fn check_peek(bytes: &[u8], limits: Limits) {
+    let message = match peek(bytes, &limits) {
         Ok(Line::Message(message)) => message,
         Ok(Line::Blank) => {
             assert!(bytes.iter().all(u8::is_ascii_whitespace), "only white space is blank");
@@ -74,7 +74,7 @@ fn check_peek(bytes: &[u8], limits: &Limits) {
 
 /// A list that is cut is the list without the hidden tools, and nothing else is changed.
 fn check_cut(bytes: &[u8]) {
-    let keep = |name: &str| name.len() % 2 == 0;
+    let keep = |name: &str| name.len().is_multiple_of(2);
     let Ok(cut) = cut_tools(bytes, &keep, &ListOptions { max_message: 1 << 20, ..ListOptions::default() })
     else {
         return;

@@ -5,7 +5,7 @@
 //! a tool that is cut in one reading would be seen in another.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::ops::Range;
 
 use serde::de::IgnoredAny;
@@ -148,7 +148,9 @@ pub fn cut_tools<'a>(
             Some(ttl) if !is_at_most(line.get(ttl.clone()), options.max_ttl_ms) => {
                 edits.push((ttl, options.max_ttl_ms.to_string().into_bytes().into()));
             }
-            None if modern => missing.push_str(&format!(r#","ttlMs":{}"#, options.max_ttl_ms)),
+            None if modern => {
+                let _ = write!(missing, r#","ttlMs":{}"#, options.max_ttl_ms);
+            }
             _ => {}
         }
         if !missing.is_empty() {

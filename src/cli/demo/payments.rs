@@ -26,16 +26,16 @@ impl Payments {
             ("cus_di44", "Dilnoza Karimova", "dilnoza@example.com"),
         ];
         let charges = [
-            ("ch_9f2a01", "cus_ada1", 129_00),
-            ("ch_9f2a02", "cus_bo22", 49_90),
-            ("ch_9f2a03", "cus_cy33", 480_00),
-            ("ch_9f2a04", "cus_di44", 240_00),
-            ("ch_9f2a05", "cus_ada1", 75_50),
+            ("ch_9f2a01", "cus_ada1", 12_900),
+            ("ch_9f2a02", "cus_bo22", 4_990),
+            ("ch_9f2a03", "cus_cy33", 48_000),
+            ("ch_9f2a04", "cus_di44", 24_000),
+            ("ch_9f2a05", "cus_ada1", 7_550),
         ];
         Self {
             customers: customers.map(|(id, name, mail)| (id.into(), name.into(), mail.into())).to_vec(),
             charges: charges.map(|(id, customer, cents)| (id.into(), customer.into(), cents, 0)).to_vec(),
-            available: 18_240_55,
+            available: 1_824_055,
         }
     }
 }

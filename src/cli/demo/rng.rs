@@ -1,5 +1,7 @@
 //! A small random source, so that a seed always tells the same story. Not for secrets.
 
+use std::fmt::Write as _;
+
 /// SplitMix64.
 #[derive(Debug, Clone)]
 pub(super) struct Rng(u64);
@@ -39,7 +41,7 @@ impl Rng {
     pub(super) fn hex(&mut self, digits: usize) -> String {
         let mut text = String::new();
         while text.len() < digits {
-            text.push_str(&format!("{:016x}", self.next()));
+            let _ = write!(text, "{:016x}", self.next());
         }
         text.truncate(digits);
         text
