@@ -3,6 +3,7 @@
 //! `cargo bench --bench envelope`
 #![allow(missing_docs, clippy::expect_used)]
 
+use std::fmt::Write as _;
 use std::hint::black_box;
 
 use callgate::mcp::envelope::{Limits, peek};
@@ -24,9 +25,10 @@ fn list(count: usize) -> Vec<u8> {
         if index > 0 {
             properties.push(',');
         }
-        properties.push_str(&format!(
+        let _ = write!(
+            properties,
             r#""option-{index}":{{"type":"string","description":"The value of option {index}, as \"name\" or id."}}"#
-        ));
+        );
     }
     let tools: Vec<String> = (0..count)
         .map(|index| {
@@ -66,7 +68,7 @@ fn envelope(c: &mut Criterion) {
     group.throughput(Throughput::Bytes(tools.len() as u64));
     group.bench_function("look at a list 580 KB", |b| b.iter(|| peek_server(black_box(&tools))));
     group.bench_function("cut one of 235 tools", |b| {
-        b.iter(|| cut_tools(black_box(&tools), &|name| name != "tool_100", &ListOptions::default()))
+        b.iter(|| cut_tools(black_box(&tools), &|name| name != "tool_100", &ListOptions::default()));
     });
     group.finish();
 }

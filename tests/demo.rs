@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 const CALLGATE: &str = env!("CARGO_BIN_EXE_callgate");
 
 /// Long enough for the slowest machine; nothing here waits for it to pass.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn asset(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo").join(name)

@@ -93,7 +93,7 @@ fn run(cli: Cli, out: &Output) -> Answer {
         Some(Command::Explain(args)) => explain::run(args, out),
         Some(Command::Freeze(args)) => freeze::freeze(args, out),
         Some(Command::Unfreeze(args)) => freeze::unfreeze(&args, out),
-        Some(Command::Demo(args)) => demo::run(args, out),
+        Some(Command::Demo(args)) => demo::run(&args, out),
         Some(Command::Completions(args)) => generate::completions(&args, out),
         Some(Command::Man) => generate::man(out),
     }

@@ -35,7 +35,7 @@ const PREFIX: &str = "callgate-demo-";
 const PATIENCE: Duration = Duration::from_secs(25);
 
 /// Runs the demo, or one part of it.
-pub(super) fn run(args: DemoArgs, out: &Output) -> Answer {
+pub(super) fn run(args: &DemoArgs, out: &Output) -> Answer {
     let seed = args.seed.unwrap_or_else(|| crate::clock::now().0.unsigned_abs());
     let part = match args.part.as_deref() {
         Some("docker") => server::serve(&mut docker::Docker::new()),

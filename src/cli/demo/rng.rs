@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-/// SplitMix64.
+/// `SplitMix64`.
 #[derive(Debug, Clone)]
 pub(super) struct Rng(u64);
 

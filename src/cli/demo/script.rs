@@ -151,9 +151,9 @@ impl Script {
             }
             self.scenes += 1;
             if self.scenes.is_multiple_of(5) {
-                self.pause(4500, 7000)
+                self.pause(4500, 7000);
             } else {
-                self.pause(900, 3200)
+                self.pause(900, 3200);
             }
             if let Some(scene) = self.bag.pop() {
                 scene(self);

@@ -7,6 +7,7 @@ use super::super::server::{Answer, count, flag, text};
 use super::{Docker, with_tag};
 
 impl Docker {
+    #[expect(clippy::too_many_lines, reason = "one arm a tool")]
     pub(super) fn looks(&mut self, tool: &str, arguments: &Value, rng: &mut Rng) -> Result<Answer, Answer> {
         let quick = rng.within(3, 18);
         Ok(match tool {
