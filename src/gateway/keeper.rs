@@ -91,6 +91,7 @@ impl Keeper {
             if turn.is_multiple_of(RETRY) {
                 self.retry();
             }
+            self.link.recorder.settle();
             self.link.recorder.catch_up();
             self.tell(turn);
         }

@@ -1,6 +1,7 @@
 //! Tool lists on their way to the client.
 
-use super::decider::InForce;
+use std::borrow::Cow;
+
 use super::link::Link;
 use crate::mcp::list::{ListOptions, cut_tools};
 use crate::mcp::reply;
@@ -8,27 +9,39 @@ use crate::mcp::reply;
 /// The longest that a client may keep a list which depends on the policy, in milliseconds.
 const LONGEST_TTL: u64 = 10_000;
 
-/// A list as the client may see it, without its line feed. One that cannot be cut is not shown.
-pub(super) fn cut(line: &[u8], policy: &InForce, id: Option<&str>, max_message: usize) -> Vec<u8> {
-    let options =
-        ListOptions { private_cache: true, max_ttl_ms: LONGEST_TTL, max_message, ..ListOptions::default() };
-    match cut_tools(line, &|tool| policy.compiled.visible(tool), &options) {
-        Ok(cut) => cut.bytes.into_owned(),
-        Err(error) => {
-            super::say(&format!("a tool list is not passed on: {error}"));
-            reply::list_unreadable(id.unwrap_or("null"))
-        }
-    }
+/// A list on its way to the client.
+pub(super) struct Shown {
+    /// What the client gets instead, without a line feed; `None`: the list as it is.
+    pub(super) instead: Option<Vec<u8>>,
+    /// Whether it is a list that can be read, so that it tells which tools there are.
+    pub(super) is_list: bool,
 }
 
-/// What a list that was relayed tells: the names for later decisions, the definitions for screens.
-/// `first` is as in [`super::session::Relay::List`].
-pub(super) fn remember(link: &Link, first: bool, list: Vec<u8>) {
-    let options = ListOptions { max_message: usize::MAX, ..ListOptions::default() };
-    let Ok(cut) = cut_tools(&list, &|_| true, &options) else { return };
-    if cut.is_list {
-        link.session().remember(Some(first), &cut.names, cut.next_cursor);
-        link.show_list(first, list);
+/// Looks at a list before it goes on: what the client may see of it, and, where `first` tells which
+/// page of a list it is, the names for later decisions. A list that cannot be cut is not shown.
+pub(super) fn look(link: &Link, line: &[u8], id: Option<&str>, first: Option<bool>) -> Shown {
+    let in_force = link.decider.in_force();
+    let hides = in_force.compiled.hides_anything();
+    let max_message = if hides { link.max_message } else { usize::MAX };
+    let options =
+        ListOptions { private_cache: hides, max_ttl_ms: LONGEST_TTL, max_message, ..ListOptions::default() };
+    match cut_tools(line, &|tool| !hides || in_force.compiled.visible(tool), &options) {
+        Ok(cut) => {
+            if cut.is_list {
+                link.session().remember(first, &cut.names, cut.next_cursor);
+            }
+            let is_list = cut.is_list;
+            let instead = match cut.bytes {
+                Cow::Owned(bytes) => Some(bytes),
+                Cow::Borrowed(_) => None,
+            };
+            Shown { instead, is_list }
+        }
+        Err(error) if hides => {
+            super::say(&format!("a tool list is not passed on: {error}"));
+            Shown { instead: Some(reply::list_unreadable(id.unwrap_or("null"))), is_list: false }
+        }
+        Err(_) => Shown { instead: None, is_list: false },
     }
 }
 

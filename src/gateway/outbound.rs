@@ -53,7 +53,7 @@ struct Outbound<'l> {
     pass: Range<usize>,
     /// Calls whose outcomes are recorded after their answers went on.
     ended: Vec<(Ended, bool)>,
-    /// Lists that were relayed, to be remembered after they went on.
+    /// Lists that were relayed, for the screens.
     lists: Vec<(bool, Vec<u8>)>,
 }
 
@@ -104,22 +104,15 @@ impl Outbound<'_> {
             }
             Relay::List { first } => {
                 let line = self.frames.bytes(body);
-                let in_force = self.link.decider.in_force();
-                if !in_force.compiled.hides_anything() {
-                    if let Some(first) = first {
-                        self.lists.push((first, line.to_vec()));
-                    }
-                    self.pass(range);
-                    return;
-                }
                 let id = response.id.as_ref().map(|id| id.raw.as_str());
-                let mut bytes = super::lists::cut(line, &in_force, id, self.link.max_message);
-                if let Some(first) = first {
+                let shown = super::lists::look(self.link, line, id, first);
+                if let Some(first) = first.filter(|_| shown.is_list) {
                     self.lists.push((first, line.to_vec()));
                 }
+                let Some(mut instead) = shown.instead else { return self.pass(range) };
                 self.flush();
-                bytes.push(b'\n');
-                self.link.to_client(&bytes);
+                instead.push(b'\n');
+                self.link.to_client(&instead);
             }
         }
     }
@@ -127,7 +120,6 @@ impl Outbound<'_> {
     /// Several messages on one line, which servers of the 2025-03-26 era may send. It passes whole
     /// unless something in it must be cut; then its messages go on one by one.
     fn batch(&mut self, range: Range<usize>, elements: &[Range<usize>]) {
-        let hides = self.link.decider.in_force().compiled.hides_anything();
         let mut parts = Vec::new();
         let mut cut = false;
         for element in elements {
@@ -139,11 +131,11 @@ impl Outbound<'_> {
                 continue;
             };
             match self.answered(&response, bytes.len()) {
-                Relay::List { .. } if hides => {
-                    cut = true;
+                Relay::List { first } => {
                     let id = response.id.as_ref().map(|id| id.raw.as_str());
-                    let in_force = self.link.decider.in_force();
-                    parts.push(super::lists::cut(&bytes, &in_force, id, self.link.max_message));
+                    let shown = super::lists::look(self.link, &bytes, id, first);
+                    cut |= shown.instead.is_some();
+                    parts.push(shown.instead.unwrap_or(bytes));
                 }
                 _ => parts.push(bytes),
             }
@@ -179,7 +171,7 @@ impl Outbound<'_> {
             self.link.recorder.outcomes(self.ended.drain(..), clock::now());
         }
         for (first, line) in self.lists.drain(..) {
-            super::lists::remember(self.link, first, line);
+            self.link.show_list(first, line);
         }
     }
 }

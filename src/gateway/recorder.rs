@@ -28,7 +28,9 @@ pub(super) struct Recorder {
     /// `None` while the journal cannot be opened.
     writer: Mutex<Option<Arc<Writer>>>,
     hub: OnceLock<Hub>,
-    /// Decisions that passed unrecorded.
+    /// Calls that ended and are not recorded yet.
+    ended: Mutex<Vec<(Ended, bool, Timestamp)>>,
+    /// What could not be recorded.
     waiting: Mutex<Vec<Record>>,
     hits: Mutex<HashMap<String, (u64, Timestamp)>>,
     /// Something was recorded since the screens were last told.
@@ -45,6 +47,7 @@ impl Recorder {
             folder,
             writer: Mutex::new(None),
             hub: OnceLock::new(),
+            ended: Mutex::new(Vec::new()),
             waiting: Mutex::new(Vec::new()),
             hits: Mutex::new(HashMap::new()),
             stirred: AtomicBool::new(true),
@@ -110,7 +113,19 @@ impl Recorder {
     /// Records decisions that were made together: when this returns, write(2) of all of them has
     /// returned, and each has its number. After an error none of them is recorded.
     pub(super) fn record_decisions(&self, records: &mut [&mut Record]) -> io::Result<()> {
-        self.append(records)?;
+        let mut outcomes = self.take_outcomes();
+        if outcomes.is_empty() {
+            self.append(records)?;
+        } else {
+            let mut all: Vec<&mut Record> =
+                outcomes.iter_mut().chain(records.iter_mut().map(|record| &mut **record)).collect();
+            if let Err(error) = self.append(&mut all) {
+                let mut waiting = lock(&self.waiting);
+                let room = WAITING.saturating_sub(waiting.len());
+                waiting.extend(outcomes.into_iter().take(room));
+                return Err(error);
+            }
+        }
         for record in records {
             let Record::Decision(decision) = &**record else { continue };
             if decision.rule.is_empty() {
@@ -151,15 +166,24 @@ impl Recorder {
         waiting.drain(..done);
     }
 
-    /// Records how calls ended, each with whether its reservation was given back. A call whose
+    /// Takes note of how calls ended, each with whether its reservation was given back. That is
+    /// recorded with the next decision, or by the background thread: an answer has gone on already,
+    /// and two threads that write the journal at once would wait for each other. A call whose
     /// decision was not recorded has no number to refer to.
     pub(super) fn outcomes(&self, ended: impl Iterator<Item = (Ended, bool)>, now: Timestamp) {
-        let mut records: Vec<Record> = ended
-            .filter(|(ended, _)| ended.decision > 0)
-            .map(|(ended, released)| {
+        let ended = ended.filter(|(ended, _)| ended.decision > 0);
+        lock(&self.ended).extend(ended.map(|(ended, released)| (ended, released, now)));
+    }
+
+    /// The outcomes that wait, as records.
+    fn take_outcomes(&self) -> Vec<Record> {
+        let ended = std::mem::take(&mut *lock(&self.ended));
+        ended
+            .into_iter()
+            .map(|(ended, released, ts)| {
                 Record::Outcome(Box::new(Outcome {
                     seq: 0,
-                    ts: now,
+                    ts,
                     gateway: self.gateway.clone(),
                     call: ended.decision,
                     status: ended.status,
@@ -169,9 +193,16 @@ impl Recorder {
                     released,
                 }))
             })
-            .collect();
-        if !records.is_empty() {
-            let _ = self.append(&mut records.iter_mut().collect::<Vec<_>>());
+            .collect()
+    }
+
+    /// Records the outcomes that wait.
+    pub(super) fn settle(&self) {
+        let mut outcomes = self.take_outcomes();
+        if !outcomes.is_empty() && self.append(&mut outcomes.iter_mut().collect::<Vec<_>>()).is_err() {
+            let mut waiting = lock(&self.waiting);
+            let room = WAITING.saturating_sub(waiting.len());
+            waiting.extend(outcomes.into_iter().take(room));
         }
     }
 
@@ -228,6 +259,7 @@ impl Recorder {
 
     /// The last words: everything is on the disk, and the feed is closed.
     pub(super) fn close(&self) {
+        self.settle();
         self.catch_up();
         if let Some(writer) = lock(&self.writer).clone() {
             let _ = writer.sync();

@@ -102,6 +102,7 @@ pub fn run(config: &Config) -> Result<u8, StartError> {
     let code = preside(&link, &happenings, &handle);
     drop(watch);
     link.close();
+    link.recorder.settle();
     link.recorder.event(
         EventKind::Stop,
         None,
