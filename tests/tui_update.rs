@@ -418,7 +418,9 @@ fn the_mouse_selects_opens_and_presses_footer_keys() {
 
 #[test]
 fn no_two_actions_share_a_key_in_a_place() {
-    let places: [&[Context]; 4] = [
+    let places: [&[Context]; 6] = [
+        &[Context::Live, Context::List, Context::Global],
+        &[Context::Counters, Context::List, Context::Global],
         &[Context::Policy, Context::Tool, Context::List, Context::Global],
         &[Context::Inspector, Context::Tool, Context::List, Context::Global],
         &[Context::Raw, Context::List, Context::Global],

@@ -150,6 +150,8 @@ impl Loop {
             tz: jiff::tz::TimeZone::system(),
         };
 
+        // Before the terminal is changed: from here on a signal undoes that.
+        let mut signals = Signals::new()?;
         let guard = Guard::enter(true)?;
         let size = crossterm::terminal::size()?;
         let began = Instant::now();
@@ -194,7 +196,6 @@ impl Loop {
                 Err(error) => this.take(Msg::Note(Kind::Bad, format!("no gateway can be watched: {error}"))),
             }
         }
-        let mut signals = Signals::new()?;
         let (mut typed, mut came) = (Vec::new(), Vec::new());
         while !this.quit {
             let wake = this.redraw.at().into_iter().chain(this.app.wakes_at()).min();
