@@ -13,7 +13,7 @@ use crate::tui::app::policy::Server;
 use crate::tui::{self, Options, Tools, TuiError};
 
 /// How long a server may take to list its tools; `npx` may have to fetch it first.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Runs the interface.
 pub(super) fn run(args: OpenArgs, out: &Output) -> Answer {

@@ -319,7 +319,7 @@ fn color(value: Option<&Value>, depth: Depth) -> Result<Option<Color>, String> {
         Depth::None => Color::Reset,
         Depth::True => {
             let hex = at(0)?.as_str().and_then(|text| text.strip_prefix('#')).unwrap_or_default();
-            let rgb = u32::from_str_radix(hex, 16).map_err(|_| format!("{} is no colour", value))?;
+            let rgb = u32::from_str_radix(hex, 16).map_err(|_| format!("{value} is no colour"))?;
             Color::from_u32(rgb)
         }
         Depth::Ansi256 => {

@@ -348,15 +348,14 @@ fn ask_key(ask: &mut Ask, key: Key) -> Did {
 fn search_key(field: &mut Field, selected: &mut usize, rows: usize, key: Key, page: usize) {
     let last = rows.saturating_sub(1);
     let moves = matches!(key.code, Code::Up | Code::Down | Code::PageUp | Code::PageDown);
-    match step(key, page).filter(|_| moves) {
-        Some(step) => *selected = step.from(*selected, last),
-        None => {
-            let before = field.text().to_owned();
-            field.key(key);
-            if field.text() != before {
-                *selected = 0;
-            }
-        }
+    if let Some(step) = step(key, page).filter(|_| moves) {
+        *selected = step.from(*selected, last);
+        return;
+    }
+    let before = field.text().to_owned();
+    field.key(key);
+    if field.text() != before {
+        *selected = 0;
     }
 }
 

@@ -313,6 +313,7 @@ impl App {
         self.counters_screen.set_height(super::view::counters::rows_in(body));
     }
 
+    #[expect(clippy::unused_self, reason = "the table takes methods of the state")]
     pub(crate) fn has_screens(&self) -> When {
         When::if_so(Screen::SHOWN.len() > 1, "there is one screen")
     }
@@ -337,7 +338,7 @@ impl App {
     pub(crate) fn can_unfreeze(&self) -> When {
         match self.can_freeze() {
             When::Now => When::if_so(self.feeds.freezes(self.now.ts).next().is_some(), "nothing is frozen"),
-            not => not,
+            not @ When::Not(_) => not,
         }
     }
 }

@@ -115,7 +115,11 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         }
         Action::Palette => {
             let place = app.place();
-            app.layers.push(Layer::Palette(Palette { field: Default::default(), selected: 0, place }));
+            app.layers.push(Layer::Palette(Palette {
+                field: super::field::Field::default(),
+                selected: 0,
+                place,
+            }));
         }
         Action::ScreenPolicy => app.screen = Screen::Policy,
         Action::ScreenLive => app.screen = Screen::Live,

@@ -34,25 +34,23 @@ impl Input {
                     std::thread::sleep(LOOK / 4);
                     continue;
                 }
-                let _held = lock.lock();
+                // Held only while reading: the channel may be full, and its reader waiting here.
+                let held = lock.lock();
                 let event = match event::poll(LOOK) {
                     Ok(true) => event::read(),
                     Ok(false) => continue,
                     Err(error) => Err(error),
                 };
-                match event {
-                    Ok(event) => {
-                        if let Some(msg) = message(event)
-                            && out.blocking_send(msg).is_err()
-                        {
-                            return;
-                        }
-                    }
-                    Err(_) => {
-                        // The terminal is gone.
-                        let _ = out.blocking_send(Msg::Terminate);
-                        return;
-                    }
+                drop(held);
+                let Ok(event) = event else {
+                    // The terminal is gone.
+                    let _ = out.blocking_send(Msg::Terminate);
+                    return;
+                };
+                if let Some(msg) = message(event)
+                    && out.blocking_send(msg).is_err()
+                {
+                    return;
                 }
             }
         };

@@ -130,6 +130,7 @@ enum Signal {
 }
 
 impl Loop {
+    #[expect(clippy::too_many_lines, reason = "the order in which everything starts")]
     async fn run(options: Options) -> Result<(), TuiError> {
         let var = |name: &str| std::env::var(name).ok();
         let depth = Depth::detect(options.color, &var);
@@ -198,13 +199,13 @@ impl Loop {
         }
         let (mut typed, mut came) = (Vec::new(), Vec::new());
         while !this.quit {
-            let wake = this.redraw.at().into_iter().chain(this.app.wakes_at()).min();
+            let due = this.redraw.at().into_iter().chain(this.app.wakes_at()).min();
             let woke = tokio::select! {
                 biased;
                 signal = signals.next() => Woke::Signal(signal),
                 count = input.recv_many(&mut typed, 64) => Woke::Input(count),
                 _ = messages.recv_many(&mut came, 64) => Woke::Inner,
-                () = sleep_until(began, wake) => Woke::Time,
+                () = sleep_until(began, due) => Woke::Time,
             };
             match woke {
                 Woke::Input(0) => break,
@@ -342,7 +343,7 @@ impl Loop {
     /// Opens the file in the person's own editor.
     fn edit(&mut self, path: &Path, line: usize) {
         let Some(editor) = editor_command() else { return };
-        self.guard.leave();
+        Guard::leave();
         let status = self.input.pause(|| {
             let program = editor.split_whitespace().next().unwrap_or_default();
             let program = Path::new(program).file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -375,7 +376,7 @@ impl Loop {
     fn suspend(&mut self) -> io::Result<()> {
         #[cfg(unix)]
         {
-            self.guard.leave();
+            Guard::leave();
             self.input
                 .pause(|| signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP))?;
         }
@@ -383,7 +384,7 @@ impl Loop {
     }
 
     fn come_back(&mut self) -> io::Result<()> {
-        self.guard.leave();
+        Guard::leave();
         self.guard.back()?;
         self.canvas.forget();
         if let Ok(size) = crossterm::terminal::size() {

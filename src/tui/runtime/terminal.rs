@@ -64,7 +64,7 @@ impl Guard {
     }
 
     /// Gives the terminal back for a while.
-    pub(super) fn leave(&self) {
+    pub(super) fn leave() {
         restore();
     }
 

@@ -260,8 +260,8 @@ fn draw_review(review: &Review, area: Rect, paint: &mut Paint<'_>) {
         paint.text(x + 2, y, inside.right(), Role::Text, &text);
     }
     y += 1;
-    let rule = paint.glyphs().line.repeat(usize::from(inside.width));
-    paint.text(inside.x, y, inside.right(), Role::Faint, &rule);
+    let across = paint.glyphs().line.repeat(usize::from(inside.width));
+    paint.text(inside.x, y, inside.right(), Role::Faint, &across);
     y += 1;
     if review.lines.is_empty() {
         paint.text(inside.x, y, inside.right(), Role::Muted, "The texts are equal.");
@@ -269,10 +269,10 @@ fn draw_review(review: &Review, area: Rect, paint: &mut Paint<'_>) {
     let digits =
         review.lines.iter().filter_map(|line| line.new.max(line.old)).max().unwrap_or(1).to_string().len();
     let gutter = inside.x + u16::try_from(digits.max(3)).unwrap_or(3) + 1;
-    let room = usize::from(inside.right().saturating_sub(gutter + 2));
+    let columns = usize::from(inside.right().saturating_sub(gutter + 2));
     let mut shown = 0;
     for line in review.lines.iter().skip(review.top) {
-        let (role, sign) = match line.kind {
+        let (role, mark) = match line.kind {
             DiffKind::Same => (Role::Muted, " "),
             DiffKind::Added => (Role::Added, "+"),
             DiffKind::Removed => (Role::Removed, "-"),
@@ -285,12 +285,12 @@ fn draw_review(review: &Review, area: Rect, paint: &mut Paint<'_>) {
         if let Some(number) = line.new.or(line.old) {
             paint.right(inside.x, y, gutter.saturating_sub(1), Role::Faint, &number.to_string());
         }
-        paint.text(gutter, y, inside.right(), role, sign);
+        paint.text(gutter, y, inside.right(), role, mark);
         // Nothing of what is written may lie beyond the edge.
         let text = crate::visible::visible(&line.text.replace('\t', "    ")).into_owned();
         let mut rest = text.as_str();
         loop {
-            let part = fit(rest, room.max(1));
+            let part = fit(rest, columns.max(1));
             if y < inside.bottom() {
                 paint.text(gutter + 2, y, inside.right(), role, part);
             }

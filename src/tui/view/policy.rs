@@ -224,12 +224,7 @@ fn short(number: u64) -> String {
 
 fn empty(app: &App, area: Rect, paint: &mut Paint<'_>) {
     let table = &app.policy.table;
-    let lines: Vec<(Role, String)> = if !table.tools().is_empty() {
-        vec![
-            (Role::Text, "Nothing matches.".to_owned()),
-            (Role::Muted, "Esc shows all tools again.".to_owned()),
-        ]
-    } else {
+    let lines: Vec<(Role, String)> = if table.tools().is_empty() {
         match &app.policy.loading {
             Loading::Running(what) => vec![(Role::Text, format!("{what} ..."))],
             Loading::Failed(why) => vec![
@@ -245,6 +240,11 @@ fn empty(app: &App, area: Rect, paint: &mut Paint<'_>) {
                 (Role::Muted, "or start a gateway with this policy: it is found by itself.".to_owned()),
             ],
         }
+    } else {
+        vec![
+            (Role::Text, "Nothing matches.".to_owned()),
+            (Role::Muted, "Esc shows all tools again.".to_owned()),
+        ]
     };
     let width = usize::from(area.width.saturating_sub(6));
     let mut y = area.y + u16::from(area.height > 6);

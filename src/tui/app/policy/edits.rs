@@ -4,7 +4,7 @@ use super::editor::Editor;
 use super::form;
 use super::inspect::{self, Target};
 use super::table::Item;
-use super::{App, Effect, Focus, Kind};
+use super::{App, Focus, Kind};
 use crate::policy::edit::{Edit, Place};
 use crate::policy::model::{self, RuleList};
 use crate::policy::state::ToolState;
@@ -131,7 +131,7 @@ impl App {
 }
 
 /// Does an edit action; `false` when it is none.
-pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) -> bool {
+pub(super) fn act(app: &mut App, action: Action) -> bool {
     match action {
         Action::Allow => set_state(app, ToolState::Allow),
         Action::Deny => set_state(app, ToolState::Deny),
@@ -140,16 +140,15 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) -> b
         Action::NextState => next_state(app),
         Action::Limit => form::open_limit(app, None),
         Action::Condition => form::open_condition(app),
-        Action::Edit => edit_part(app, effects),
+        Action::Edit => edit_part(app),
         Action::Remove => remove_part(app),
         Action::MoveUp => move_part(app, false),
         Action::MoveDown => move_part(app, true),
-        Action::AddCondition => match app.target() {
-            Some(Target::Rule(list, rule) | Target::Condition(list, rule, _)) => {
+        Action::AddCondition => {
+            if let Some(Target::Rule(list, rule) | Target::Condition(list, rule, _)) = app.target() {
                 form::extend_rule(app, list, rule);
             }
-            _ => {}
-        },
+        }
         _ => return false,
     }
     true
@@ -202,7 +201,7 @@ pub(super) fn place(app: &App) -> Option<Place> {
     }
 }
 
-fn edit_part(app: &mut App, _effects: &mut [Effect]) {
+fn edit_part(app: &mut App) {
     match app.target() {
         Some(Target::State | Target::Default) => next_state(app),
         Some(Target::Limit(index)) => form::open_limit(app, Some(index)),
@@ -213,9 +212,9 @@ fn edit_part(app: &mut App, _effects: &mut [Effect]) {
 }
 
 /// Opens the inspector's row: as `e`, where that means something.
-pub(super) fn open_part(app: &mut App, effects: &mut [Effect]) {
+pub(super) fn open_part(app: &mut App) {
     if app.can_edit_part() == When::Now {
-        edit_part(app, effects);
+        edit_part(app);
     }
 }
 

@@ -270,16 +270,16 @@ fn recent_lines(app: &App, row: &ToolRow, lines: &mut Vec<Line>) {
     heading("Recent calls", &format!("{all} seen, {denied} denied"), lines);
     for call in calls.iter().flat_map(|it| &it.recent).take(8) {
         let time = call.ts.to_string();
-        let (role, word) = match call.decision {
+        let (role, verdict) = match call.decision {
             Verdict::Allow => (Role::Allow, "allow  "),
             Verdict::Deny => (Role::Deny, "deny   "),
             Verdict::Approve => (Role::Approve, "approve"),
         };
-        let rule = if call.rule.is_empty() { String::new() } else { format!("  {}", call.rule) };
+        let code = if call.rule.is_empty() { String::new() } else { format!("  {}", call.rule) };
         lines.push(
             Line::new(Role::Muted, time.get(11..19).unwrap_or_default())
-                .and(role, format!("  {word}"))
-                .and(Role::Warn, crate::visible::visible(&rule).into_owned())
+                .and(role, format!("  {verdict}"))
+                .and(Role::Warn, crate::visible::visible(&code).into_owned())
                 .and(Role::Muted, format!("  {}", crate::visible::visible(&call.args))),
         );
     }

@@ -80,7 +80,7 @@ pub(crate) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
             }
         };
     }
-    if super::edits::act(app, action, effects) {
+    if super::edits::act(app, action) {
         return;
     }
     match action {
@@ -89,7 +89,7 @@ pub(crate) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
                 app.policy.focus = Focus::Inspector;
                 inspect::enter(app);
             }
-            Focus::Inspector => super::edits::open_part(app, effects),
+            Focus::Inspector => super::edits::open_part(app),
             _ => {}
         },
         Action::Save => super::save::save(app, false),
@@ -229,7 +229,7 @@ fn open_filter(app: &mut App) {
     ));
     app.layers.push(Layer::Picker(Picker {
         title: "Show only".to_owned(),
-        field: Default::default(),
+        field: crate::tui::app::field::Field::default(),
         items,
         selected: 0,
         other: None,

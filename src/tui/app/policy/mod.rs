@@ -168,6 +168,7 @@ pub struct Search {
 
 /// The Policy screen.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each stands for itself")]
 pub struct PolicyScreen {
     /// The policy file, as people wrote its path.
     pub path: PathBuf,
@@ -352,7 +353,7 @@ pub(super) fn then(app: &mut App, then: Then, effects: &mut Vec<Effect>) {
             app.policy_show(false, effects);
         }
         Then::PickPath(path) => form::pick_path(app, &path),
-        Then::Freeze { server, tool, reason } => form::freeze(app, server, tool, reason, effects),
+        Then::Freeze { server, tool, reason } => form::freeze(app, (server, tool), reason, effects),
         Then::Edit(edit) => {
             app.edit(&edit);
         }

@@ -1,5 +1,7 @@
 //! The recommended rules: of one tool, of the marked ones, of all.
 
+use std::collections::BTreeMap;
+
 use super::table::ToolRow;
 use super::{App, Kind, Then};
 use crate::policy::edit::Edit;
@@ -100,8 +102,7 @@ pub(super) fn apply(app: &mut App, reach: Reach, profile: Profile) {
         .map(|tool| tool.name.as_str())
         .chain(policy.hide.names.iter().map(|(name, _)| name.as_str()))
         .collect();
-    let mut states: std::collections::BTreeMap<crate::policy::state::ToolState, Vec<String>> =
-        Default::default();
+    let mut states: BTreeMap<crate::policy::state::ToolState, Vec<String>> = BTreeMap::default();
     let mut edits = Vec::new();
     for name in &names {
         let Some(row) = app.policy.table.tool(name) else { continue };

@@ -60,16 +60,13 @@ pub(in crate::tui::app) fn act(app: &mut App, action: Action, effects: &mut Vec<
         return;
     }
     match action {
-        Action::Back => {
-            app.layers.pop();
-            super::save::layer_closed(app);
-        }
         Action::Write if review.writes => {
             let quit = review.quit;
             app.layers.pop();
             write(app, quit, effects);
         }
-        Action::Write => {
+        // What is only looked at is closed by both keys.
+        Action::Back | Action::Write => {
             app.layers.pop();
             super::save::layer_closed(app);
         }

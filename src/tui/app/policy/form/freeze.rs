@@ -61,8 +61,7 @@ pub(crate) fn open(app: &mut App) {
 /// Asks the gateways to freeze.
 pub(in crate::tui::app::policy) fn freeze(
     app: &mut App,
-    server: Option<String>,
-    tool: Option<String>,
+    (server, tool): (Option<String>, Option<String>),
     reason: String,
     effects: &mut Vec<Effect>,
 ) {

@@ -217,7 +217,7 @@ pub(super) fn check(app: &App, form: &mut Form) {
                 field.note = replaced.clone().unwrap_or_else(|| default.to_owned());
             }
             Id::Message => {
-                "what the agent reads; empty: \"Limit NAME reached: ...\"".clone_into(&mut field.note)
+                "what the agent reads; empty: \"Limit NAME reached: ...\"".clone_into(&mut field.note);
             }
             _ => {}
         }

@@ -18,14 +18,14 @@ const LISTS: [RuleList; 3] = [RuleList::DenyIf, RuleList::Require, RuleList::App
 /// Begins a new rule: the argument is picked first.
 pub(in crate::tui::app::policy) fn open(app: &mut App) {
     let Some(tool) = app.policy.table.selected_tool().map(|row| row.name.to_string()) else { return };
-    start(app, tool, None, 0, &RuleDraft::default(), None);
+    start(app, tool, None, 0, &RuleDraft::default());
 }
 
 /// Adds a condition to a rule.
 pub(in crate::tui::app::policy) fn extend(app: &mut App, list: RuleList, index: usize) {
     let Some((tool, base)) = draft(app, list, index) else { return };
-    let last = base.conditions.len();
-    start(app, tool, Some((list, index)), last, &base, None);
+    let next = base.conditions.len();
+    start(app, tool, Some((list, index)), next, &base);
 }
 
 /// Changes a rule, or one of its conditions.
@@ -48,18 +48,11 @@ fn draft(app: &App, list: RuleList, index: usize) -> Option<(String, RuleDraft)>
 }
 
 /// Opens the form with the picker of arguments above it, where the schema has any.
-fn start(
-    app: &mut App,
-    tool: String,
-    at: Option<(RuleList, usize)>,
-    condition: usize,
-    base: &RuleDraft,
-    now: Option<ConditionDraft>,
-) {
-    form(app, tool, at, condition, base.clone(), now, at.is_none());
+fn start(app: &mut App, tool: String, at: Option<(RuleList, usize)>, condition: usize, base: &RuleDraft) {
+    form(app, tool, at, condition, base.clone(), None, at.is_none());
     if let Some(Layer::Form(form)) = app.layers.last() {
-        let picker = picker(app, form);
-        app.layers.extend(picker);
+        let above = picker(app, form);
+        app.layers.extend(above);
     }
 }
 
@@ -91,8 +84,8 @@ fn picker(app: &App, form: &Form) -> Option<Layer> {
 
 /// Opens the picker over the form.
 pub(super) fn reopen(app: &mut App, form: &Form) {
-    let picker = picker(app, form);
-    app.layers.extend(picker);
+    let above = picker(app, form);
+    app.layers.extend(above);
 }
 
 /// An argument was picked.
@@ -109,7 +102,6 @@ pub(in crate::tui::app::policy) fn pick_path(app: &mut App, path: &str) {
     app.layers.push(Layer::Form(form));
 }
 
-#[expect(clippy::too_many_arguments, reason = "the parts of one form")]
 fn form(
     app: &mut App,
     tool: String,
