@@ -242,11 +242,11 @@ fn damage_is_an_error_and_not_a_refill() {
     }
     drop(store);
     let good = fs::read(&path).unwrap();
-    assert!(good.len() > 5 * 4096, "several pages");
-    for page in 1..good.len() / 4096 {
+    assert!(good.len() > 5 * 1024, "several pages");
+    for page in 1..good.len() / 1024 {
         let mut file = fs::OpenOptions::new().write(true).open(&path).unwrap();
-        file.seek(SeekFrom::Start(page as u64 * 4096)).unwrap();
-        file.write_all(&[0xa5; 4096]).unwrap();
+        file.seek(SeekFrom::Start(page as u64 * 1024)).unwrap();
+        file.write_all(&[0xa5; 1024]).unwrap();
         drop(file);
         match SqliteStore::open(&path) {
             Err(error) => assert!(error.to_string().contains("damaged"), "{error}"),
@@ -260,7 +260,7 @@ fn damage_is_an_error_and_not_a_refill() {
         fs::write(&path, &good).unwrap();
     }
     // Cut short.
-    fs::write(&path, &good[..good.len() - 4096]).unwrap();
+    fs::write(&path, &good[..good.len() - 1024]).unwrap();
     assert!(SqliteStore::open(&path).is_err());
     let mut left = String::new();
     fs::File::open(&path).unwrap().take(15).read_to_string(&mut left).unwrap();
@@ -296,8 +296,8 @@ fn a_lock_held_too_long_is_an_error_and_passes() {
 #[test]
 fn maintenance_moves_the_log_and_loses_nothing() {
     let (_folder, store) = store();
-    for _ in 0..400 {
-        store.reserve(NOW, &[want("a", 1, 1000)]).unwrap();
+    for _ in 0..1200 {
+        store.reserve(NOW, &[want("a", 1, 5000)]).unwrap();
     }
     let log = || fs::metadata(open::beside(store.path(), "-wal")).unwrap().len();
     assert!(log() > LONG_LOG);
@@ -306,10 +306,10 @@ fn maintenance_moves_the_log_and_loses_nothing() {
         std::thread::yield_now();
     }
     // The next one begins the log anew; what is in the main file is no less there.
-    store.reserve(NOW, &[want("a", 1, 1000)]).unwrap();
+    store.reserve(NOW, &[want("a", 1, 5000)]).unwrap();
     let main = Connection::open(store.path()).unwrap();
     let (busy, rest): (i64, i64) =
         main.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     assert!(busy == 0 && rest < 10, "{rest} pages are left in the log");
-    assert_eq!(used(&store, NOW, "a"), 401);
+    assert_eq!(used(&store, NOW, "a"), 1201);
 }
