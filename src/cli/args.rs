@@ -160,7 +160,7 @@ pub struct TailArgs {
     #[arg(long)]
     pub deny: bool,
     /// Only what this filter matches, for instance `tool:ghcr_* -grant:ci`
-    #[arg(long, value_name = "EXPR")]
+    #[arg(long, value_name = "EXPR", allow_hyphen_values = true)]
     pub filter: Option<String>,
     /// From so long ago (`15m`, `2h`, `3d`) or from an instant (RFC 3339)
     #[arg(long, value_name = "WHEN")]

@@ -4,7 +4,6 @@ mod show;
 
 use std::collections::VecDeque;
 use std::io::IsTerminal;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::TailArgs;
@@ -25,6 +24,9 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// How many earlier lines are shown when following without `--since`.
 const EARLIER: usize = 20;
+
+/// What every denied decision holds, as the gateway prints it.
+const DENIED: &[u8] = br#""decision":"deny""#;
 
 /// Output is handed over in pieces of about this size while there is more to read.
 const PIECE: usize = 64 * 1024;
@@ -96,12 +98,11 @@ struct Tail<'o> {
 
 impl Tail<'_> {
     fn journals(&mut self, args: &TailArgs) -> Result<(), CliError> {
-        let source = match &args.journal {
-            Some(path) => Source::at(path),
-            None => {
-                let paths = Paths::from_env().map_err(|error| CliError::outside(error.to_string(), ""))?;
-                Source::Folder(paths.journal())
-            }
+        let source = if let Some(path) = &args.journal {
+            Source::at(path)
+        } else {
+            let paths = Paths::from_env().map_err(|error| CliError::outside(error.to_string(), ""))?;
+            Source::Folder(paths.journal())
         };
         let place = match &source {
             Source::Folder(path) | Source::File(path) => path.display().to_string(),
@@ -112,22 +113,22 @@ impl Tail<'_> {
                 "check the path and its permissions",
             )
         };
-        let mut follower = Follower::open(source, self.since).map_err(failed)?;
+        let mut follower = Follower::open_for(source, self.since, &self.needles()).map_err(failed)?;
         let mut earlier = VecDeque::new();
         let mut following = false;
         let last_only = !args.no_follow && self.since.is_none();
         loop {
             while let Some(line) = follower.next_line().map_err(failed)? {
                 if last_only && !following {
-                    if self.wanted(&line) {
-                        earlier.push_back(line);
+                    if self.wanted(line) {
+                        earlier.push_back(line.to_vec());
                         if earlier.len() > EARLIER {
                             earlier.pop_front();
                         }
                     }
                     continue;
                 }
-                self.line(&line)?;
+                self.line(line)?;
             }
             for line in earlier.drain(..) {
                 self.line(&line)?;
@@ -191,13 +192,24 @@ impl Tail<'_> {
         Ok(())
     }
 
+    /// What every line that can be shown holds: the journals are searched for it before their lines
+    /// are looked at. As text every line counts: an outcome is shown with its call.
+    fn needles(&self) -> Vec<Vec<u8>> {
+        match &self.filter {
+            _ if self.show.is_some() && !self.deny => Vec::new(),
+            _ if self.deny => vec![DENIED.to_vec()],
+            Some(filter) => filter.needles(),
+            None => Vec::new(),
+        }
+    }
+
     fn wanted(&self, line: &[u8]) -> bool {
-        // Every denied decision has these bytes, as the gateway prints them; most lines do not.
-        if self.deny && memchr::memmem::find(line, br#""decision":"deny""#).is_none() {
+        if self.deny && memchr::memmem::find(line, DENIED).is_none() {
             return false;
         }
         if !self.deny && self.filter.is_none() {
-            return true;
+            // A feed gives its whole history.
+            return self.since.is_none_or(|since| crate::journal::peek_ts(line).is_none_or(|ts| ts >= since));
         }
         let Ok(line) = Line::parse(line) else { return false };
         if self.since.is_some_and(|since| line.ts < since) {

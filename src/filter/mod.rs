@@ -142,7 +142,7 @@ pub enum Field {
     Message,
     /// `status:` `ok`, `tool_error`, `rpc_error`, `cancelled`, `lost`
     Status,
-    /// `kind:` `call`, `outcome`, `event`, or an event's kind
+    /// `kind:` `call` or `decision`, `outcome`, `event`, or an event's kind
     Kind,
 }
 
@@ -206,6 +206,13 @@ impl Filter {
     /// Whether a record matches.
     pub fn matches(&self, view: &View<'_>) -> bool {
         self.terms.iter().all(|(wanted, term)| term.holds(view) == *wanted)
+    }
+
+    /// Byte strings of which every journal line that matches holds at least one; empty when nothing
+    /// of the kind can be said. For searching a journal before parsing its lines.
+    pub fn needles(&self) -> Vec<Vec<u8>> {
+        let known = self.terms.iter().filter(|(wanted, _)| *wanted).map(|(_, term)| term.needles());
+        known.filter(|needles| !needles.is_empty()).min_by_key(Vec::len).unwrap_or_default()
     }
 
     /// Whether it asks for nothing, so that everything matches.

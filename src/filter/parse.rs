@@ -22,8 +22,9 @@ pub(super) const STATUSES: [(&str, Status); 5] = [
 ];
 
 /// Words that `kind:` can have.
-pub(super) const KINDS: [&str; 13] = [
+pub(super) const KINDS: [&str; 14] = [
     "call",
+    "decision",
     "outcome",
     "event",
     "start",
@@ -82,6 +83,35 @@ impl Term {
     }
 }
 
+impl Term {
+    /// See [`super::Filter::needles`]. Records are printed without white space, and a quote within a
+    /// string has a backslash before it, so these are members and nothing else.
+    pub(super) fn needles(&self) -> Vec<Vec<u8>> {
+        let member = |name: &str, value: &str| format!("\"{name}\":\"{value}\"").into_bytes();
+        match self {
+            Self::Decision(wanted) => DECISIONS
+                .iter()
+                .filter(|(_, verdict)| wanted.contains(verdict))
+                .map(|(word, _)| member("decision", word))
+                .collect(),
+            Self::Status(wanted) => STATUSES
+                .iter()
+                .filter(|(_, status)| wanted.contains(status))
+                .map(|(word, _)| member("status", word))
+                .collect(),
+            Self::Kind(wanted) => wanted
+                .iter()
+                .map(|kind| match *kind {
+                    "call" | "decision" => member("type", "decision"),
+                    "outcome" | "event" => member("type", kind),
+                    kind => member("kind", kind),
+                })
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
 fn text_of<'a>(field: Field, view: &View<'a>) -> &'a str {
     match field {
         Field::Tool => view.tool,
@@ -99,7 +129,7 @@ fn text_of<'a>(field: Field, view: &View<'a>) -> &'a str {
 
 fn is_kind(kind: Kind, wanted: &str) -> bool {
     match kind {
-        Kind::Call(_) => wanted == "call",
+        Kind::Call(_) => matches!(wanted, "call" | "decision"),
         Kind::Outcome => wanted == "outcome",
         Kind::Event(event) => {
             wanted == "event" || serde_json::to_value(event).is_ok_and(|name| name.as_str() == Some(wanted))

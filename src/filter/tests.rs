@@ -194,3 +194,17 @@ proptest! {
         prop_assert!(middle.matches(&upper));
     }
 }
+
+#[test]
+fn needles_are_in_every_line_that_can_match() {
+    let needles = |text: &str| -> Vec<String> {
+        let filter = Filter::parse(text, Timestamp(0)).expect("valid");
+        filter.needles().into_iter().map(|needle| String::from_utf8(needle).expect("text")).collect()
+    };
+    assert_eq!(needles("decision:deny tool:x"), [r#""decision":"deny""#]);
+    assert_eq!(needles("decision:deny,approve kind:call"), [r#""type":"decision""#]);
+    assert_eq!(needles("kind:freeze,outcome"), [r#""kind":"freeze""#, r#""type":"outcome""#]);
+    for text in ["-decision:deny", "tool:x", "", "word", "since:1m"] {
+        assert!(needles(text).is_empty(), "{text}");
+    }
+}

@@ -1,14 +1,20 @@
 //! Reading many journals as one: merged by time, and following what is written, new files and
 //! rotation included.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use regex::bytes::Regex;
 
 use super::line::peek_ts;
-use super::name::FileName;
-use super::read::{Reader, files};
+use super::read::{Reader, files, first_line};
 use crate::time::Timestamp;
+
+/// How far the file system's clock may be from the records', in microseconds.
+const CLOCKS_APART: i64 = 60_000_000;
 
 /// What is read: every journal of a folder, or one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,53 +35,130 @@ impl Source {
 /// The files of one gateway run, read one after the other.
 #[derive(Debug)]
 struct Run {
+    /// Files not opened yet.
     files: VecDeque<PathBuf>,
-    reader: Option<Reader>,
+    /// The file being read, or read to its end so far.
+    current: Option<Current>,
     /// The number of the last file that is known.
     last: u64,
-    head: Option<(Timestamp, Vec<u8>)>,
+    /// The time of the line at hand, or of the first line when nothing was read yet.
+    ts: Timestamp,
+    /// The line at hand.
+    line: Vec<u8>,
+    /// Whether there is one.
+    ready: bool,
+}
+
+/// A file with how far it was read. The ended runs of a month are many: a file that has no more
+/// lines is closed until it grows.
+#[derive(Debug)]
+struct Current {
+    path: PathBuf,
+    reader: Option<Reader>,
+    position: u64,
+}
+
+/// What is looked for while reading.
+#[derive(Debug, Default)]
+struct Wanted {
+    since: Option<Timestamp>,
+    /// Lines without a match are passed over before anything else is done with them.
+    pattern: Option<Regex>,
 }
 
 impl Run {
-    /// Puts the next whole line at the head, where there is one.
-    fn advance(&mut self, since: Option<Timestamp>) -> io::Result<()> {
-        while self.head.is_none() {
-            if self.reader.is_none() {
-                let Some(path) = self.files.pop_front() else { return Ok(()) };
-                let mut reader = match Reader::open(&path) {
-                    Ok(reader) => reader,
-                    // Kept for so long and no longer: it is gone between listing and opening.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                    Err(error) => return Err(error),
-                };
-                if let Some(since) = since {
-                    reader.skip_before(since)?;
-                }
-                self.reader = Some(reader);
+    fn new(path: PathBuf, number: u64) -> Self {
+        Self {
+            files: VecDeque::from([path]),
+            current: None,
+            last: number,
+            ts: Timestamp::default(),
+            line: Vec::new(),
+            ready: false,
+        }
+    }
+
+    /// Puts the next line at hand; `false` at the end of what is written so far.
+    fn advance(&mut self, wanted: &Wanted) -> io::Result<bool> {
+        self.ready = false;
+        loop {
+            if self.current.is_none() && !self.open_next(wanted)? {
+                return Ok(false);
             }
-            let Some(reader) = &mut self.reader else { return Ok(()) };
-            match reader.next_line()? {
+            let Some(current) = &mut self.current else { return Ok(false) };
+            let reader = match &mut current.reader {
+                Some(reader) => reader,
+                empty => {
+                    let mut reader = match Reader::open(&current.path) {
+                        Ok(reader) => reader,
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                            self.current = None;
+                            continue;
+                        }
+                        Err(error) => return Err(error),
+                    };
+                    reader.seek(current.position)?;
+                    empty.insert(reader)
+                }
+            };
+            let line = match &wanted.pattern {
+                None => reader.next_line()?,
+                Some(pattern) => reader.next_match(pattern)?,
+            };
+            match line {
                 Some(line) => {
-                    let ts = peek_ts(line).unwrap_or_default();
-                    if since.is_none_or(|since| ts >= since) {
-                        self.head = Some((ts, line.to_vec()));
+                    // A line without a time stands where it was written.
+                    if let Some(ts) = peek_ts(line) {
+                        self.ts = ts;
+                    }
+                    if wanted.since.is_none_or(|since| self.ts >= since) {
+                        self.line.clear();
+                        self.line.extend_from_slice(line);
+                        self.ready = true;
+                        return Ok(true);
                     }
                 }
                 // A later file exists only when this one was ended.
-                None if !self.files.is_empty() => self.reader = None,
-                None => return Ok(()),
+                None if !self.files.is_empty() => self.current = None,
+                None => {
+                    current.position = reader.position();
+                    current.reader = None;
+                    return Ok(false);
+                }
             }
         }
-        Ok(())
+    }
+
+    /// Opens the next file; `false` when there is none.
+    fn open_next(&mut self, wanted: &Wanted) -> io::Result<bool> {
+        while let Some(path) = self.files.pop_front() {
+            let mut reader = match Reader::open(&path) {
+                Ok(reader) => reader,
+                // Kept for so long and no longer: it is gone between listing and opening.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            if let Some(since) = wanted.since {
+                reader.skip_before(since)?;
+            }
+            self.current = Some(Current { path, reader: Some(reader), position: 0 });
+            return Ok(true);
+        }
+        Ok(false)
     }
 }
 
-/// Reads journals merged by time.
+/// Reads journals merged by time. Files are opened when their time comes.
 #[derive(Debug)]
 pub struct Follower {
     source: Source,
-    since: Option<Timestamp>,
-    runs: BTreeMap<String, Run>,
+    wanted: Wanted,
+    names: HashMap<String, usize>,
+    runs: Vec<Run>,
+    /// Runs that have a line, or are to be opened, by the time of it.
+    queue: BinaryHeap<Reverse<(Timestamp, usize)>>,
+    /// The run whose line was given out last.
+    given: Option<usize>,
 }
 
 impl Follower {
@@ -84,43 +167,91 @@ impl Follower {
     /// # Errors
     /// What the file system says; a folder that does not exist holds no journals yet.
     pub fn open(source: Source, since: Option<Timestamp>) -> io::Result<Self> {
-        let mut follower = Self { source, since, runs: BTreeMap::new() };
+        Self::open_for(source, since, &[])
+    }
+
+    /// As [`Follower::open`], for those who only want lines that hold one of some byte strings:
+    /// other lines are passed over without being looked at. No byte strings: every line.
+    ///
+    /// # Errors
+    /// As [`Follower::open`].
+    pub fn open_for(source: Source, since: Option<Timestamp>, needles: &[Vec<u8>]) -> io::Result<Self> {
+        let mut follower = Self {
+            source,
+            wanted: Wanted { since, pattern: pattern(needles)? },
+            names: HashMap::new(),
+            runs: Vec::new(),
+            queue: BinaryHeap::new(),
+            given: None,
+        };
         follower.look()?;
         Ok(follower)
     }
 
-    /// Looks for files that came since.
+    /// Looks for files that came, and lines that were written, since.
     ///
     /// # Errors
     /// What the file system says.
     pub fn look(&mut self) -> io::Result<()> {
         match self.source.clone() {
             Source::File(path) => {
+                let len = match std::fs::metadata(&path) {
+                    Ok(meta) => meta.len(),
+                    // It was there and was taken away: there is only nothing more to come.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound && !self.runs.is_empty() => {
+                        return Ok(());
+                    }
+                    Err(error) => return Err(error),
+                };
+                // What cannot be opened is said at once.
                 if self.runs.is_empty() {
-                    let reader = Reader::open(&path)?;
-                    drop(reader);
-                    self.runs.insert(String::new(), Run::of(path, 0));
+                    drop(Reader::open(&path)?);
                 }
+                self.found("", 0, path, len, None);
             }
             Source::Folder(folder) => {
                 for file in files(&folder)? {
-                    self.add(file.path, &file.name);
+                    let old = self.wanted.since.and_then(|since| {
+                        let modified = file.modified.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+                        let micros = i64::try_from(modified.as_micros()).ok()?;
+                        Some(micros.saturating_add(CLOCKS_APART) < since.0)
+                    });
+                    self.found(&file.name.gateway, file.name.number, file.path, file.len, old);
                 }
             }
         }
         Ok(())
     }
 
-    fn add(&mut self, path: PathBuf, name: &FileName) {
-        match self.runs.get_mut(&name.gateway) {
-            Some(run) if name.number > run.last => {
-                run.files.push_back(path);
-                run.last = name.number;
+    /// A file that is there. `old`: everything in it is earlier than what is asked for.
+    fn found(&mut self, gateway: &str, number: u64, path: PathBuf, len: u64, old: Option<bool>) {
+        let Some(at) = self.names.get(gateway).copied() else {
+            let mut run = Run::new(path, number);
+            if old == Some(true) {
+                // It may still grow.
+                let path = run.files.pop_front().unwrap_or_default();
+                run.current = Some(Current { path, reader: None, position: len });
+            } else {
+                run.ts = run.files.front().and_then(|path| first_ts(path)).unwrap_or_default();
+                self.queue.push(Reverse((run.ts, self.runs.len())));
             }
-            Some(_) => {}
-            None => {
-                self.runs.insert(name.gateway.clone(), Run::of(path, name.number));
-            }
+            self.names.insert(gateway.to_owned(), self.runs.len());
+            self.runs.push(run);
+            return;
+        };
+        let Some(run) = self.runs.get_mut(at) else { return };
+        // Asleep: at its end, and in nobody's hands.
+        let asleep = !run.ready && run.current.as_ref().is_none_or(|current| current.reader.is_none());
+        let mut wake = false;
+        if number > run.last {
+            run.files.push_back(path);
+            run.last = number;
+            wake = asleep;
+        } else if number == run.last && asleep {
+            wake = run.current.as_ref().is_some_and(|current| current.position < len);
+        }
+        if wake && !self.queue.iter().any(|Reverse((_, queued))| *queued == at) {
+            self.queue.push(Reverse((run.ts, at)));
         }
     }
 
@@ -130,23 +261,45 @@ impl Follower {
     ///
     /// # Errors
     /// What the file system says.
-    pub fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let mut earliest: Option<(Timestamp, &mut Run)> = None;
-        for run in self.runs.values_mut() {
-            run.advance(self.since)?;
-            let Some((ts, _)) = run.head else { continue };
-            if earliest.as_ref().is_none_or(|(first, _)| ts < *first) {
-                earliest = Some((ts, run));
+    pub fn next_line(&mut self) -> io::Result<Option<&[u8]>> {
+        let mut next = self.given.take();
+        loop {
+            let at = match next.take() {
+                Some(at) => at,
+                None => match self.queue.pop() {
+                    Some(Reverse((_, at))) => at,
+                    None => return Ok(None),
+                },
+            };
+            let Some(run) = self.runs.get_mut(at) else { continue };
+            // One that waited in the queue with its line at hand was advanced before.
+            if !run.ready && !run.advance(&self.wanted)? {
+                continue;
             }
+            if self.queue.peek().is_some_and(|Reverse((ts, _))| *ts < run.ts) {
+                self.queue.push(Reverse((run.ts, at)));
+                continue;
+            }
+            run.ready = false;
+            self.given = Some(at);
+            break;
         }
-        Ok(earliest.and_then(|(_, run)| run.head.take()).map(|(_, line)| line))
+        Ok(self.given.and_then(|at| self.runs.get(at)).map(|run| run.line.as_slice()))
     }
 }
 
-impl Run {
-    fn of(path: PathBuf, number: u64) -> Self {
-        Self { files: VecDeque::from([path]), reader: None, last: number, head: None }
+/// Any of the byte strings; `None` for none.
+fn pattern(needles: &[Vec<u8>]) -> io::Result<Option<Regex>> {
+    if needles.is_empty() {
+        return Ok(None);
     }
+    let texts: Vec<String> =
+        needles.iter().map(|needle| regex::escape(&String::from_utf8_lossy(needle))).collect();
+    Regex::new(&texts.join("|")).map(Some).map_err(io::Error::other)
+}
+
+fn first_ts(path: &Path) -> Option<Timestamp> {
+    first_line(path).ok().flatten().and_then(|line| peek_ts(&line))
 }
 
 #[cfg(test)]
@@ -163,7 +316,7 @@ mod tests {
     fn all(follower: &mut Follower) -> Vec<u64> {
         let mut seqs = Vec::new();
         while let Some(line) = follower.next_line().expect("reads") {
-            seqs.push(super::super::line::peek_seq(&line).expect("seq"));
+            seqs.push(super::super::line::peek_seq(line).expect("seq"));
         }
         seqs
     }
@@ -182,9 +335,45 @@ mod tests {
         fs::write(path("a.2.jsonl"), line(3, 8)).expect("written");
         fs::write(path("c.1.jsonl"), line(20, 9)).expect("written");
         follower.look().expect("looks");
-        let rest: Vec<Vec<u8>> = std::iter::from_fn(|| follower.next_line().expect("reads")).collect();
+        let rest: Vec<Vec<u8>> =
+            std::iter::from_fn(|| follower.next_line().expect("reads").map(<[u8]>::to_vec)).collect();
         assert_eq!(rest.len(), 3);
         assert_eq!(rest[0], b"{\"torn\":1}");
+    }
+
+    #[test]
+    fn passes_over_lines_without_what_is_wanted() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("a.1.jsonl");
+        let text: String = (0..20_000)
+            .map(
+                |n| if n % 1000 == 7 { line(n, n % 60).replace("outcome", "event") } else { line(n, n % 60) },
+            )
+            .collect();
+        fs::write(&path, &text).expect("written");
+        let needles = [br#""type":"event""#.to_vec(), br#""type":"none""#.to_vec()];
+        let mut follower = Follower::open_for(Source::at(folder.path()), None, &needles).expect("opens");
+        assert_eq!(all(&mut follower), (0..20).map(|n| n * 1000 + 7).collect::<Vec<_>>());
+        let mut file = fs::OpenOptions::new().append(true).open(&path).expect("opens");
+        file.write_all(b"{\"type\":\"event\",\"se").expect("written");
+        follower.look().expect("looks");
+        assert_eq!(all(&mut follower), Vec::<u64>::new());
+        file.write_all(b"q\":5}\n").expect("written");
+        follower.look().expect("looks");
+        assert_eq!(all(&mut follower), [5]);
+    }
+
+    #[test]
+    fn many_ended_runs_need_few_open_files() {
+        let folder = tempfile::tempdir().expect("folder");
+        for run in 0..3000 {
+            let text = line(run, run % 60);
+            fs::write(folder.path().join(format!("r{run}.1.jsonl")), text).expect("written");
+        }
+        let mut follower = Follower::open(Source::at(folder.path()), None).expect("opens");
+        assert_eq!(all(&mut follower).len(), 3000);
+        follower.look().expect("looks");
+        assert_eq!(all(&mut follower), Vec::<u64>::new());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use memchr::{memchr, memrchr};
+use regex::bytes::Regex;
 
 use super::line::{peek_seq, peek_ts};
 use super::name::FileName;
@@ -113,6 +114,35 @@ impl Reader {
                 self.start = from + at + 1;
                 self.searched = self.end - self.start;
                 return Ok(self.buffer.get(lines));
+            }
+            self.searched = self.end - self.start;
+            if self.fill()? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The next whole line in which a pattern is found, without its line feed; lines before it are
+    /// passed over. The pattern must not match across a line feed.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn next_match(&mut self, pattern: &Regex) -> io::Result<Option<&[u8]>> {
+        loop {
+            let whole = self.buffer.get(self.start..self.end).unwrap_or_default();
+            if let Some(end) = memrchr(b'\n', whole) {
+                let lines = whole.get(..end).unwrap_or_default();
+                let Some(found) = pattern.find(lines) else {
+                    self.start += end + 1;
+                    continue;
+                };
+                let before = lines.get(..found.start()).unwrap_or_default();
+                let after = lines.get(found.end()..).unwrap_or_default();
+                let from = self.start + memrchr(b'\n', before).map_or(0, |at| at + 1);
+                let to = self.start + memchr(b'\n', after).map_or(end, |at| found.end() + at);
+                self.start = to + 1;
+                self.searched = 0;
+                return Ok(self.buffer.get(from..to));
             }
             self.searched = self.end - self.start;
             if self.fill()? == 0 {
