@@ -386,11 +386,10 @@ impl App {
         let wanted = self.policy.select.take().filter(|_| !self.policy.touched);
         let found = wanted.as_deref().is_some_and(|name| self.policy.table.select(name))
             || selected.as_deref().is_some_and(|name| self.policy.table.select(name));
-        if !found {
-            self.policy.select.clone_from(&wanted);
-            if !self.policy.touched {
-                self.policy.table.select_first_tool();
-            }
+        // Until a key is pressed, what was asked for stays asked for: the tools come more than once.
+        self.policy.select.clone_from(&wanted);
+        if !found && !self.policy.touched {
+            self.policy.table.select_first_tool();
         }
         self.policy_scroll();
     }
