@@ -142,6 +142,19 @@ fn a_condition_is_built_from_the_schema() {
 }
 
 #[test]
+fn a_known_rule_fills_the_form_in() {
+    let mut ui = Ui::new();
+    ui.select("run_command").keys("c");
+    let Some(Layer::Picker(picker)) = ui.app.layers.last() else { panic!("no picker") };
+    let known: Vec<&str> =
+        picker.items.iter().map(|it| it.name.as_str()).filter(|it| it.starts_with("rule: ")).collect();
+    assert!(!known.is_empty(), "shell commands have known attacks");
+    ui.keys("'rule:' enter enter");
+    let rules = &value(&ui.text())["tools"]["run_command"];
+    assert!(rules.to_string().contains("args.command"), "{rules}");
+}
+
+#[test]
 fn a_regex_is_compiled_while_it_is_typed() {
     let mut ui = Ui::new();
     ui.select("push_branch").keys("c 'branch' enter 'r'");

@@ -4,7 +4,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::inspect::{Line, heading};
 use crate::mcp::tool::Tool;
-use crate::tui::app::policy::schema::{Argument, JsonType, ToolShape};
+use crate::policy::schema::{Argument, JsonType, ToolShape};
 use crate::tui::theme::Role;
 
 /// An argument as the forms need it.

@@ -8,7 +8,9 @@ mod value;
 pub(super) use self::freeze::freeze;
 pub(crate) use self::freeze::open as open_freeze;
 pub(super) use self::limit::open as open_limit;
-pub(super) use self::rule::{edit as edit_rule, extend as extend_rule, open as open_condition, pick_path};
+pub(super) use self::rule::{
+    edit as edit_rule, extend as extend_rule, open as open_condition, pick_path, pick_rule,
+};
 use super::{App, Kind, Then};
 use crate::policy::edit::{Edit, Place, RuleDraft, apply_to};
 use crate::policy::model::RuleList;

@@ -9,7 +9,6 @@ mod keys;
 mod recommend;
 pub mod review;
 mod save;
-mod schema;
 pub mod search;
 pub mod table;
 mod tools;
@@ -27,7 +26,8 @@ use super::field::Field;
 use super::layer::{Ask, Layer, Then as LayerThen};
 use super::{App, Effect, Kind};
 use crate::mcp::tool::Tool;
-use crate::policy::edit::Edit;
+use crate::policy::edit::{Edit, RuleDraft};
+use crate::policy::model::RuleList;
 use crate::risk::Profile;
 use crate::tui::action::{Context, When};
 
@@ -132,6 +132,8 @@ pub enum Then {
     Filter(Option<Filter>),
     /// Use this path of an argument in the condition's form.
     PickPath(String),
+    /// Begin the rule's form with a rule that is known to stop an attack.
+    PickRule(RuleList, Box<RuleDraft>),
     /// Ask a gateway to freeze.
     Freeze {
         /// The server, or all.
@@ -353,6 +355,7 @@ pub(super) fn then(app: &mut App, then: Then, effects: &mut Vec<Effect>) {
             app.policy_show(false, effects);
         }
         Then::PickPath(path) => form::pick_path(app, &path),
+        Then::PickRule(list, rule) => form::pick_rule(app, list, *rule),
         Then::Freeze { server, tool, reason } => form::freeze(app, (server, tool), reason, effects),
         Then::Edit(edit) => {
             app.edit(&edit);

@@ -6,11 +6,12 @@ use super::{Form, FormField, Id, Input, Makes, check as check_form};
 use crate::policy::edit::{ConditionDraft, Edit, RuleDraft};
 use crate::policy::model::{Op, RuleList};
 use crate::policy::path::Path;
+use crate::policy::schema::{JsonType, ToolShape, ops_for};
+use crate::risk::{RuleTemplate, templates};
 use crate::tui::app::App;
 use crate::tui::app::field::Field;
 use crate::tui::app::layer::{Layer, Other, PickItem, Picker, Then as LayerThen};
 use crate::tui::app::policy::arguments::{self, Arg};
-use crate::tui::app::policy::schema::{JsonType, ops_for};
 use crate::tui::app::policy::{Then, edits};
 
 const LISTS: [RuleList; 3] = [RuleList::DenyIf, RuleList::Require, RuleList::ApproveIf];
@@ -76,10 +77,38 @@ fn picker(app: &App, form: &Form) -> Option<Layer> {
     Some(Layer::Picker(Picker {
         title: "Which argument?".to_owned(),
         field: Field::default(),
-        items: args.into_iter().map(item).collect(),
+        items: args.into_iter().map(item).chain(known_rules(app, form)).collect(),
         selected: 0,
         other: Some(Other::Path),
     }))
+}
+
+/// Rules that are known to stop an attack through one of the arguments, for a new rule.
+fn known_rules(app: &App, form: &Form) -> Vec<PickItem> {
+    let Makes::Rule { tool, at: None, .. } = &form.makes else { return Vec::new() };
+    let Some(row) = app.policy.table.tool(tool) else { return Vec::new() };
+    let shape = ToolShape::from_schema(tool, &row.tool.input_schema);
+    let item = |known: RuleTemplate| PickItem {
+        name: format!("rule: {}", known.title),
+        detail: format!("{}: {}", known.list.key(), known.rule.summary()),
+        then: LayerThen::Policy(Then::PickRule(known.list, Box::new(known.rule))),
+    };
+    templates(&shape).into_iter().map(item).collect()
+}
+
+/// A known rule was picked: its form opens with everything filled in.
+pub(in crate::tui::app::policy) fn pick_rule(app: &mut App, list: RuleList, rule: RuleDraft) {
+    let Some(Layer::Form(form)) = app.layers.pop() else { return };
+    let Makes::Rule { tool, .. } = form.makes else { return };
+    let first = rule.conditions.first().cloned();
+    self::form(app, tool, None, 0, rule, first, true);
+    let Some(Layer::Form(mut form)) = app.layers.pop() else { return };
+    if let Some(FormField { input: Input::Choice { at, .. }, .. }) = form.at(Id::List) {
+        *at = LISTS.iter().position(|it| *it == list).unwrap_or(0);
+    }
+    relist(&mut form);
+    check_form(app, &mut form);
+    app.layers.push(Layer::Form(form));
 }
 
 /// Opens the picker over the form.

@@ -2,7 +2,7 @@
 
 use crate::json;
 use crate::policy::model::Op;
-use crate::tui::app::policy::schema::JsonType;
+use crate::policy::schema::JsonType;
 
 /// What kind of value an operator takes from an argument of these types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
