@@ -335,7 +335,7 @@ fn the_inspector_lists_and_calls_through_the_gateway() {
     let configuration = home.write(
         "mcp.json",
         &json!({"mcpServers": {"everything": {"command": program(),
-            "args": ["gateway", "--policy", policy, "--name", "everything", "--", "npx", "-y", EVERYTHING],
+            "args": ["gateway", "--policy", policy, "--name", "everything", "npx", "-y", EVERYTHING],
             "env": {"CALLGATE_HOME": home.path("home")}}}})
         .to_string(),
     );
@@ -442,7 +442,7 @@ fn a_denied_call_is_seen_in_the_terminal_interface_and_in_tail() {
     wait("Live");
     let answer = peer.ask(7, "tools/call", &json!({"name": "echo", "arguments": {"message": "loud"}}));
     assert_eq!(answer["result"]["content"][0]["text"], "[POLICY DENIED] Quiet please.");
-    wait("/tools/echo/action");
+    wait("DENY");
     keys.write_all(b"q").unwrap();
     assert!(screen_program.wait().unwrap().success());
 
