@@ -260,7 +260,8 @@ fn row_line<'a>(
     let tool_style = if Live::is_denied(row) { theme.style(Role::Strong) } else { text };
     put(names.text(tool), columns.tool, tool_style);
     put(short_rule(names.text(row.rule)), columns.rule, if Live::is_denied(row) { word } else { muted });
-    let why = if columns.rule == 0 && Live::is_denied(row) { names.text(row.rule) } else { &row.args };
+    let why =
+        if columns.rule == 0 && Live::is_denied(row) { short_rule(names.text(row.rule)) } else { &row.args };
     put(why, columns.args, muted);
     let (end, style) = outcome(row, theme);
     spans.push(Span::styled(cells::right(&end, columns.end, more), style));
