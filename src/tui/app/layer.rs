@@ -81,6 +81,8 @@ pub struct PickItem {
     pub name: String,
     /// Shown beside it.
     pub detail: String,
+    /// Comes after the others, however well it matches.
+    pub after: bool,
     /// What follows.
     pub then: Then,
 }
@@ -214,17 +216,17 @@ impl Picker {
         if self.field.is_empty() {
             return (0..self.items.len()).collect();
         }
-        let mut rows: Vec<(i64, usize)> = self
+        let mut rows: Vec<(bool, i64, usize)> = self
             .items
             .iter()
             .enumerate()
             .filter_map(|(index, item)| {
                 let score = super::policy::search::score(&item.name, self.field.text())?;
-                Some((-score, index))
+                Some((item.after, -score, index))
             })
             .collect();
         rows.sort_unstable();
-        rows.into_iter().map(|(_, index)| index).collect()
+        rows.into_iter().map(|(_, _, index)| index).collect()
     }
 
     fn chosen(&self) -> Option<Then> {

@@ -197,6 +197,7 @@ fn open_filter(app: &mut App) {
     let item = |name: &str, filter: Option<Filter>, detail: String| PickItem {
         name: name.to_owned(),
         detail,
+        after: false,
         then: LayerThen::Policy(Then::Filter(filter)),
     };
     let mut items = vec![item("all", None, count(&|_| true).to_string())];

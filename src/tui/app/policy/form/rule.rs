@@ -66,6 +66,7 @@ fn picker(app: &App, form: &Form) -> Option<Layer> {
         let star = if arg.required { "*" } else { "" };
         PickItem {
             name: arg.path.clone(),
+            after: false,
             detail: format!(
                 "{}{star}  {}",
                 arg.type_words(),
@@ -90,6 +91,7 @@ fn known_rules(app: &App, form: &Form) -> Vec<PickItem> {
     let shape = ToolShape::from_schema(tool, &row.tool.input_schema);
     let item = |known: RuleTemplate| PickItem {
         name: format!("rule: {}", known.title),
+        after: true,
         detail: format!("{}: {}", known.list.key(), known.rule.summary()),
         then: LayerThen::Policy(Then::PickRule(known.list, Box::new(known.rule))),
     };
