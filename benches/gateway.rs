@@ -71,16 +71,16 @@ impl Peer {
         };
         let began = Instant::now();
         send(self, 32);
-        let (mut sent, mut answered) = (32, 0);
+        let (mut asked, mut answered) = (32, 0);
         while answered < count {
             let read = self.stdout.read(&mut self.buffer).unwrap();
             assert!(read > 0, "the other end is gone");
             let came = memchr::memchr_iter(b'\n', &self.buffer[..read]).count();
             answered += came;
-            let more = came.min(count.saturating_sub(sent));
+            let more = came.min(count.saturating_sub(asked));
             if more > 0 {
                 send(self, more);
-                sent += more;
+                asked += more;
             }
         }
         count as f64 / began.elapsed().as_secs_f64()

@@ -123,6 +123,6 @@ fn monitors_see_calls_counters_tools_and_may_freeze() {
         [(Some("responder".to_owned()), Some("over".to_owned()))],
         "recorded once, with who and why"
     );
-    let left = std::fs::read_dir(home.path("home/run")).unwrap().count();
-    assert_eq!(left, 0, "the discovery file is gone");
+    let remaining = std::fs::read_dir(home.path("home/run")).unwrap().count();
+    assert_eq!(remaining, 0, "the discovery file is gone");
 }

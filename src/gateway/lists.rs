@@ -19,13 +19,13 @@ pub(super) struct Shown {
 
 /// Looks at a list before it goes on: what the client may see of it, and, where `first` tells which
 /// page of a list it is, the names for later decisions. A list that cannot be cut is not shown.
-pub(super) fn look(link: &Link, line: &[u8], id: Option<&str>, first: Option<bool>) -> Shown {
+pub(super) fn look(link: &Link, list: &[u8], id: Option<&str>, first: Option<bool>) -> Shown {
     let in_force = link.decider.in_force();
     let hides = in_force.compiled.hides_anything();
     let max_message = if hides { link.max_message } else { usize::MAX };
     let options =
         ListOptions { private_cache: hides, max_ttl_ms: LONGEST_TTL, max_message, ..ListOptions::default() };
-    match cut_tools(line, &|tool| !hides || in_force.compiled.visible(tool), &options) {
+    match cut_tools(list, &|tool| !hides || in_force.compiled.visible(tool), &options) {
         Ok(cut) => {
             if cut.is_list {
                 link.session().remember(first, &cut.names, cut.next_cursor);

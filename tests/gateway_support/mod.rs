@@ -14,7 +14,7 @@ use callgate::record::{Decision, Outcome, Record};
 use serde_json::Value;
 
 /// Nothing here takes so long unless it hangs.
-pub const LONG: Duration = Duration::from_secs(60);
+pub const LONG: Duration = Duration::from_mins(1);
 
 pub fn callgate() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_callgate"))
