@@ -89,7 +89,7 @@ fn run(cli: Cli, out: &Output) -> Answer {
         Some(Command::Status(args)) => status::run(args, out),
         Some(Command::Tools(args)) => tools::run(&args, out),
         Some(Command::Init(args)) => init::run(&args, out),
-        Some(Command::Check(args)) => check::run(args, out),
+        Some(Command::Check(args)) => check::run(&args, out),
         Some(Command::Explain(args)) => explain::run(args, out),
         Some(Command::Freeze(args)) => freeze::freeze(args, out),
         Some(Command::Unfreeze(args)) => freeze::unfreeze(&args, out),

@@ -22,6 +22,7 @@ pub mod document;
 pub mod duration;
 pub mod edit;
 pub mod explain;
+pub mod lint;
 pub mod memory;
 pub mod model;
 mod parse;
@@ -29,3 +30,5 @@ pub mod path;
 pub mod schema;
 pub mod state;
 pub mod suggest;
+#[doc(hidden)]
+pub mod total;

@@ -243,16 +243,16 @@ impl<'s> Facts<'s> {
             (Some(false), _) | (_, Some(false)) => Some(false),
             (ours, theirs) => ours.or(theirs),
         };
-        self.rest(&other.description, &other.format, &other.pattern);
+        self.rest(other.description, other.format, other.pattern);
         self.min = self.min.or(other.min);
         self.max = self.max.or(other.max);
         self
     }
 
-    fn rest(&mut self, description: &Option<&'s str>, format: &Option<&'s str>, pattern: &Option<&'s str>) {
-        self.description = self.description.or(*description);
-        self.format = self.format.or(*format);
-        self.pattern = self.pattern.or(*pattern);
+    fn rest(&mut self, description: Option<&'s str>, format: Option<&'s str>, pattern: Option<&'s str>) {
+        self.description = self.description.or(description);
+        self.format = self.format.or(format);
+        self.pattern = self.pattern.or(pattern);
     }
 
     /// One of them holds.
@@ -284,7 +284,7 @@ impl<'s> Facts<'s> {
             one.required = one.required.intersection(&other.required).copied().collect();
             one.items.extend(other.items);
             one.more = if one.more == other.more { one.more } else { Some(true) };
-            one.rest(&other.description, &None, &None);
+            one.rest(other.description, None, None);
         }
         if many {
             (one.format, one.pattern, one.min, one.max) = (None, None, None, None);
@@ -399,13 +399,13 @@ impl<'s> Reader<'s> {
             let mut path = format!("{at}.");
             path::escape(name, &mut path);
             let inner = self.facts(schema, NESTED);
-            self.argument(path, inner, required && facts.required.contains(name), depth);
+            self.argument(&path, &inner, required && facts.required.contains(name), depth);
         }
     }
 
-    fn argument(&mut self, path: String, facts: Facts<'s>, required: bool, depth: usize) {
+    fn argument(&mut self, path: &str, facts: &Facts<'s>, required: bool, depth: usize) {
         // A name that no path can spell is no argument for rules.
-        if self.arguments.len() >= MOST || Path::parse(&path).is_err() {
+        if self.arguments.len() >= MOST || Path::parse(path).is_err() {
             return;
         }
         let elements = facts.may_be(JsonType::Array) && !facts.items.is_empty();
@@ -413,7 +413,7 @@ impl<'s> Reader<'s> {
             || (facts.may_be(JsonType::Object) && facts.is_open())
             || (facts.may_be(JsonType::Array) && facts.items.is_empty());
         self.arguments.push(Argument {
-            path: path.clone(),
+            path: path.to_owned(),
             types: facts.types.clone().unwrap_or_default(),
             required,
             choices: facts.choices.clone().unwrap_or_default(),
@@ -427,11 +427,11 @@ impl<'s> Reader<'s> {
         if depth == 0 {
             return;
         }
-        self.members(&path, &facts, required, depth - 1);
+        self.members(path, facts, required, depth - 1);
         if elements {
             let all: Vec<Facts<'s>> = facts.items.iter().map(|items| self.facts(items, NESTED)).collect();
             // An array may be empty, so nothing within it is sure to be there.
-            self.argument(format!("{path}[*]"), Facts::any(all), false, depth - 1);
+            self.argument(&format!("{path}[*]"), &Facts::any(all), false, depth - 1);
         }
     }
 }

@@ -1,0 +1,92 @@
+//! `callgate check` as people and programs meet it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn check(folder: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_callgate"));
+    command.current_dir(folder).env("CALLGATE_HOME", folder).env_remove("NO_COLOR");
+    command.arg("check").args(args).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn names_the_place_and_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let bad = "{\n  \"version\": \"1\",\n  \"default\": \"deny\",\n  \"tools\": {\n    \"pay\": { \"deny_iff\": [] }\n  }\n}\n";
+    std::fs::write(folder.path().join("bad.json"), bad).unwrap();
+    let output = check(folder.path(), &["bad.json"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        stdout(&output),
+        "error[unknown-key]: unknown key `deny_iff`\n \
+         --> bad.json:5:14  /tools/pay/deny_iff\n  \
+         |\n\
+         5 |     \"pay\": { \"deny_iff\": [] }\n  \
+         |              ^^^^^^^^^^\n  \
+         = help: did you mean `deny_if`?\n\n\
+         bad.json: invalid, 1 error\n"
+            .replace(" --> ", " --> ")
+    );
+    let coloured = check(folder.path(), &["--color", "always", "bad.json"]);
+    assert!(stdout(&coloured).contains("\u{1b}[31;1merror[unknown-key]\u{1b}[0m"));
+}
+
+#[test]
+fn prints_what_programs_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = r#"{"version":"1","default":"deny","tools":{"pay":{"require":[{"conditions":[]}],"action":"allow"}}}"#;
+    std::fs::write(folder.path().join("a.json"), text).unwrap();
+    std::fs::write(folder.path().join("b.json"), "[").unwrap();
+    let output = check(folder.path(), &["--format", "json", "a.json", "b.json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        report["files"][0],
+        serde_json::json!({"file": "a.json", "valid": true, "diagnostics": [{
+            "severity": "warning", "code": "empty-require", "pointer": "/tools/pay/require/0", "line": 1, "column": 60,
+            "message": "a `require` rule without conditions always holds: it requires nothing",
+            "help": "add a condition, or take the rule away"}]})
+    );
+    assert_eq!(report["files"][1]["valid"], false);
+    assert_eq!(report["files"][1]["diagnostics"][0]["code"], "syntax");
+    // Warnings do not make a policy invalid; extensions are named when asked for.
+    let output = check(folder.path(), &["--portable", "a.json"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stdout(&output).contains("warning[extension]: `action` is not in"), "{}", stdout(&output));
+    assert!(stdout(&output).ends_with("a.json: valid, 2 warnings\n"));
+}
+
+#[test]
+fn holds_a_policy_against_the_server_s_tools() {
+    let folder = tempfile::tempdir().unwrap();
+    let tools = r#"{"tools":[{"name":"push","inputSchema":{"type":"object","properties":{"branch":{"type":"string"}}}}]}"#;
+    std::fs::write(folder.path().join("tools.json"), tools).unwrap();
+    let text = r#"{"version":"1","default":"deny","tools":{"pussh":{},"push":{"require":[{"conditions":[{"path":"args.brnch","op":"eq","value":"dev"}]}]}}}"#;
+    std::fs::write(folder.path().join("p.json"), text).unwrap();
+    let output = check(folder.path(), &["p.json", "--tools", "tools.json"]);
+    assert_eq!(output.status.code(), Some(0));
+    let said = stdout(&output);
+    assert!(
+        said.contains("the server has no tool `pussh`") && said.contains("did you mean `push`?"),
+        "{said}"
+    );
+    assert!(
+        said.contains("no argument `args.brnch`") && said.contains("did you mean `args.branch`?"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_missing_file_is_no_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = check(folder.path(), &["none.json"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("`none.json` cannot be read"));
+    assert_eq!(check(folder.path(), &[]).status.code(), Some(2));
+}
