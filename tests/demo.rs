@@ -237,3 +237,18 @@ fn opens_on_the_docker_server_and_leaves_nothing() {
     assert!(homes(temp.path()).is_empty());
     until("the processes' end", || processes_of(temp.path()) == 0);
 }
+
+#[test]
+fn the_policies_are_clean_against_the_tools() {
+    for name in ["docker", "payments"] {
+        let output = Command::new(CALLGATE)
+            .args(["check", "--format", "json", "--tools"])
+            .arg(asset(&format!("{name}.tools.json")))
+            .arg(asset(&format!("{name}.policy.json")))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["files"][0]["diagnostics"], json!([]), "{name}");
+    }
+}
