@@ -85,7 +85,7 @@ fn run(cli: Cli, out: &Output) -> Answer {
         )),
         Some(Command::Gateway(args)) => gateway::run(args, out),
         Some(Command::Guard(args)) => gateway::guard(&args),
-        Some(Command::Tail(args)) => tail::run(args, out),
+        Some(Command::Tail(args)) => tail::run(&args, out),
         Some(Command::Status(args)) => status::run(args, out),
         Some(Command::Tools(args)) => tools::run(&args, out),
         Some(Command::Init(args)) => init::run(&args, out),

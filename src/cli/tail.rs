@@ -32,7 +32,7 @@ const DENIED: &[u8] = br#""decision":"deny""#;
 const PIECE: usize = 64 * 1024;
 
 /// Runs the command.
-pub(super) fn run(args: TailArgs, out: &Output) -> Answer {
+pub(super) fn run(args: &TailArgs, out: &Output) -> Answer {
     let now = clock::now();
     let since = args.since.as_deref().map(|text| since(text, now)).transpose()?;
     let mut tail = Tail {
@@ -44,8 +44,8 @@ pub(super) fn run(args: TailArgs, out: &Output) -> Answer {
         out,
     };
     match &args.feed {
-        Some(url) => tail.feed(url, &args)?,
-        None => tail.journals(&args)?,
+        Some(url) => tail.feed(url, args)?,
+        None => tail.journals(args)?,
     }
     tail.flush()?;
     Ok(Verdict::Yes)

@@ -350,17 +350,12 @@ fn arg(path: &str, value: &str, span: Span) -> Result<ArgTerm, FilterError> {
     let wanted = if value == "*" {
         Wanted::Present
     } else if let Some((compare, rest)) = Compare::split(value) {
-        match Decimal::parse(rest) {
-            Some(number) => Wanted::Number(compare, number),
-            None => {
-                let shown = crate::visible::visible(rest);
-                return Err(error(
-                    span,
-                    format!("`{shown}` is not a number"),
-                    "compare with a number: `arg.amount:>100`",
-                ));
-            }
-        }
+        let Some(number) = Decimal::parse(rest) else {
+            let shown = crate::visible::visible(rest);
+            let help = "compare with a number: `arg.amount:>100`";
+            return Err(error(span, format!("`{shown}` is not a number"), help));
+        };
+        Wanted::Number(compare, number)
     } else {
         Wanted::Text(patterns(value, span)?)
     };

@@ -163,8 +163,8 @@ fn draw_list(screen: &LiveScreen, theme: &Theme, area: Rect, buf: &mut Buffer) -
     for (line, id) in (0..rows.height).zip(live.visible()) {
         let Some(row) = live.ring.get(id) else { continue };
         let place = Rect { y: rows.y + line, height: 1, ..rows };
-        let line = row_line(live, row, &columns, theme, &screen.tz);
-        buf.set_line(place.x, place.y, &line, place.width);
+        let cells = row_line(live, row, &columns, theme, &screen.tz);
+        buf.set_line(place.x, place.y, &cells, place.width);
         if selected == Some(id) {
             buf.set_style(place, theme.style(Role::Selection));
             buf.set_string(place.x, place.y, theme.glyphs.cursor, theme.style(Role::Selection));

@@ -41,11 +41,8 @@ pub(crate) fn act(app: &mut App, action: Action) {
         Action::Open => screen.show_detail(!screen.detail),
         Action::LiveFilter => screen.open_filter(),
         Action::Back if screen.detail => screen.show_detail(false),
-        Action::Back => {
-            if !screen.clear_filter() {
-                screen.live.follow();
-            }
-        }
+        Action::Back if screen.clear_filter() => {}
+        Action::Back => screen.live.follow(),
         _ => {}
     }
 }

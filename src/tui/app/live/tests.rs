@@ -109,7 +109,7 @@ fn outcomes_join_their_calls() {
         bytes: 80,
         released: false,
     }));
-    live.take(0, &[outcome.clone()]);
+    live.take(0, std::slice::from_ref(&outcome));
     assert_eq!(live.ring.get(2).and_then(|row| row.ended).map(|ended| ended.status), Some(Status::ToolError));
     live.take(1, &[outcome]);
     assert_eq!(live.count(), 5, "an outcome of an unknown gateway joins nothing");
