@@ -221,7 +221,7 @@ fn opens_on_the_docker_server_and_leaves_nothing() {
     let mut output = pair.master.try_clone_reader().unwrap();
     let shown = Arc::clone(&screen);
     std::thread::spawn(move || {
-        let mut bytes = [0; 65536];
+        let mut bytes = vec![0; 65536];
         while let Ok(count @ 1..) = output.read(&mut bytes) {
             shown.lock().unwrap().process(&bytes[..count]);
         }
