@@ -82,6 +82,25 @@ fn the_example_is_worth_copying() {
     assert!(errors.is_empty(), "{errors:?}");
 }
 
+/// What the program itself offers and writes must not be warned about.
+#[test]
+fn offered_rules_are_not_warned_about() {
+    let asset: Value = serde_json::from_str(&own("assets/templates.json")).unwrap();
+    let templates = asset["templates"].as_array().unwrap();
+    assert!(!templates.is_empty());
+    for template in templates {
+        let list = match template["list"].as_str().unwrap() {
+            "require" => RuleList::Require,
+            "deny_if" => RuleList::DenyIf,
+            _ => RuleList::ApproveIf,
+        };
+        let op = Op::parse(template["op"].as_str().unwrap()).unwrap();
+        let rule = RuleDraft::when("args.a", op, &template["value"].to_string());
+        let text = apply(&Document::new_text(), &Edit::AddRule { tool: "t".to_owned(), list, rule }).unwrap();
+        assert_eq!(lint(&Document::parse(&text).document.unwrap(), None), [], "{template}");
+    }
+}
+
 /// Words that are often right and sometimes nearly so.
 fn word() -> impl Strategy<Value = String> {
     prop_oneof![

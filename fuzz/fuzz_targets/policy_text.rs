@@ -14,6 +14,9 @@ use libfuzzer_sys::fuzz_target;
 const ARGUMENTS: &str = r#"{"a":1,"b":["x",2.50],"c":{"d":null,"D":true},"amount":-3e2,"s":"\ud800"}"#;
 
 fuzz_target!(|text: &str| {
+    if let Err(why) = callgate::policy::total::check_total(text) {
+        panic!("{why}");
+    }
     let parsed = Document::parse(text);
     for diagnostic in &parsed.diagnostics {
         assert!(diagnostic.line >= 1 && diagnostic.column >= 1);

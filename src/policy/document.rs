@@ -1,13 +1,13 @@
 //! A policy text with what it says: the source of the editor, of `check` and of the compiled form.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest, Sha256};
 
 use super::diagnostic::{At, Diagnostic, Severity, Sink};
-use super::model::Policy;
+use super::model::{Op, Policy};
 use super::parse;
 use crate::json::{self, Node, ParseErrorKind, Span, Value, pointer};
 
@@ -63,6 +63,22 @@ impl Parsed {
 impl Document {
     /// Reads a text.
     pub fn parse(text: &str) -> Parsed {
+        Self::read(text, &HashSet::new())
+    }
+
+    /// Reads a text that came of this one: patterns that stand in both are not compiled again, so
+    /// that an edit of a large policy costs what it changes.
+    pub fn parse_next(&self, text: &str) -> Parsed {
+        if !self.is_valid() {
+            return Self::parse(text);
+        }
+        let tools = self.policy().tools.iter();
+        let rules = tools.flat_map(|tool| [&tool.require, &tool.deny_if, &tool.approve_if]).flatten();
+        let patterns = rules.flat_map(|rule| &rule.conditions).filter(|condition| condition.op == Op::Regex);
+        Self::read(text, &patterns.map(|condition| condition.value.as_str()).collect())
+    }
+
+    fn read(text: &str, known: &HashSet<&str>) -> Parsed {
         let mut sink = Sink::new(text);
         let parsed = match json::parse(text) {
             Ok(parsed) => parsed,
@@ -71,7 +87,7 @@ impl Document {
                 return Parsed { document: None, diagnostics: sink.sorted() };
             }
         };
-        let Some(policy) = parse::policy(text, &parsed, &mut sink) else {
+        let Some(policy) = parse::policy(text, &parsed, known, &mut sink) else {
             return Parsed { document: None, diagnostics: sink.sorted() };
         };
         let diagnostics = sink.sorted();

@@ -212,7 +212,7 @@ pub fn apply_to(document: &Document, edit: &Edit) -> Result<Document, EditError>
     if text == document.text() {
         return Ok(document.clone());
     }
-    Document::parse(&text).valid().map_err(EditError::WouldBreak)
+    document.parse_next(&text).valid().map_err(EditError::WouldBreak)
 }
 
 fn no_such(what: impl Into<String>) -> EditError {

@@ -253,6 +253,15 @@ impl Window {
         }
     }
 
+    /// How texts for people name it after a number: `a minute`, `an hour`, `a day`, `each 90 s`.
+    pub fn each(seconds: u64) -> String {
+        match seconds {
+            60 | 86_400 => format!("a {}", Self::label(seconds)),
+            3_600 => "an hour".to_owned(),
+            _ => format!("each {}", Self::label(seconds)),
+        }
+    }
+
     /// How a limit's default message and the screens name it: `minute`, `hour`, `day`, `90 s`.
     pub fn label(seconds: u64) -> String {
         match seconds {

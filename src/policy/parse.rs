@@ -6,7 +6,7 @@
 mod limits;
 mod rules;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::diagnostic::{At, Severity, Sink, tick};
 use super::model::{self, Action, Hide, Policy, Tool};
@@ -95,9 +95,15 @@ fn other_words(place: Place, key: &str) -> Option<&'static str> {
     })
 }
 
-/// Reads the tree; `None` when it is not an object.
-pub(super) fn policy(text: &str, parsed: &json::Parsed<'_>, sink: &mut Sink<'_>) -> Option<Policy> {
-    let mut reader = Reader { text, sink };
+/// Reads the tree; `None` when it is not an object. The patterns in `known`, as JSON text, are known
+/// to compile.
+pub(super) fn policy(
+    text: &str,
+    parsed: &json::Parsed<'_>,
+    known: &HashSet<&str>,
+    sink: &mut Sink<'_>,
+) -> Option<Policy> {
+    let mut reader = Reader { text, known, sink };
     let root = &parsed.root;
     reader.whole(parsed);
     let at = At::ROOT;
@@ -153,6 +159,7 @@ struct Counters {
 
 struct Reader<'r, 's> {
     text: &'r str,
+    known: &'r HashSet<&'r str>,
     sink: &'r mut Sink<'s>,
 }
 

@@ -398,3 +398,19 @@ fn diagnostics_serialize_as_check_prints_them() {
 fn revisions_are_of_the_bytes() {
     assert_eq!(revision(b""), "e3b0c44298fc");
 }
+
+#[test]
+fn what_came_of_a_valid_text_is_read_the_same() {
+    let good = condition("regex", "\"^a$\"");
+    let document = Document::parse(&good).document.unwrap();
+    for next in [good.clone(), condition("regex", "\"(\""), condition("regex", "\"b\""), "{".to_owned()] {
+        assert_eq!(document.parse_next(&next).diagnostics, Document::parse(&next).diagnostics);
+    }
+    // Only a pattern's own text counts, not the same text under another operator.
+    let text = condition("eq", "\"(\"");
+    let other = Document::parse(&text).document.unwrap();
+    assert_eq!(other.parse_next(&condition("regex", "\"(\"")).diagnostics[0].code, "bad-regex");
+    // A text with errors vouches for nothing.
+    let bad = Document::parse(&condition("regex", "\"(\"")).document.unwrap();
+    assert_eq!(bad.parse_next(&condition("regex", "\"(\"")).diagnostics[0].code, "bad-regex");
+}

@@ -64,14 +64,7 @@ impl LimitDraft {
     pub fn summary(&self) -> String {
         let of =
             self.increment_from.as_ref().map_or_else(String::new, |path| format!(" of {}", visible(path)));
-        let window = match self.window {
-            Window::Hour => "an hour".to_owned(),
-            Window::Seconds(seconds) if !matches!(seconds, 60 | 3_600 | 86_400) => {
-                format!("each {}", duration::print(seconds))
-            }
-            window => format!("a {}", Window::label(window.seconds())).replace("a hour", "an hour"),
-        };
-        format!("{}{of} {window}", visible(&self.max))
+        format!("{}{of} {}", visible(&self.max), Window::each(self.window.seconds()))
     }
 
     pub(super) fn new_value(&self) -> Result<New, EditError> {

@@ -431,5 +431,5 @@ fn edits_are_named_for_people() {
     assert_eq!(hourly.summary(), "5 an hour");
     hourly.increment_from = Some("args.amount".to_owned());
     hourly.window = Window::Seconds(90);
-    assert_eq!(hourly.summary(), "5 of args.amount each 1m30s");
+    assert_eq!(hourly.summary(), "5 of args.amount each 90 s");
 }

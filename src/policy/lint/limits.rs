@@ -100,12 +100,12 @@ impl Lint<'_> {
                         limit.at.clone(),
                         limit.span,
                         format!(
-                            "{} a {} can never be reached: {} allows {} a {}",
+                            "{} {} can never be reached: {} allows {} {}",
                             limit.max,
-                            Window::label(limit.window),
+                            Window::each(limit.window),
                             tick(&other.at),
                             other.max,
-                            Window::label(other.window)
+                            Window::each(other.window)
                         ),
                         "take it away, or make it smaller",
                     );

@@ -198,9 +198,9 @@ impl Reader<'_, '_> {
         let earlier = seen.get(&key).or_else(|| shared.and_then(|shared| shared.all.get(&key)));
         if let Some(earlier) = earlier {
             let message = format!(
-                "one call would count {} a {} twice: it is also at {}",
+                "one call would count {} {} twice: it is also at {}",
                 tick(counter),
-                Window::label(window.seconds()),
+                Window::each(window.seconds()),
                 tick(earlier)
             );
             let help = "keep the smaller limit, or give this one a counter of its own";

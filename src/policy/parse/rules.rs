@@ -178,6 +178,7 @@ impl Reader<'_, '_> {
             | (Op::In | Op::NotIn, Value::Array(_))
             | (Op::Exists, Value::Bool(_))
             | (Op::Contains, Value::String(_) | Value::Number(_) | Value::Bool(_)) => return true,
+            (Op::Regex, Value::String(_)) if self.known.contains(node.span.of(self.text)) => return true,
             (Op::Regex, Value::String(pattern)) => return self.regex(at, node.span, pattern.as_str()),
             (Op::Lt | Op::Lte | Op::Gt | Op::Gte, Value::String(text))
                 if Decimal::parse(text.as_str()).is_some() =>
