@@ -3,7 +3,10 @@
 //! | part | is |
 //! |---|---|
 //! | [`model`] | the words of the format as types |
-//! | [`document`] | the text with spans and order kept; parse, check, edit |
+//! | [`document`], [`diagnostic`] | the text with spans and order kept, and every error in it |
+//! | [`lint`](mod@lint) | what is legal but surely not meant, and what is not portable |
+//! | [`schema`] | a server's tools, to hold a policy against and to build rules from |
+//! | [`edit`], [`state`], [`diff`](mod@diff) | edits as data, what they amount to, and what they changed |
 //! | [`compiled`] | a valid document ready to decide |
 //! | [`decide`] | one call against it, purely |
 //! | [`explain`] | the decision with its reasons |
