@@ -116,7 +116,7 @@ impl Columns {
         let rest = calls.saturating_sub(name + RISK + 1);
         let wanted = longest.saturating_add(3).clamp(14, rest.max(14));
         let left = rest.saturating_sub(wanted.min(rest * 7 / 10));
-        let rules = (left >= 12).then(|| calls.saturating_sub(left));
+        let rules = (left >= 10).then(|| calls.saturating_sub(left));
         let risk = rules.unwrap_or(calls).saturating_sub(RISK);
         Self { state, name, risk, rules, calls, end }
     }

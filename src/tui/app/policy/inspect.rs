@@ -62,10 +62,10 @@ const MOST_JSON: usize = 400;
 /// The role and the words of a state.
 pub fn state_words(state: ToolState) -> (Role, &'static str) {
     match state {
-        ToolState::Allow => (Role::Allow, "calls pass, within its rules and limits"),
-        ToolState::Deny => (Role::Deny, "every call is denied; agents still see it"),
-        ToolState::Hide => (Role::Hide, "agents do not see it; a call is of an unknown tool"),
-        ToolState::Approve => (Role::Approve, "every call waits until a person approves it"),
+        ToolState::Allow => (Role::Allow, "calls pass, within its rules"),
+        ToolState::Deny => (Role::Deny, "every call is denied, visibly"),
+        ToolState::Hide => (Role::Hide, "agents do not see it"),
+        ToolState::Approve => (Role::Approve, "every call waits for a person"),
     }
 }
 

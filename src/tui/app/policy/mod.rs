@@ -387,12 +387,17 @@ impl App {
         self.policy.table.set_tools(rows);
         self.policy_show_now(false);
         let wanted = self.policy.select.take().filter(|_| !self.policy.touched);
+        let named = wanted.is_some();
         let found = wanted.as_deref().is_some_and(|name| self.policy.table.select(name))
             || selected.as_deref().is_some_and(|name| self.policy.table.select(name));
         // Until a key is pressed, what was asked for stays asked for: the tools come more than once.
         self.policy.select.clone_from(&wanted);
         if !found && !self.policy.touched {
             self.policy.table.select_first_tool();
+        }
+        if named && found {
+            let rows = crate::tui::view::layout::policy(self).rows();
+            self.policy.table.center(rows);
         }
         self.policy_scroll();
     }

@@ -212,6 +212,12 @@ impl Table {
         self.selected = self.items.iter().position(|item| matches!(item, Item::Tool(_))).unwrap_or(0);
     }
 
+    /// Brings the selected row into the middle of what is drawn.
+    pub fn center(&mut self, height: usize) {
+        self.top = self.selected.saturating_sub(height / 2);
+        self.scroll(height);
+    }
+
     /// Brings the selected row into view, `height` rows being drawn.
     pub fn scroll(&mut self, height: usize) {
         let height = height.max(1);
