@@ -3,6 +3,16 @@
 //! JSON text: it has its own tree, numbers, paths and case folding.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::cast_sign_loss,
+    clippy::cast_possible_truncation,
+    clippy::needless_pass_by_value,
+    clippy::match_same_arms,
+    clippy::collapsible_if,
+    clippy::too_many_lines,
+    clippy::many_single_char_names,
+    reason = "a plain second telling, with small numbers"
+)]
 
 use callgate::json;
 use callgate::policy::compiled::Compiled;
