@@ -53,6 +53,11 @@ pub(super) struct ArgTerm {
 impl ArgTerm {
     /// Whether the value, or any element of an array on the way, is as wanted.
     pub(super) fn holds(&self, args: &str) -> bool {
+        // Most calls do not have the argument at all; one search spares the reading.
+        let spelt = |step: &String| memchr::memmem::find(args.as_bytes(), step.as_bytes()).is_some();
+        if !self.steps.first().is_some_and(spelt) && !args.contains('\\') {
+            return false;
+        }
         let Ok(parsed) = json::parse(args) else { return false };
         self.holds_at(&parsed.root, &self.steps)
     }

@@ -215,6 +215,11 @@ impl Filter {
         known.filter(|needles| !needles.is_empty()).min_by_key(Vec::len).unwrap_or_default()
     }
 
+    /// Whether it asks how calls ended, so that a call's outcome can change what it says of it.
+    pub fn asks_status(&self) -> bool {
+        self.terms.iter().any(|(_, term)| matches!(term, Term::Status(_)))
+    }
+
     /// Whether it asks for nothing, so that everything matches.
     pub fn is_empty(&self) -> bool {
         self.terms.is_empty()

@@ -1,7 +1,7 @@
 //! Reading a filter's text.
 
 use super::args::{ArgTerm, Compare, Wanted};
-use super::text::{Pattern, find};
+use super::text::Pattern;
 use super::{Field, FilterError, Kind, OTHER_NAMES, View};
 use crate::json::Span;
 use crate::json::number::Decimal;
@@ -39,9 +39,6 @@ pub(super) const KINDS: [&str; 14] = [
     "store",
 ];
 
-/// The longest regular expression's compiled size, in bytes.
-const REGEX_SIZE: usize = 1 << 20;
-
 /// One term.
 #[derive(Debug, Clone)]
 pub(super) enum Term {
@@ -70,14 +67,9 @@ impl Term {
             Self::Since(from) => view.ts >= *from,
             Self::Until(to) => view.ts < *to,
             Self::Anywhere(pattern) => {
-                [view.tool, view.rule, view.message, view.args, view.server, view.grant].into_iter().any(
-                    |text| match pattern {
-                        Pattern::Glob(pieces) if pieces.len() == 1 => {
-                            pieces.first().is_some_and(|piece| find(text, piece).is_some())
-                        }
-                        pattern => pattern.matches(text),
-                    },
-                )
+                [view.tool, view.rule, view.message, view.args, view.server, view.grant]
+                    .into_iter()
+                    .any(|text| pattern.matches(text))
             }
         }
     }
@@ -224,7 +216,7 @@ fn term(body: &str, offset: usize, now: Timestamp) -> Result<Term, FilterError> 
     let whole = Span { start: offset, end: offset + body.len() };
     let name_end = body.find([':', '"', '/']).filter(|at| body.as_bytes().get(*at) == Some(&b':'));
     let Some(at) = name_end else {
-        let pattern = pattern(body, whole)?;
+        let pattern = pattern(body, whole)?.anywhere().map_err(|why| too_much(whole, why))?;
         return Ok(Term::Anywhere(pattern));
     };
     let (name, value) = (body.get(..at).unwrap_or(""), body.get(at + 1..).unwrap_or(""));
@@ -298,7 +290,8 @@ fn patterns(value: &str, span: Span) -> Result<Vec<Pattern>, FilterError> {
     if value.starts_with(['"', '/']) {
         return Ok(vec![pattern(value, span)?]);
     }
-    let patterns: Vec<Pattern> = value.split(',').map(Pattern::glob).collect();
+    let patterns: Vec<Pattern> =
+        value.split(',').map(Pattern::glob).collect::<Result<_, _>>().map_err(|why| too_much(span, why))?;
     if patterns.iter().any(Pattern::is_empty) {
         return Err(error(span, "an empty value between commas", "write text with a comma in quotes"));
     }
@@ -315,17 +308,14 @@ fn pattern(value: &str, span: Span) -> Result<Pattern, FilterError> {
     if let Some(inner) = value.strip_prefix('/').and_then(|rest| rest.strip_suffix('/'))
         && is_expression(value.get(1..).unwrap_or(""))
     {
-        let built = regex::RegexBuilder::new(&inner.replace("\\/", "/")).size_limit(REGEX_SIZE).build();
-        return match built {
-            Ok(regex) => Ok(Pattern::Regex(Box::new(regex))),
-            Err(why) => {
-                let why = why.to_string();
-                let last = why.lines().last().unwrap_or("").trim_start_matches("error: ").to_owned();
-                Err(error(span, "the regular expression does not compile", last))
-            }
-        };
+        return Pattern::expression(&inner.replace("\\/", "/"))
+            .map_err(|why| error(span, "the regular expression does not compile", why));
     }
-    Ok(Pattern::glob(value))
+    Pattern::glob(value).map_err(|why| too_much(span, why))
+}
+
+fn too_much(span: Span, why: String) -> FilterError {
+    error(span, "the text cannot be searched for", why)
 }
 
 fn instant(value: &str, span: Span, now: Timestamp) -> Result<Timestamp, FilterError> {

@@ -187,10 +187,10 @@ proptest! {
     #[test]
     fn a_glob_of_its_own_parts_matches(a in "[a-zß-ÿ]{0,5}", b in "[a-zK]{0,5}", c in "[a-z]{0,5}") {
         let text = format!("{a}{b}{c}");
-        let ends = super::text::Pattern::glob(&format!("{a}*{c}"));
+        let ends = super::text::Pattern::glob(&format!("{a}*{c}")).expect("small");
         prop_assert!(ends.matches(&text));
         let upper = text.to_ascii_uppercase();
-        let middle = super::text::Pattern::glob(&format!("*{b}*"));
+        let middle = super::text::Pattern::glob(&format!("*{b}*")).expect("small");
         prop_assert!(middle.matches(&upper));
     }
 }

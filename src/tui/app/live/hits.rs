@@ -37,18 +37,31 @@ impl Hits {
         }
     }
 
-    /// Looks at up to `budget` older rows; `true` while there are more.
+    /// Looks at older rows until they weigh `budget` bytes; `true` while there are more.
     pub fn look_back(&mut self, ring: &Ring, budget: usize, matches: &dyn Fn(&Row) -> bool) -> bool {
-        for _ in 0..budget {
-            if self.from <= ring.first() {
-                break;
-            }
+        let mut weighed = 0;
+        while weighed < budget && self.from > ring.first() {
             self.from -= 1;
-            if ring.get(self.from).is_some_and(matches) {
+            let Some(row) = ring.get(self.from) else { continue };
+            weighed += std::mem::size_of::<Row>() + row.args.len();
+            if matches(row) {
                 self.ids.push_front(self.from);
             }
         }
         self.from > ring.first()
+    }
+
+    /// Looks once more at a row that changed, if it was looked at before.
+    pub fn look_again(&mut self, ring: &Ring, id: u64, matches: &dyn Fn(&Row) -> bool) {
+        if id < self.from || id >= self.to {
+            return;
+        }
+        let wanted = ring.get(id).is_some_and(matches);
+        match (self.ids.binary_search(&id), wanted) {
+            (Ok(at), false) => drop(self.ids.remove(at)),
+            (Err(at), true) => self.ids.insert(at, id),
+            _ => {}
+        }
     }
 
     /// How far the search backwards is, from 0 to 1.

@@ -20,8 +20,9 @@ use row::Row;
 
 pub use screen::LiveScreen;
 
-/// Older rows that one turn of the search backwards looks at.
-const LOOK_BACK: usize = 50_000;
+/// How much of the older rows, in bytes, one turn of the search backwards looks at: a few
+/// milliseconds, whether the rows are many or large.
+const LOOK_BACK: usize = 4 << 20;
 
 /// The Live screen.
 #[derive(Debug, Clone, Default)]
@@ -54,10 +55,22 @@ impl Live {
 
     /// Takes records in.
     pub fn take<'r>(&mut self, source: SourceNo, records: impl IntoIterator<Item = &'r Record>) {
+        let watch = self.filter.as_ref().is_some_and(Filter::asks_status);
+        let mut ended = Vec::new();
         for record in records {
-            self.ring.push(source, record);
+            if let Some(row) = self.ring.push(source, record)
+                && watch
+            {
+                ended.push(row);
+            }
         }
         self.after_rows();
+        if let Some(filter) = &self.filter {
+            let names = &self.ring.names;
+            for id in ended {
+                self.hits.look_again(&self.ring, id, &|row| filter.matches(&row.view(names)));
+            }
+        }
     }
 
     fn after_rows(&mut self) {

@@ -59,19 +59,23 @@ impl Ring {
         Self { bounds, ..Self::default() }
     }
 
-    /// Takes a record in; `None` when it made no row of its own (an outcome joins its call's row).
+    /// Takes a record in. An outcome makes no row of its own: it joins its call's row, whose number
+    /// is given back, while that is kept.
     pub fn push(&mut self, source: SourceNo, record: &Record) -> Option<u64> {
         match record {
-            Record::Decision(decision) => Some(self.decision(source, decision)),
-            Record::Event(event) => Some(self.event(source, event)),
-            Record::Outcome(outcome) => {
-                self.outcome(source, outcome);
+            Record::Decision(decision) => {
+                self.decision(source, decision);
                 None
             }
+            Record::Event(event) => {
+                self.event(source, event);
+                None
+            }
+            Record::Outcome(outcome) => self.outcome(source, outcome),
         }
     }
 
-    fn decision(&mut self, source: SourceNo, decision: &Decision) -> u64 {
+    fn decision(&mut self, source: SourceNo, decision: &Decision) {
         self.totals.decisions += 1;
         match decision.decision {
             Verdict::Deny => self.totals.denies += 1,
@@ -118,10 +122,9 @@ impl Ring {
         };
         let id = self.keep(row);
         self.by_source.entry(source).or_default().push_back(id);
-        id
     }
 
-    fn event(&mut self, source: SourceNo, event: &Event) -> u64 {
+    fn event(&mut self, source: SourceNo, event: &Event) {
         let kind = serde_json::to_value(event.kind).ok().and_then(|kind| kind.as_str().map(str::to_owned));
         let names = &mut self.names;
         let row = Row {
@@ -147,23 +150,22 @@ impl Ring {
             retry_after_ms: None,
             ended: None,
         };
-        self.keep(row)
+        self.keep(row);
     }
 
     /// Joins an outcome to its call's row, which is looked for among the rows of its gateway run.
-    fn outcome(&mut self, source: SourceNo, outcome: &Outcome) {
-        let Some(ids) = self.by_source.get(&source) else { return };
+    fn outcome(&mut self, source: SourceNo, outcome: &Outcome) -> Option<u64> {
+        let ids = self.by_source.get(&source)?;
         let at = ids.binary_search_by_key(&outcome.call, |id| self.get(*id).map_or(0, |row| row.seq));
-        let Some(id) = at.ok().and_then(|at| ids.get(at)).copied() else { return };
-        if let Some(row) = self.get_mut(id) {
-            row.ended = Some(Ended {
-                status: outcome.status,
-                code: outcome.code,
-                upstream_us: outcome.upstream_us,
-                bytes: outcome.bytes,
-                released: outcome.released,
-            });
-        }
+        let id = at.ok().and_then(|at| ids.get(at)).copied()?;
+        self.get_mut(id)?.ended = Some(Ended {
+            status: outcome.status,
+            code: outcome.code,
+            upstream_us: outcome.upstream_us,
+            bytes: outcome.bytes,
+            released: outcome.released,
+        });
+        Some(id)
     }
 
     fn keep(&mut self, row: Row) -> u64 {

@@ -116,6 +116,31 @@ fn outcomes_join_their_calls() {
 }
 
 #[test]
+fn a_filter_by_how_calls_ended_sees_outcomes_that_come_later() {
+    let ended = |call: u64, status: Status| {
+        Record::Outcome(Box::new(Outcome {
+            seq: 100 + call,
+            ts: Timestamp(0),
+            gateway: "g1".to_owned(),
+            call,
+            status,
+            code: None,
+            upstream_us: 1200,
+            bytes: 80,
+            released: false,
+        }))
+    };
+    let mut live = filled(5);
+    live.set_filter("status:tool_error,lost", Timestamp::default()).expect("valid");
+    assert_eq!(live.count(), 0);
+    live.take(0, &[ended(4, Status::Lost), ended(2, Status::ToolError), ended(3, Status::Ok)]);
+    assert_eq!(seqs(&live), [2, 4]);
+    live.set_filter("-status:ok", Timestamp::default()).expect("valid");
+    live.take(0, &[ended(5, Status::Ok), call(200, "ps", Verdict::Allow)]);
+    assert_eq!(seqs(&live), [1, 2, 4, 200]);
+}
+
+#[test]
 fn the_ring_keeps_its_bounds_and_the_selection_stays_on_a_kept_row() {
     let mut live = Live::new(Bounds { rows: 50, bytes: usize::MAX });
     live.set_height(10);
