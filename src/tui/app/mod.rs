@@ -310,6 +310,7 @@ impl App {
     fn fit_lists(&mut self) {
         let body = super::view::layout::frame(self).body;
         self.live.live.set_height(super::view::live::rows_in(body, self.live.detail, self.live.typing()));
+        self.live.pane = super::view::live::pane_of(body);
         self.counters_screen.set_height(super::view::counters::rows_in(body));
     }
 

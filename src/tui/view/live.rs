@@ -94,7 +94,10 @@ pub(super) fn draw(app: &App, area: Rect, paint: &mut Paint<'_>) {
         let x = paint.text(list.x + 1, y, list.right(), Role::Key, "filter ");
         let end = match &typing.error {
             Some(error) => {
-                let text = cells::cut(error, usize::from(list.width) / 2, paint.theme.glyphs.more);
+                // What was typed keeps its room; the rest says what is wrong with it.
+                let typed = unicode_width::UnicodeWidthStr::width(typing.field.text()).clamp(12, 40) + 11;
+                let room = usize::from(list.width).saturating_sub(typed);
+                let text = cells::cut(error, room, paint.theme.glyphs.more);
                 paint.right(x + 8, y, list.right(), Role::Bad, &text).saturating_sub(2)
             }
             None => list.right(),
@@ -105,7 +108,7 @@ pub(super) fn draw(app: &App, area: Rect, paint: &mut Paint<'_>) {
     let places = draw_list(screen, paint.theme, list, paint.buf);
     paint.hits.extend(places.into_iter().enumerate().map(|(line, place)| (place, Hit::Row(line))));
     if let Some(pane) = pane {
-        draw_detail(screen, app.now.ts, paint.theme, pane, paint.buf);
+        draw_detail(screen, app.now.ts, paint.theme, area, pane, paint.buf);
         paint.hits.push((pane, Hit::Inspector));
     }
 }
@@ -345,28 +348,43 @@ pub(super) fn grouped(number: u64) -> String {
     out
 }
 
-fn draw_detail(screen: &LiveScreen, now: Timestamp, theme: &Theme, area: Rect, buf: &mut Buffer) {
-    let wide = area.y == 0 || area.x > 0;
+/// What a label takes in the detail, the space after it included.
+const LABEL: usize = 11;
+
+/// The detail's columns of text and its lines in an area of this size.
+pub fn pane_of(area: Rect) -> (usize, usize) {
+    let inner = split(area, true).1.map_or(Rect::ZERO, |pane| inside(pane, area));
+    (usize::from(inner.width).saturating_sub(LABEL), usize::from(inner.height))
+}
+
+/// The detail without its edge: at the left beside the list, above under it.
+fn inside(pane: Rect, area: Rect) -> Rect {
+    if pane.x > area.x {
+        return Rect { x: pane.x + 2, width: pane.width.saturating_sub(2), ..pane };
+    }
+    Rect {
+        x: pane.x + 1,
+        y: pane.y + 1,
+        width: pane.width.saturating_sub(1),
+        height: pane.height.saturating_sub(1),
+    }
+}
+
+fn draw_detail(screen: &LiveScreen, now: Timestamp, theme: &Theme, area: Rect, pane: Rect, buf: &mut Buffer) {
     let line = theme.style(Role::Faint);
-    let inner = if wide {
-        for y in area.y..area.y + area.height {
-            buf.set_string(area.x, y, theme.glyphs.bar, line);
+    let inner = inside(pane, area);
+    if pane.x > area.x {
+        for y in pane.y..pane.bottom() {
+            buf.set_string(pane.x, y, theme.glyphs.bar, line);
         }
-        Rect { x: area.x + 2, width: area.width.saturating_sub(2), ..area }
     } else {
-        buf.set_string(area.x, area.y, theme.glyphs.line.repeat(usize::from(area.width)), line);
-        Rect {
-            x: area.x + 1,
-            y: area.y + 1,
-            width: area.width.saturating_sub(1),
-            height: area.height.saturating_sub(1),
-        }
-    };
+        buf.set_string(pane.x, pane.y, theme.glyphs.line.repeat(usize::from(pane.width)), line);
+    }
     let Some(row) = screen.live.selected_row() else { return };
-    let lines = detail::lines(row, &screen.live.ring.names, now);
+    let width = usize::from(inner.width).saturating_sub(LABEL);
+    let lines = detail::wrapped(row, &screen.live.ring.names, now, width);
     let height = usize::from(inner.height);
     let top = screen.detail_top.min(lines.len().saturating_sub(height));
-    let width = usize::from(inner.width);
     for (offset, entry) in (0..inner.height).zip(lines.iter().skip(top)) {
         let role = match entry.tone {
             Tone::Heading => Role::Strong,
@@ -375,8 +393,8 @@ fn draw_detail(screen: &LiveScreen, now: Timestamp, theme: &Theme, area: Rect, b
             Tone::Bad => Role::Deny,
             Tone::Warn => Role::Warn,
         };
-        let label = cells::left(entry.label, 10, "");
-        let text = cells::cut(&entry.text, width.saturating_sub(11), theme.glyphs.more);
+        let label = cells::left(entry.label, LABEL - 1, "");
+        let text = cells::cut(&entry.text, width, theme.glyphs.more);
         let spans = vec![
             Span::styled(label, theme.style(Role::Muted)),
             Span::raw(" "),

@@ -1,10 +1,14 @@
 //! What the detail of a row says, as labelled lines; the view only colours them.
 
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
+
 use super::names::Names;
 use super::row::{Kind, Row};
 use crate::policy::model::Window;
 use crate::record::{Status, Verdict};
 use crate::time::Timestamp;
+use crate::visible::visible;
 
 /// How a line is emphasised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +40,59 @@ pub struct Line {
 
 fn line(label: &'static str, text: impl Into<String>, tone: Tone) -> Line {
     Line { label, text: text.into(), tone }
+}
+
+/// The lines of a row's detail, wrapped to `width` columns of text: nothing of a message or an
+/// argument is cut away where a person came to read it. Every line is safe to show.
+pub fn wrapped(row: &Row, names: &Names, now: Timestamp, width: usize) -> Vec<Line> {
+    let mut out = Vec::new();
+    for entry in lines(row, names, now) {
+        let text = visible(&entry.text);
+        // What continues a line of JSON stands under its value.
+        let indent = text.len() - text.trim_start().len();
+        let mut first = true;
+        for part in wrap(&text, width.max(8), if entry.tone == Tone::Code { indent + 2 } else { 0 }) {
+            out.push(line(if first { entry.label } else { "" }, part, entry.tone));
+            first = false;
+        }
+    }
+    out
+}
+
+/// Pieces of a text of at most `width` columns, broken at spaces where there are some; the later
+/// pieces stand `indent` further right.
+fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
+    if text.width() <= width {
+        return vec![text.to_owned()];
+    }
+    let indent = " ".repeat(indent.min(width / 3));
+    let mut parts = Vec::new();
+    let mut part = String::new();
+    let mut used = 0;
+    // Where the piece could be broken: after its last space.
+    let mut space = 0;
+    for grapheme in text.graphemes(true) {
+        let wide = grapheme.width();
+        if used + wide > width {
+            let keep = if space > width / 2 && grapheme != " " { space } else { part.len() };
+            let rest = part.split_off(keep);
+            parts.push(std::mem::take(&mut part));
+            part.push_str(&indent);
+            part.push_str(rest.trim_start());
+            used = part.width();
+            space = 0;
+            if grapheme == " " && part.len() == indent.len() {
+                continue;
+            }
+        }
+        part.push_str(grapheme);
+        used += wide;
+        if grapheme == " " && part.len() > indent.len() + 1 {
+            space = part.len();
+        }
+    }
+    parts.push(part);
+    parts
 }
 
 /// The lines of a row's detail.
@@ -115,10 +172,11 @@ fn gauges(row: &Row, names: &Names, now: Timestamp, out: &mut Vec<Line>) {
         out.push(line(
             if index == 0 { "counters" } else { "" },
             format!(
-                "{} {}/{} a {} · {} {} · {ends}",
+                "{} {}/{} {} {} · {} {} · {ends}",
                 names.text(gauge.counter),
                 gauge.used,
                 gauge.max,
+                if gauge.window == 3600 { "an" } else { "a" },
                 Window::label(u64::from(gauge.window)),
                 names.text(gauge.scope),
                 names.text(gauge.key),
@@ -179,5 +237,28 @@ fn pretty(text: &str) -> Vec<String> {
     match crate::json::parse(text) {
         Ok(parsed) => crate::json::pretty::pretty(&parsed.root),
         Err(_) => vec![text.to_owned()],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wraps_at_spaces_and_loses_nothing() {
+        assert_eq!(wrap("short", 10, 0), ["short"]);
+        assert_eq!(wrap("six pulls are enough", 12, 0), ["six pulls ", "are enough"]);
+        assert_eq!(
+            wrap("  \"image\": \"abcdefghij\"", 12, 4),
+            ["  \"image\": ", "    \"abcdefg", "    hij\""]
+        );
+        assert_eq!(wrap("日本語日本語", 8, 0), ["日本語日", "本語"]);
+        for width in 8..40 {
+            let text = "a few words, andaverylongonewithoutanyspaces".repeat(3);
+            let parts = wrap(&text, width, 2);
+            assert!(parts.iter().all(|part| part.width() <= width), "{width}: {parts:?}");
+            let joined: String = parts.concat().chars().filter(|c| *c != ' ').collect();
+            assert_eq!(joined, text.replace(' ', ""));
+        }
     }
 }

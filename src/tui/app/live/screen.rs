@@ -15,6 +15,8 @@ pub struct LiveScreen {
     pub detail: bool,
     /// The first line of the detail in view.
     pub detail_top: usize,
+    /// The detail's columns of text and its lines, told by each change of the layout.
+    pub pane: (usize, usize),
     /// The filter being typed, with what is wrong with it.
     pub filter: Option<Typing>,
     /// Where the person is, for the time of day.
@@ -37,7 +39,15 @@ pub struct Typing {
 impl LiveScreen {
     /// An empty screen.
     pub fn new(bounds: Bounds, tz: jiff::tz::TimeZone) -> Self {
-        Self { live: Live::new(bounds), detail: false, detail_top: 0, filter: None, tz, gateways: 0 }
+        Self {
+            live: Live::new(bounds),
+            detail: false,
+            detail_top: 0,
+            pane: (40, 10),
+            filter: None,
+            tz,
+            gateways: 0,
+        }
     }
 
     /// Whether keys go to the filter line.
@@ -117,10 +127,11 @@ impl LiveScreen {
 
     /// Scrolls the detail by so many lines.
     pub fn scroll_detail(&mut self, lines: isize) {
-        let total = self
-            .live
-            .selected_row()
-            .map_or(0, |row| super::detail::lines(row, &self.live.ring.names, Timestamp::default()).len());
-        self.detail_top = self.detail_top.saturating_add_signed(lines).min(total.saturating_sub(1));
+        let (width, height) = self.pane;
+        let total = self.live.selected_row().map_or(0, |row| {
+            super::detail::wrapped(row, &self.live.ring.names, Timestamp::default(), width).len()
+        });
+        let last = total.saturating_sub(height.max(1));
+        self.detail_top = self.detail_top.saturating_add_signed(lines).min(last);
     }
 }
