@@ -31,7 +31,6 @@ fn names_the_place_and_what_to_do() {
          |              ^^^^^^^^^^\n  \
          = help: did you mean `deny_if`?\n\n\
          bad.json: invalid, 1 error\n"
-            .replace(" --> ", " --> ")
     );
     let coloured = check(folder.path(), &["--color", "always", "bad.json"]);
     assert!(stdout(&coloured).contains("\u{1b}[31;1merror[unknown-key]\u{1b}[0m"));
