@@ -2,7 +2,13 @@
 //! batch in, and what the rows weigh. Targets: a frame within 16 ms whatever the history, a filter's
 //! first screen within one, at most 400 MB.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout
+)]
 
 use std::hint::black_box;
 
@@ -39,7 +45,7 @@ fn decision(seq: u64) -> Record {
 
 fn resident_mib() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096 >> 20
+    (statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096) >> 20
 }
 
 fn filled(rows: u64) -> Live {
@@ -90,7 +96,7 @@ fn live(c: &mut Criterion) {
     group.sample_size(20);
     let mut buffer = Buffer::empty(area);
     group.bench_function("frame at 200x60, 1,000,000 rows", |b| {
-        b.iter(|| black_box(view::draw(&app, &mut buffer)))
+        b.iter(|| black_box(view::draw(&app, &mut buffer)));
     });
     let now = Timestamp(1_795_210_600_000_000);
     for filter in [

@@ -181,7 +181,7 @@ fn main() {
     }
     if options.ignore_eof {
         loop {
-            std::thread::sleep(Duration::from_secs(60));
+            std::thread::sleep(Duration::from_mins(1));
         }
     }
     std::process::exit(options.exit);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use callgate::catalog::{CatalogError, Failure, Loaded, Source, load, load_until, saved_text};
 
 /// Long enough for a busy machine; nothing waits for it unless it fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A server of the older era, in shell: requests are numbered 1 (`server/discover`), 2
 /// (`initialize`), 3 and up (`tools/list`).

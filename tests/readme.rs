@@ -36,7 +36,6 @@ fn words(line: &str) -> Vec<String> {
     for c in line.chars() {
         match (quote, c) {
             (Some(open), c) if c == open => quote = None,
-            (Some(_), c) => word.push(c),
             (None, '\'' | '"') => {
                 quote = Some(c);
                 begun = true;
@@ -47,7 +46,7 @@ fn words(line: &str) -> Vec<String> {
                 }
                 begun = false;
             }
-            (None, c) => word.push(c),
+            (_, c) => word.push(c),
         }
     }
     if begun || !word.is_empty() {
