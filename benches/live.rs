@@ -102,7 +102,7 @@ fn live(c: &mut Criterion) {
     for filter in [
         "decision:deny",
         "tool:push",
-        "app:999",
+        "widget99",
         "arg.amount:>490",
         "rule:/rate$/",
         "none_of_them",
