@@ -92,6 +92,7 @@ const ARGS: usize = 300;
 pub struct Feeds {
     gateways: BTreeMap<Source, Gateway>,
     calls: HashMap<(String, String), Calls>,
+    listings: u64,
 }
 
 impl Feeds {
@@ -129,6 +130,11 @@ impl Feeds {
     pub fn calls(&self, server: &str, tool: &str) -> Option<&Calls> {
         // A key of two borrowed strings cannot be looked up in a map of two owned ones.
         self.calls.get(&(server.to_owned(), tool.to_owned()))
+    }
+
+    /// How often a gateway listed tools.
+    pub fn listings(&self) -> u64 {
+        self.listings
     }
 
     /// Whether ages and countdowns are on the screen.
@@ -193,6 +199,7 @@ pub(super) fn update(app: &mut App, msg: &FeedMsg) {
                 match state.as_ref() {
                     State::Tools { server, .. } => {
                         gateway.tools.insert(server.clone(), Arc::clone(state));
+                        app.feeds.listings += 1;
                         app.policy_tools_changed();
                     }
                     State::Counters { ts, counters } => app.counters.state(*ts, counters),

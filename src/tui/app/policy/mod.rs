@@ -210,6 +210,8 @@ pub struct PolicyScreen {
     /// The person chose a row; until then the most severe tool is selected.
     pub(super) touched: bool,
     quit_when_saved: bool,
+    /// Where the shown tools came from.
+    listing: Option<tools::Listing>,
     /// What was last kept for a crash: the text's generation, and whether it was unsaved.
     kept: Option<(u64, bool)>,
     select: Option<String>,
@@ -245,6 +247,7 @@ impl PolicyScreen {
             touched: false,
             quit_when_saved: false,
             kept: None,
+            listing: None,
             select,
             describing: 0,
         }
@@ -385,6 +388,7 @@ impl App {
         let selected = self.policy.table.selected_tool().map(|row| Arc::clone(&row.name));
         let selected = selected.filter(|_| self.policy.touched);
         self.policy.table.set_tools(rows);
+        self.policy.listing = Some(tools::listing(self));
         self.policy_show_now(false);
         let wanted = self.policy.select.take().filter(|_| !self.policy.touched);
         let named = wanted.is_some();

@@ -54,6 +54,14 @@ pub fn rank<'a>(keys: impl Iterator<Item = (u32, &'a str)>, query: &str) -> Vec<
     let matcher = matcher();
     let words = words(query);
     let mut hits: Vec<(i64, usize, u32)> = Vec::new();
+    // One letter matches nearly everything; where it stands says all that the matcher would.
+    if let [word] = words.as_slice()
+        && let Some(letter) = single(word)
+    {
+        hits.extend(keys.enumerate().filter_map(|(order, (id, key))| Some((place(key, letter)?, order, id))));
+        hits.sort_unstable();
+        return hits.into_iter().map(|(_, _, id)| id).collect();
+    }
     'keys: for (order, (id, key)) in keys.enumerate() {
         let mut sum = 0;
         for word in &words {
@@ -66,6 +74,27 @@ pub fn rank<'a>(keys: impl Iterator<Item = (u32, &'a str)>, query: &str) -> Vec<
     }
     hits.sort_unstable();
     hits.into_iter().map(|(_, _, id)| id).collect()
+}
+
+fn single(word: &str) -> Option<u8> {
+    match word.as_bytes() {
+        [letter] => Some(letter.to_ascii_lowercase()),
+        _ => None,
+    }
+}
+
+/// Where a letter first stands: at the beginning, at the beginning of a word, or elsewhere.
+fn place(key: &str, letter: u8) -> Option<i64> {
+    let is = |byte: &u8| byte.to_ascii_lowercase() == letter;
+    let bytes = key.as_bytes();
+    if bytes.first().is_some_and(is) {
+        return Some(0);
+    }
+    let begins = |pair: &[u8]| matches!(pair, [before, at] if !before.is_ascii_alphanumeric() && is(at));
+    if bytes.windows(2).any(begins) {
+        return Some(1);
+    }
+    bytes.iter().any(is).then_some(2)
 }
 
 /// A description as substring searches compare it.
@@ -109,6 +138,7 @@ mod tests {
         let ranked = rank((0u32..).zip(keys), "push");
         assert_eq!(ranked.first(), Some(&1));
         assert_eq!(ranked.len(), 3);
+        assert_eq!(rank((0u32..).zip(["la", "a_l", "bal", "x"]), "L"), [0, 1, 2]);
         assert_eq!(containing((0u32..).zip(["delete a branch", "list"]), "branch DEL"), [0]);
     }
 }

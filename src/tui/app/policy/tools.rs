@@ -9,23 +9,48 @@ use super::{App, Loading};
 use crate::mcp::tool::Tool;
 use crate::risk;
 
+/// Where the listed tools came from, so that an edit need not look tens of thousands through again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Listing {
+    /// A server of the source: its address in memory, which holds it as long as it is shown.
+    Server(usize),
+    /// Gateways: how often their lists changed, and which servers are meant.
+    Gateways(u64, Vec<String>),
+    /// Nowhere.
+    None,
+}
+
+/// Where the listed tools come from now.
+pub(super) fn listing(app: &App) -> Listing {
+    match app.policy.current() {
+        Some(server) => Listing::Server(Arc::as_ptr(&server.tools).addr()),
+        None if app.policy.loading == Loading::NoSource => {
+            Listing::Gateways(app.feeds.listings(), app.policy.enforced_by.clone())
+        }
+        None => Listing::None,
+    }
+}
+
 /// The rows of the table; `None` when they would be the same as now.
 pub(super) fn rows(app: &App) -> Option<Vec<ToolRow>> {
-    let listed = listed(app);
+    let table = &app.policy.table;
     let named = named(app);
+    if app.policy.listing.as_ref() == Some(&listing(app)) {
+        let own = named.iter().filter(|name| table.tool(name).is_none_or(|row| !row.listed));
+        let (mut count, mut all) = (0, true);
+        for name in own {
+            count += 1;
+            all &= table.tool(name).is_some();
+        }
+        if all && count == table.tools().len() - table.listed() {
+            return None;
+        }
+    }
+    let listed = listed(app);
     let known: HashSet<&str> = listed.iter().map(|tool| tool.name.as_str()).collect();
     let unknown: Vec<&str> = named.into_iter().filter(|name| !known.contains(name)).collect();
 
     // Classing tens of thousands of tools takes its time: what is known already is kept.
-    let table = &app.policy.table;
-    let same = table.tools().len() == listed.len() + unknown.len()
-        && listed
-            .iter()
-            .all(|tool| table.tool(&tool.name).is_some_and(|row| row.listed && *row.tool == **tool))
-        && unknown.iter().all(|name| table.tool(name).is_some_and(|row| !row.listed));
-    if same && !table.items().is_empty() {
-        return None;
-    }
     let old = |tool: &Tool, listed: bool| {
         table.tool(&tool.name).filter(|row| row.listed == listed && *row.tool == *tool).cloned()
     };
