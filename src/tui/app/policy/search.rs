@@ -49,52 +49,44 @@ pub fn marks(text: &str, query: &str) -> Vec<usize> {
     all
 }
 
+/// From this many candidates on, what matches is ranked by where it stands alone: the matcher's
+/// finer order would cost more than a frame, and a few letters later it applies again.
+const MANY: usize = 5_000;
+
 /// The keys that match, the best first and otherwise in their order, by index.
 pub fn rank<'a>(keys: impl Iterator<Item = (u32, &'a str)>, query: &str) -> Vec<u32> {
-    let matcher = matcher();
     let words = words(query);
-    let mut hits: Vec<(i64, usize, u32)> = Vec::new();
-    // One letter matches nearly everything; where it stands says all that the matcher would.
-    if let [word] = words.as_slice()
-        && let Some(letter) = single(word)
-    {
-        hits.extend(keys.enumerate().filter_map(|(order, (id, key))| Some((place(key, letter)?, order, id))));
-        hits.sort_unstable();
-        return hits.into_iter().map(|(_, _, id)| id).collect();
-    }
-    'keys: for (order, (id, key)) in keys.enumerate() {
-        let mut sum = 0;
-        for word in &words {
-            match matcher.fuzzy_match(key, word) {
-                Some(score) => sum += score,
-                None => continue 'keys,
-            }
-        }
-        hits.push((-sum, order, id));
-    }
+    let keys: Vec<(u32, &str)> = keys.collect();
+    let matcher = matcher();
+    let many = keys.len() >= MANY;
+    let one = |key: &str, word: &str| {
+        if many { place(key, word) } else { matcher.fuzzy_match(key, word).map(|score| -score) }
+    };
+    let all = |key: &str| words.iter().map(|word| one(key, word)).sum::<Option<i64>>();
+    let found = keys.iter().enumerate().filter_map(|(order, (id, key))| Some((all(key)?, order, *id)));
+    let mut hits: Vec<(i64, usize, u32)> = found.collect();
     hits.sort_unstable();
     hits.into_iter().map(|(_, _, id)| id).collect()
 }
 
-fn single(word: &str) -> Option<u8> {
-    match word.as_bytes() {
-        [letter] => Some(letter.to_ascii_lowercase()),
-        _ => None,
+/// Where a word stands in a key: at the beginning, at the beginning of a part, elsewhere in one
+/// piece, or only as letters in order.
+fn place(key: &str, word: &str) -> Option<i64> {
+    let (key, word) = (key.as_bytes(), word.as_bytes());
+    let mut best: i64 = 3;
+    for (at, piece) in key.windows(word.len().max(1)).enumerate() {
+        if piece.eq_ignore_ascii_case(word) {
+            let before = at.checked_sub(1).and_then(|at| key.get(at));
+            match before {
+                None => return Some(0),
+                Some(before) if !before.is_ascii_alphanumeric() => return Some(1),
+                Some(_) => best = 2,
+            }
+        }
     }
-}
-
-/// Where a letter first stands: at the beginning, at the beginning of a word, or elsewhere.
-fn place(key: &str, letter: u8) -> Option<i64> {
-    let is = |byte: &u8| byte.to_ascii_lowercase() == letter;
-    let bytes = key.as_bytes();
-    if bytes.first().is_some_and(is) {
-        return Some(0);
-    }
-    let begins = |pair: &[u8]| matches!(pair, [before, at] if !before.is_ascii_alphanumeric() && is(at));
-    if bytes.windows(2).any(begins) {
-        return Some(1);
-    }
-    bytes.iter().any(is).then_some(2)
+    let mut rest = key.iter();
+    let in_order = word.iter().all(|letter| rest.any(|byte| byte.eq_ignore_ascii_case(letter)));
+    (best < 3 || in_order).then_some(best)
 }
 
 /// A description as substring searches compare it.
@@ -138,7 +130,18 @@ mod tests {
         let ranked = rank((0u32..).zip(keys), "push");
         assert_eq!(ranked.first(), Some(&1));
         assert_eq!(ranked.len(), 3);
-        assert_eq!(rank((0u32..).zip(["la", "a_l", "bal", "x"]), "L"), [0, 1, 2]);
+        for (key, at) in [
+            ("push_it", Some(0)),
+            ("it-Push", Some(1)),
+            ("xpush", Some(2)),
+            ("p_u_s_h", Some(3)),
+            ("pus", None),
+        ] {
+            assert_eq!(place(key, "push"), at, "{key}");
+        }
+        let long: Vec<String> = (0..MANY).map(|index| format!("x_{index}_puSh")).collect();
+        let keys = long.iter().map(String::as_str).chain(["push"]);
+        assert_eq!(rank((0u32..).zip(keys), "push").first(), Some(&u32::try_from(MANY).unwrap()));
         assert_eq!(containing((0u32..).zip(["delete a branch", "list"]), "branch DEL"), [0]);
     }
 }
