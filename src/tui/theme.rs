@@ -134,8 +134,14 @@ impl Depth {
     }
 }
 
-/// Whether the terminal's background is light.
+/// Whether the terminal's background is light: `CALLGATE_THEME` says so (`light` or `dark`), else
+/// what the terminal tells.
 pub fn light_background(var: &dyn Fn(&str) -> Option<String>) -> bool {
+    match var("CALLGATE_THEME").as_deref() {
+        Some("light") => return true,
+        Some("dark") => return false,
+        _ => {}
+    }
     // Set by rxvt, konsole and others as `foreground;background` of the sixteen.
     var("COLORFGBG")
         .and_then(|value| value.rsplit(';').next().and_then(|back| back.parse::<u8>().ok()))
@@ -373,6 +379,8 @@ mod tests {
         assert!(unicode_locale(&with(&[("LANG", "C.UTF-8")])));
         assert!(!unicode_locale(&with(&[("LC_ALL", "C"), ("LANG", "en_GB.UTF-8")])));
         assert!(light_background(&with(&[("COLORFGBG", "0;15")])));
+        assert!(!light_background(&with(&[("COLORFGBG", "0;15"), ("CALLGATE_THEME", "dark")])));
+        assert!(light_background(&with(&[("CALLGATE_THEME", "light")])));
     }
 
     #[test]
