@@ -12,8 +12,10 @@
     missing_docs
 )]
 
+mod pty_support;
+
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -396,7 +398,6 @@ fn the_python_client_works_through_the_gateway_in_both_eras() {
 
 #[test]
 fn a_denied_call_is_seen_in_the_terminal_interface_and_in_tail() {
-    use portable_pty::{CommandBuilder, PtySize, native_pty_system};
     if !asked_for("terminal") {
         return;
     }
@@ -408,44 +409,16 @@ fn a_denied_call_is_seen_in_the_terminal_interface_and_in_tail() {
     let mut peer = Peer::start(gateway(&home, &policy, "everything", &["npx", "-y", EVERYTHING]));
     peer.initialize();
 
-    let pty = native_pty_system()
-        .openpty(PtySize { rows: 40, cols: 140, pixel_width: 0, pixel_height: 0 })
-        .unwrap();
-    let mut command = CommandBuilder::new(program());
-    command.args(["policy.json"]);
-    command.cwd(home.folder.path());
-    command.env("CALLGATE_HOME", home.path("home"));
-    command.env("TERM", "xterm-256color");
-    let mut screen_program = pty.slave.spawn_command(command).unwrap();
-    drop(pty.slave);
-    let mut output = pty.master.try_clone_reader().unwrap();
-    let mut keys = pty.master.take_writer().unwrap();
-    let (send, chunks) = channel();
-    std::thread::spawn(move || {
-        let mut buffer = vec![0; 65536];
-        while let Ok(count) = output.read(&mut buffer) {
-            if count == 0 || send.send(buffer[..count].to_vec()).is_err() {
-                return;
-            }
-        }
-    });
-    let mut screen = vt100::Parser::new(40.try_into().unwrap(), 140.try_into().unwrap(), 0);
-    let mut wait = |wanted: &str| {
-        while !screen.screen().contents().contains(wanted) {
-            let chunk = chunks
-                .recv_timeout(PATIENCE)
-                .unwrap_or_else(|_| panic!("`{wanted}` never came:\n{}", screen.screen().contents()));
-            screen.process(&chunk);
-        }
-    };
-    wait("echo");
-    keys.write_all(b"2").unwrap();
-    wait("Live");
+    let program = pty_support::Program::new(&home.path("home")).arg("policy.json");
+    let mut screen = program.cwd(home.folder.path()).size(140, 40).patience(PATIENCE).start();
+    screen.wait("echo");
+    screen.type_keys("2");
+    screen.wait("Live");
     let answer = peer.ask(7, "tools/call", &json!({"name": "echo", "arguments": {"message": "loud"}}));
     assert_eq!(answer["result"]["content"][0]["text"], "[POLICY DENIED] Quiet please.");
-    wait("DENY");
-    keys.write_all(b"q").unwrap();
-    assert!(screen_program.wait().unwrap().success());
+    screen.wait("DENY");
+    screen.type_keys("q");
+    assert_eq!(screen.end(), 0);
 
     let seen = home.decisions(&["--deny"]);
     assert_eq!(seen.len(), 1);

@@ -4,31 +4,37 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-use std::io::{Read, Write};
+mod pty_support;
+
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use pty_support::Program;
 
 const POLICY: &str = "{\n  \"version\": \"1\",\n  \"default\": \"deny\",\n  \"tools\": {\n    \"pull\": {},\n    \"push\": {}\n  }\n}\n";
 
 /// How long a test waits for something before it gives up; nothing is ever measured by it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-struct Screen {
-    parser: vt100::Parser,
-    bytes: Vec<u8>,
-    ended: bool,
+/// The program on a policy in a folder of its own.
+struct Term {
+    term: pty_support::Term,
+    home: tempfile::TempDir,
 }
 
-/// The program in a terminal.
-struct Term {
-    child: Box<dyn Child + Send + Sync>,
-    master: Box<dyn MasterPty + Send>,
-    keys: Box<dyn Write + Send>,
-    screen: Arc<(Mutex<Screen>, Condvar)>,
-    home: tempfile::TempDir,
+impl Deref for Term {
+    type Target = pty_support::Term;
+
+    fn deref(&self) -> &Self::Target {
+        &self.term
+    }
+}
+
+impl DerefMut for Term {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.term
+    }
 }
 
 impl Term {
@@ -39,85 +45,14 @@ impl Term {
     }
 
     fn start_in(home: tempfile::TempDir, env: &[(&str, &str)]) -> Self {
-        let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
-        let pair = native_pty_system().openpty(size).unwrap();
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_callgate"));
-        command.arg(home.path().join("policy.json"));
-        command.env_clear();
-        command.env("CALLGATE_HOME", home.path().join("home"));
-        command.env("TERM", "xterm-256color");
-        command.env("LANG", "C.UTF-8");
-        command.env("PATH", std::env::var("PATH").unwrap_or_default());
-        for (name, value) in env {
-            command.env(name, value);
-        }
-        command.cwd(home.path());
-        let child = pair.slave.spawn_command(command).unwrap();
-        drop(pair.slave);
-        let parser = vt100::Parser::new(24.try_into().unwrap(), 80.try_into().unwrap(), 0);
-        let state = Screen { parser, bytes: Vec::new(), ended: false };
-        let screen = Arc::new((Mutex::new(state), Condvar::new()));
-        let mut reader = pair.master.try_clone_reader().unwrap();
-        let shared = Arc::clone(&screen);
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            loop {
-                let count = reader.read(&mut buffer).unwrap_or(0);
-                let mut state = shared.0.lock().unwrap();
-                if count == 0 {
-                    state.ended = true;
-                } else {
-                    state.parser.process(&buffer[..count]);
-                    state.bytes.extend_from_slice(&buffer[..count]);
-                }
-                shared.1.notify_all();
-                if count == 0 {
-                    return;
-                }
-            }
-        });
-        let keys = pair.master.take_writer().unwrap();
-        Self { child, master: pair.master, keys, screen, home }
-    }
-
-    fn type_keys(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).unwrap();
-        self.keys.flush().unwrap();
-    }
-
-    fn wait_until(&self, what: &str, holds: impl Fn(&Screen) -> bool) {
-        let (lock, news) = &*self.screen;
-        let state = lock.lock().unwrap();
-        let (state, late) = news.wait_timeout_while(state, PATIENCE, |state| !holds(state)).unwrap();
-        assert!(!late.timed_out(), "{what} did not come:\n{}", state.parser.screen().contents());
-    }
-
-    fn wait(&self, text: &str) {
-        self.wait_until(text, |state| state.parser.screen().contents().contains(text));
-    }
-
-    /// Waits for the end; answers with the exit code.
-    fn end(&mut self) -> u32 {
-        self.wait_until("the end", |state| state.ended);
-        self.child.wait().unwrap().exit_code()
-    }
-
-    fn assert_given_back(&self) {
-        let state = self.screen.0.lock().unwrap();
-        let screen = state.parser.screen();
-        assert!(!screen.alternate_screen(), "the alternate screen is left");
-        assert!(!screen.bracketed_paste(), "bracketed paste is off");
-        assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None);
-        assert!(!screen.hide_cursor(), "the cursor is shown");
+        let program = Program::new(&home.path().join("home")).arg(home.path().join("policy.json"));
+        let program = env.iter().fold(program, |program, (name, value)| program.env(name, value));
+        let term = program.cwd(home.path()).patience(PATIENCE).start();
+        Self { term, home }
     }
 
     fn policy(&self) -> PathBuf {
         self.home.path().join("policy.json")
-    }
-
-    fn signal(&self, signal: rustix::process::Signal) {
-        let pid = self.child.process_id().and_then(|pid| i32::try_from(pid).ok()).unwrap();
-        rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 }
 
@@ -150,9 +85,7 @@ fn unsaved_edits_ask_before_leaving() {
     term.type_keys("dq");
     term.wait("save and quit");
     term.type_keys("c");
-    term.wait_until("the question to go", |state| {
-        !state.parser.screen().contents().contains("save and quit")
-    });
+    term.wait_gone("save and quit");
     term.type_keys("q");
     term.wait("discard and quit");
     term.type_keys("d");
@@ -169,9 +102,9 @@ fn no_color_writes_no_colour_and_the_selection_still_shows() {
     term.type_keys("j?");
     term.wait("Keys of this place");
     term.type_keys("\u{1b}");
-    term.wait_until("help to go", |state| !state.parser.screen().contents().contains("Keys of"));
+    term.wait_gone("Keys of");
     {
-        let state = term.screen.0.lock().unwrap();
+        let state = term.screen();
         let screen = state.parser.screen();
         let mut reversed = 0;
         for row in 0..24 {
@@ -195,19 +128,9 @@ fn no_color_writes_no_colour_and_the_selection_still_shows() {
 fn follows_the_terminals_size() {
     let mut term = Term::start(&[]);
     term.wait("push");
-    let resize = |term: &Term, rows: u16, cols: u16| {
-        term.screen
-            .0
-            .lock()
-            .unwrap()
-            .parser
-            .screen_mut()
-            .set_size(rows.try_into().unwrap(), cols.try_into().unwrap());
-        term.master.resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
-    };
-    resize(&term, 8, 30);
+    term.resize(30, 8);
     term.wait("too small");
-    resize(&term, 40, 150);
+    term.resize(150, 40);
     term.wait("commands");
     term.type_keys("q");
     assert_eq!(term.end(), 0);
@@ -256,7 +179,7 @@ fn a_panic_gives_the_terminal_back_and_loses_nothing() {
     term.type_keys("\u{1b}[24;2~");
     assert_ne!(term.end(), 0);
     term.assert_given_back();
-    assert!(term.screen.0.lock().unwrap().parser.screen().contents().contains("fault in itself"));
+    assert!(term.screen().text().contains("fault in itself"));
     let mut term = Term::start_in(term.home, &[]);
     term.wait("Unsaved edits were kept");
     term.type_keys("d");
@@ -283,7 +206,7 @@ fn a_change_on_disk_is_taken_over_or_asked_about() {
 /// Whether the process is stopped, as the kernel says.
 #[cfg(target_os = "linux")]
 fn is_stopped(term: &Term) -> bool {
-    let pid = term.child.process_id().unwrap();
+    let pid = term.pid();
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
 }
