@@ -1,16 +1,18 @@
 //! The decision about one call: the policy in force, what stands above it (freezes, overrides),
 //! and the counters.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, Weak};
 
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::link::lock;
+use super::conversation::Conversation;
+use super::desk::Desk;
+use super::lock;
 use super::reload::Loaded;
-use super::standing::{self, Copy};
-use crate::counters::{OverrideEffect, Store, StoreError};
+use super::standing;
+use crate::counters::{Freeze, OverrideEffect};
 use crate::json::Node;
 use crate::json::canonical::canonical;
 use crate::mcp::envelope::ToolCall;
@@ -20,7 +22,6 @@ use crate::policy::decide::{
     ApprovalNeed, Call, Charge, Circumstances, Denial, Listed, Override, Verdict as Ruling, retry_after,
 };
 use crate::policy::document::Document;
-use crate::record::mask::Masker;
 use crate::record::{CounterState, Verdict};
 use crate::time::Timestamp;
 
@@ -49,93 +50,109 @@ pub(super) struct InForce {
     pub(super) compiled: Compiled,
 }
 
-/// Whose calls are decided.
+impl InForce {
+    fn of(loaded: Loaded) -> Arc<Self> {
+        Arc::new(Self { document: loaded.document, compiled: loaded.compiled })
+    }
+}
+
+/// Who is served, and how screens show it.
 #[derive(Debug, Clone)]
 pub(super) struct Who {
     /// The server's name.
     pub(super) server: String,
     /// The grant's label.
     pub(super) grant: String,
-    /// The session's id: on stdio, the gateway run.
-    pub(super) session: String,
+    /// The only session that this grant will ever have here: on stdio, the gateway run.
+    pub(super) session: Option<String>,
+    /// The server's command line or address, without secrets.
+    pub(super) upstream: String,
+    /// The policy's path.
+    pub(super) policy: Option<PathBuf>,
 }
 
-/// Decides calls.
+/// Decides the calls of one grant on one server.
 pub(super) struct Decider {
+    pub(super) desk: Arc<Desk>,
     pub(super) who: Who,
-    pub(super) standing: Copy,
-    fail_open: bool,
-    in_force: Mutex<Arc<InForce>>,
-    store: Mutex<Option<Arc<dyn Store>>>,
-    masker: Masker,
-    /// The store failed a call since this was last asked.
-    trouble: Mutex<Option<String>>,
-    troubled: AtomicBool,
+    in_force: Mutex<Option<Arc<InForce>>>,
+    conversations: Mutex<Vec<Weak<Conversation>>>,
 }
 
 impl Decider {
-    pub(super) fn new(who: Who, loaded: Loaded, masker: Masker, fail_open: bool) -> Self {
-        let in_force = InForce { document: loaded.document, compiled: loaded.compiled };
-        Self {
+    /// With the policy in force; without one every call is denied. The desk knows it from now on.
+    pub(super) fn new(desk: Arc<Desk>, who: Who, loaded: Option<Loaded>) -> Arc<Self> {
+        let decider = Arc::new(Self {
+            desk,
             who,
-            standing: Copy::default(),
-            fail_open,
-            in_force: Mutex::new(Arc::new(in_force)),
-            store: Mutex::new(None),
-            masker,
-            trouble: Mutex::new(None),
-            troubled: AtomicBool::new(false),
-        }
+            in_force: Mutex::new(loaded.map(InForce::of)),
+            conversations: Mutex::new(Vec::new()),
+        });
+        decider.desk.serve(&decider);
+        decider
     }
 
     /// The policy in force at this moment.
-    pub(super) fn in_force(&self) -> Arc<InForce> {
-        Arc::clone(&lock(&self.in_force))
+    pub(super) fn in_force(&self) -> Option<Arc<InForce>> {
+        lock(&self.in_force).clone()
     }
 
-    /// Puts another policy in force, for the next call, and gives the one before.
-    pub(super) fn replace(&self, loaded: Loaded) -> Arc<InForce> {
-        let next = Arc::new(InForce { document: loaded.document, compiled: loaded.compiled });
-        std::mem::replace(&mut *lock(&self.in_force), next)
+    /// Puts another policy in force, for the next call of every session, gives the one before, and
+    /// tells the clients where they see other tools by it.
+    pub(super) fn replace(&self, loaded: Option<Loaded>) -> Option<Arc<InForce>> {
+        let now = loaded.map(InForce::of);
+        let before = std::mem::replace(&mut *lock(&self.in_force), now.clone());
+        self.desk.served_differently();
+        for conversation in self.conversations() {
+            conversation.visibility_may_differ(before.as_deref(), now.as_deref());
+        }
+        before
     }
 
-    /// The store is at hand.
-    pub(super) fn connect(&self, store: Arc<dyn Store>) {
-        *lock(&self.store) = Some(store);
+    /// The conversation is to be told when what it sees changes, for as long as it lives.
+    pub(super) fn attach(&self, conversation: &Arc<Conversation>) {
+        let mut conversations = lock(&self.conversations);
+        conversations.retain(|known| known.strong_count() > 0);
+        conversations.push(Arc::downgrade(conversation));
     }
 
-    pub(super) fn store(&self) -> Option<Arc<dyn Store>> {
-        lock(&self.store).clone()
-    }
-
-    pub(super) fn fail_open(&self) -> bool {
-        self.fail_open
+    /// The conversations that are to be told.
+    pub(super) fn conversations(&self) -> Vec<Arc<Conversation>> {
+        lock(&self.conversations).iter().filter_map(Weak::upgrade).collect()
     }
 
     /// Of the policy in force.
-    pub(super) fn revision(&self) -> String {
-        self.in_force().document.revision().to_owned()
+    pub(super) fn revision(&self) -> Option<String> {
+        self.in_force().map(|in_force| in_force.document.revision().to_owned())
     }
 
-    /// What the store said when it last failed a call; told once.
-    pub(super) fn trouble(&self) -> Option<String> {
-        if self.troubled.swap(false, Ordering::Relaxed) { lock(&self.trouble).take() } else { None }
-    }
-
-    /// The arguments as they are recorded; `line` is the message that holds them.
-    pub(super) fn recorded_arguments(&self, line: &[u8], call: &ToolCall<'_, '_>) -> Option<Box<RawValue>> {
+    /// The arguments as they are recorded; `message` is the one that holds them.
+    pub(super) fn recorded_arguments(
+        &self,
+        message: &[u8],
+        call: &ToolCall<'_, '_>,
+    ) -> Option<Box<RawValue>> {
         let arguments = call.arguments?;
         let in_force = self.in_force();
-        Some(self.masker.mask(line, arguments, in_force.compiled.paths(call.name)))
+        let paths = in_force.as_ref().map_or(&[][..], |in_force| in_force.compiled.paths(call.name));
+        Some(self.desk.masker.mask(message, arguments, paths))
     }
 
-    /// Decides one call, and counts it when it is allowed.
-    pub(super) fn decide(&self, call: &ToolCall<'_, '_>, listed: Listed, now: Timestamp) -> Decided {
+    /// Decides one call of a session, and counts it when it is allowed. `session` is `None` in the
+    /// stateless era.
+    pub(super) fn decide(
+        &self,
+        session: Option<&str>,
+        call: &ToolCall<'_, '_>,
+        listed: Listed,
+        now: Timestamp,
+    ) -> Decided {
         let in_force = self.in_force();
-        let (above, fresh) = self.standing.get();
-        let mut deciding = Deciding { decider: self, in_force: &in_force, call, now, enforced: true };
+        let (above, fresh) = self.desk.standing.get();
+        let mut deciding =
+            Deciding { decider: self, in_force: in_force.as_deref(), call, now, enforced: true };
         if !fresh {
-            if !self.fail_open {
+            if !self.desk.fail_open {
                 return deciding.unavailable("freezes cannot be read at the moment, so no call is allowed");
             }
             deciding.enforced = false;
@@ -144,6 +161,9 @@ impl Decider {
         loop {
             let who = (self.who.server.as_str(), self.who.grant.as_str(), call.name);
             let frozen = standing::frozen(&above, who.0, who.1, who.2, now);
+            let Some(in_force) = in_force.as_deref() else {
+                return deciding.denied(deciding.without_policy(frozen), Vec::new(), None);
+            };
             let digest = || arguments_digest(call.arguments);
             let entry = standing::overriding(&above, who, now, &spent, &digest);
             let circumstances = Circumstances {
@@ -165,7 +185,7 @@ impl Decider {
                     }
                 };
             let wants: Vec<Want> =
-                charges.iter().map(|charge| charge.want(&self.caller(), past_max)).collect();
+                charges.iter().map(|charge| charge.want(&self.caller(session), past_max)).collect();
             if let Some(need) = approval {
                 return deciding.approval(&charges, &wants, need);
             }
@@ -186,7 +206,7 @@ impl Decider {
             if wants.is_empty() && used.is_none() {
                 return allowed(&[], Vec::new(), false, deciding.enforced);
             }
-            let reserved = self.with_store(|store| match used {
+            let reserved = self.desk.with_store(|store| match used {
                 Some(entry) => store.reserve_with_override(now, &wants, &entry.id),
                 None => store.reserve(now, &wants).map(Some),
             });
@@ -197,12 +217,8 @@ impl Decider {
                 Ok(Some(Reserved::Full { usages })) => return deciding.full(&charges, &usages),
                 // Another gateway was faster: the override is used up. It is decided without it.
                 Ok(None) => spent.extend(used.map(|entry| entry.id.clone())),
-                Err(error) if self.fail_open => {
-                    self.note(&error);
-                    return allowed(&[], Vec::new(), false, false);
-                }
-                Err(error) => {
-                    self.note(&error);
+                Err(_) if self.desk.fail_open => return allowed(&[], Vec::new(), false, false),
+                Err(_) => {
                     return deciding
                         .unavailable("the counters cannot be reached, so no call that counts is allowed");
                 }
@@ -210,42 +226,16 @@ impl Decider {
         }
     }
 
-    /// Gives back what was counted. `true` when something was.
-    pub(super) fn release(&self, taken: &[Taken]) -> bool {
-        if taken.is_empty() {
-            return false;
-        }
-        match self.with_store(|store| store.release(taken)) {
-            Ok(()) => true,
-            Err(error) => {
-                self.note(&error);
-                false
-            }
-        }
-    }
-
-    fn with_store<T>(&self, ask: impl FnOnce(&dyn Store) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        match self.store() {
-            Some(store) => ask(store.as_ref()),
-            None => Err(StoreError { place: "(none)".to_owned(), why: "it could not be opened".to_owned() }),
-        }
-    }
-
-    fn note(&self, error: &StoreError) {
-        *lock(&self.trouble) = Some(error.to_string());
-        self.troubled.store(true, Ordering::Relaxed);
-    }
-
     /// Whose counters a call of this session counts towards.
-    pub(super) fn caller(&self) -> Caller<'_> {
-        Caller { server: &self.who.server, grant: &self.who.grant, session: Some(&self.who.session) }
+    pub(super) fn caller<'c>(&'c self, session: Option<&'c str>) -> Caller<'c> {
+        Caller { server: &self.who.server, grant: &self.who.grant, session }
     }
 }
 
 /// One call being decided.
 struct Deciding<'d, 'm, 'a> {
     decider: &'d Decider,
-    in_force: &'d InForce,
+    in_force: Option<&'d InForce>,
     call: &'d ToolCall<'m, 'a>,
     now: Timestamp,
     enforced: bool,
@@ -256,15 +246,28 @@ impl Deciding<'_, '_, '_> {
         Decided {
             decision: Verdict::Deny,
             enforced: true,
-            visible: denial.visible && self.in_force.compiled.visible(self.call.name),
+            visible: denial.visible
+                && self.in_force.is_none_or(|in_force| in_force.compiled.visible(self.call.name)),
             rule: denial.rule,
             pointer: denial.pointer,
             message: denial.message,
-            policy: Some(self.in_force.document.revision().to_owned()),
+            policy: self.in_force.map(|in_force| in_force.document.revision().to_owned()),
             counters,
             counted: false,
             retry_after_ms,
             taken: Vec::new(),
+        }
+    }
+
+    /// Steps 1 to 3 of the order for a grant without a policy.
+    fn without_policy(&self, frozen: Option<&Freeze>) -> Denial {
+        let malformed = self.call.arguments.filter(|node| node.as_object().is_none() && !node.is_null());
+        match (malformed, frozen) {
+            (Some(node), _) => {
+                Denial::malformed(format!("`arguments` must be an object, found: {}", node.type_name()))
+            }
+            (None, Some(freeze)) => Denial::frozen(&freeze.reason),
+            (None, None) => Denial::no_policy(),
         }
     }
 
@@ -290,11 +293,10 @@ impl Deciding<'_, '_, '_> {
     fn approval(&self, charges: &[Charge], wants: &[Want], need: ApprovalNeed) -> Decided {
         let mut counters = Vec::new();
         if !wants.is_empty() {
-            match self.decider.with_store(|store| store.peek(self.now, wants)) {
+            match self.decider.desk.with_store(|store| store.peek(self.now, wants)) {
                 Ok(usages) if usages.iter().any(|usage| !usage.room) => return self.full(charges, &usages),
                 Ok(usages) => counters = usages.iter().map(state).collect(),
-                Err(error) => {
-                    self.decider.note(&error);
+                Err(_) => {
                     return self
                         .unavailable("the counters cannot be reached, so no call that counts is allowed");
                 }

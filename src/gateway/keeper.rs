@@ -3,22 +3,21 @@
 //! One thread keeps the copy of freezes and overrides fresh, carries out what operators ask over
 //! the feed, tells the screens how things stand, and tries again what failed.
 
-use std::collections::HashSet;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::link::Link;
+use super::desk::{Desk, ShownList};
 use super::lists;
 use super::standing::Change;
 use crate::clock;
 use crate::counters::sqlite::SqliteStore;
 use crate::counters::{Freeze, Lift, Store};
 use crate::feed::message::{Ask, GrantInfo, ServerCounter, ServerInfo, State};
-use crate::feed::server::{Command, Reply};
+use crate::feed::server::{Command, Hub, HubConfig, Reply};
 use crate::mcp::tool::Tool;
 use crate::policy::counter::{Amount, Want};
 use crate::record::EventKind;
@@ -32,55 +31,40 @@ const RETRY: u32 = 25;
 /// How many counters are shown at most.
 const SHOWN: usize = 512;
 
-/// Who is served, for screens.
-#[derive(Debug, Clone)]
-pub(super) struct About {
-    /// The server's command line without secrets.
-    pub(super) upstream: String,
-    /// The policy's path.
-    pub(super) policy: PathBuf,
-    /// The embedded store.
-    pub(super) store: PathBuf,
-}
-
 pub(super) struct Keeper {
-    link: Arc<Link>,
-    about: About,
+    desk: Arc<Desk>,
     store_trouble: Option<String>,
     /// Turns since the store last failed.
     quiet: u32,
     journal_trouble: bool,
     had_clients: bool,
-    revision: String,
     wants: Vec<Want>,
-    tools: Vec<Tool>,
+    /// By server: whose list it is, and what stands on it.
+    tools: HashMap<String, (u64, Vec<Tool>)>,
 }
 
 impl Keeper {
     /// A first look, before any call is decided.
-    pub(super) fn start(link: Arc<Link>, about: About) -> Self {
-        let journal_trouble = !link.recorder.is_open();
+    pub(super) fn start(desk: Arc<Desk>) -> Self {
+        let journal_trouble = !desk.recorder.is_open();
         let mut keeper = Self {
-            link,
-            about,
+            desk,
             store_trouble: None,
             quiet: 0,
             journal_trouble,
             had_clients: false,
-            revision: String::new(),
             wants: Vec::new(),
-            tools: Vec::new(),
+            tools: HashMap::new(),
         };
         keeper.open_store();
         keeper.refresh();
-        keeper.tell_servers();
         keeper
     }
 
     /// Runs until the link is closed.
     pub(super) fn run(mut self, commands: Option<&Receiver<Command>>) {
         let mut turn: u32 = 0;
-        while !self.link.is_closed() {
+        while !self.desk.is_closed() {
             match commands.map(|commands| commands.recv_timeout(TURN)) {
                 Some(Ok(command)) => self.ask(command.ask, command.reply),
                 Some(Err(RecvTimeoutError::Timeout)) => {}
@@ -91,30 +75,30 @@ impl Keeper {
             if turn.is_multiple_of(RETRY) {
                 self.retry();
             }
-            self.link.recorder.settle();
-            self.link.recorder.catch_up();
+            self.desk.recorder.settle();
+            self.desk.recorder.catch_up();
             self.tell(turn);
         }
     }
 
     fn open_store(&mut self) {
-        if self.link.decider.store().is_some() {
+        if self.desk.store().is_some() {
             return;
         }
-        match SqliteStore::open(&self.about.store) {
-            Ok(store) => self.link.decider.connect(Arc::new(store)),
+        match SqliteStore::open(&self.desk.paths.store()) {
+            Ok(store) => self.desk.connect(Arc::new(store)),
             Err(error) => self.store_failed(&error.to_string()),
         }
     }
 
     fn retry(&mut self) {
         self.open_store();
-        if let Some(store) = self.link.decider.store()
+        if let Some(store) = self.desk.store()
             && let Err(error) = store.maintain()
         {
             self.store_failed(&error.to_string());
         }
-        if self.journal_trouble && self.link.recorder.reopen().is_ok() {
+        if self.journal_trouble && self.desk.recorder.reopen().is_ok() {
             self.journal_trouble = false;
             super::say("the journal can be written again");
         }
@@ -124,32 +108,32 @@ impl Keeper {
         self.quiet = 0;
         if self.store_trouble.as_deref() != Some(why) {
             super::say(why);
-            self.link.recorder.event(EventKind::Store, None, None, json!({"state": "failed", "why": why}));
+            self.desk.recorder.event(EventKind::Store, None, None, json!({"state": "failed", "why": why}));
             self.store_trouble = Some(why.to_owned());
         }
     }
 
     /// Reads freezes and overrides if they changed, or one of them has ended by itself.
     fn refresh(&mut self) {
-        if let Some(why) = self.link.decider.trouble() {
+        if let Some(why) = self.desk.trouble() {
             self.store_failed(&why);
         }
-        let Some(store) = self.link.decider.store() else { return };
+        let Some(store) = self.desk.store() else { return };
         let tick = clock::tick();
         let now = clock::now();
         let read = store.standing_version().and_then(|version| {
-            let (copy, _) = self.link.decider.standing.get();
+            let (copy, _) = self.desk.standing.get();
             let over = copy.freezes.iter().filter_map(|freeze| freeze.until).any(|until| until <= now)
                 || copy.overrides.iter().filter_map(|entry| entry.until).any(|until| until <= now);
-            if self.link.decider.standing.is_version(version) && !over {
+            if self.desk.standing.is_version(version) && !over {
                 return Ok(None);
             }
             store.standing(now).map(|standing| Some((version, standing)))
         });
         match read {
-            Ok(None) => self.link.decider.standing.confirm(tick),
+            Ok(None) => self.desk.standing.confirm(tick),
             Ok(Some((version, standing))) => {
-                let change = self.link.decider.standing.replace(standing, version, tick);
+                let change = self.desk.standing.replace(standing, version, tick);
                 self.changed(change);
             }
             Err(error) => return self.store_failed(&error.to_string()),
@@ -158,36 +142,36 @@ impl Keeper {
         self.quiet = self.quiet.saturating_add(1);
         if self.quiet > RETRY && self.store_trouble.take().is_some() {
             super::say("the counters' store can be used again");
-            self.link.recorder.event(EventKind::Store, None, None, json!({"state": "back"}));
+            self.desk.recorder.event(EventKind::Store, None, None, json!({"state": "back"}));
         }
     }
 
     fn changed(&mut self, change: Change) {
-        let (standing, _) = self.link.decider.standing.get();
+        let (standing, _) = self.desk.standing.get();
         for freeze in change.frozen {
             let data = scope(&freeze);
-            self.link.recorder.event(EventKind::Freeze, Some(freeze.by), Some(freeze.reason), data);
+            self.desk.recorder.event(EventKind::Freeze, Some(freeze.by), Some(freeze.reason), data);
         }
         for freeze in change.unfrozen {
             let ended = freeze.until.is_some_and(|until| until <= clock::now());
             // Whoever lifted it left a note, whichever way it was done.
-            let lift = self.link.decider.store().and_then(|store| store.lifted(&freeze.id).ok().flatten());
+            let lift = self.desk.store().and_then(|store| store.lifted(&freeze.id).ok().flatten());
             let (by, reason) = match lift {
                 Some(lift) => (Some(lift.by), Some(lift.reason)),
                 None => (None, ended.then(|| "its time is over".to_owned())),
             };
             let said = |text: &String| !text.is_empty();
             let (by, reason) = (by.filter(said), reason.filter(said));
-            self.link.recorder.event(EventKind::Unfreeze, by, reason, scope(&freeze));
+            self.desk.recorder.event(EventKind::Unfreeze, by, reason, scope(&freeze));
         }
-        let Some(hub) = self.link.recorder.hub() else { return };
+        let Some(hub) = self.desk.recorder.hub() else { return };
         hub.set_state(State::Freezes { freezes: standing.freezes.clone() });
         hub.set_state(State::Overrides { overrides: standing.overrides.clone() });
     }
 
     /// Does what an operator asks.
     fn ask(&mut self, ask: Ask, reply: Reply) {
-        let Some(store) = self.link.decider.store() else {
+        let Some(store) = self.desk.store() else {
             return reply.refused("the counters' store cannot be opened");
         };
         match ask {
@@ -234,86 +218,118 @@ impl Keeper {
 
     /// Tells the screens how things stand.
     fn tell(&mut self, turn: u32) {
-        for (first, line) in self.link.take_lists() {
-            let tools = lists::definitions(&line);
-            if first {
-                self.tools = tools;
-            } else {
-                self.tools.extend(tools);
-            }
-            if let Some(hub) = self.link.recorder.hub() {
-                hub.set_state(State::Tools {
-                    server: self.link.decider.who.server.clone(),
-                    tools: self.tools.clone(),
-                    pins: std::collections::BTreeMap::new(),
-                });
-            }
+        for list in self.desk.take_lists() {
+            self.show(list);
         }
-        let revision = self.link.decider.revision();
-        if revision != self.revision {
-            self.revision = revision;
-            self.wants = self.counters_of_policy();
+        if self.desk.take_served_differently() {
+            self.wants = self.counters_of_policies();
             self.tell_servers();
         }
-        let Some(hub) = self.link.recorder.hub() else { return };
+        let Some(hub) = self.desk.recorder.hub() else { return };
         let watched = hub.has_clients();
         let came = watched && !std::mem::replace(&mut self.had_clients, watched);
         self.had_clients = watched;
         if !watched {
             return;
         }
-        let due = turn.is_multiple_of(TELL) && self.link.recorder.stirred();
+        let due = turn.is_multiple_of(TELL) && self.desk.recorder.stirred();
         if !due && !came && !turn.is_multiple_of(RETRY) {
             return;
         }
-        hub.set_state(State::Rules { rules: self.link.recorder.hits() });
+        hub.set_state(State::Rules { rules: self.desk.recorder.hits() });
         let now = clock::now();
-        let Some(store) = self.link.decider.store() else { return };
+        let Some(store) = self.desk.store() else { return };
         if let Ok(usages) = store.peek(now, &self.wants) {
-            let server = &self.link.decider.who.server;
             let counters = usages
                 .iter()
-                .map(|usage| ServerCounter { server: server.clone(), state: super::decider::state(usage) })
+                .map(|usage| ServerCounter {
+                    server: usage.key.server.clone(),
+                    state: super::decider::state(usage),
+                })
                 .collect();
             hub.set_state(State::Counters { ts: now, counters });
         }
     }
 
-    /// Every counter that the policy's limits name.
-    fn counters_of_policy(&self) -> Vec<Want> {
-        let in_force = self.link.decider.in_force();
+    /// A page of a list was relayed.
+    fn show(&mut self, list: ShownList) {
+        let tools = lists::definitions(&list.message);
+        let known = self.tools.entry(list.server.clone()).or_default();
+        if list.first {
+            *known = (list.conversation, tools);
+        } else if known.0 == list.conversation {
+            known.1.extend(tools);
+        } else {
+            return;
+        }
+        let tools = known.1.clone();
+        if let Some(hub) = self.desk.recorder.hub() {
+            hub.set_state(State::Tools {
+                server: list.server,
+                tools,
+                pins: std::collections::BTreeMap::new(),
+            });
+        }
+    }
+
+    /// Every counter that the limits of the policies in force name.
+    fn counters_of_policies(&self) -> Vec<Want> {
         let mut seen = HashSet::new();
         let mut wants = Vec::new();
-        let tools = in_force.document.policy().tools.iter().map(|tool| tool.name.as_str());
-        // An unlisted tool still counts towards the limits of all tools.
-        for limit in tools.chain([""]).flat_map(|tool| in_force.compiled.limits(tool)) {
-            let key = self.link.decider.caller().key(limit.scope, &limit.counter, limit.window);
-            if wants.len() < SHOWN && seen.insert((key.clone(), limit.max)) {
-                wants.push(Want { key, increment: Amount::ZERO, max: limit.max, past_max: false });
+        for decider in self.desk.deciders() {
+            let Some(in_force) = decider.in_force() else { continue };
+            let caller = decider.caller(decider.who.session.as_deref());
+            let tools = in_force.document.policy().tools.iter().map(|tool| tool.name.as_str());
+            // An unlisted tool still counts towards the limits of all tools.
+            for limit in tools.chain([""]).flat_map(|tool| in_force.compiled.limits(tool)) {
+                let key = caller.key(limit.scope, &limit.counter, limit.window);
+                if wants.len() < SHOWN && seen.insert((key.clone(), limit.max)) {
+                    wants.push(Want { key, increment: Amount::ZERO, max: limit.max, past_max: false });
+                }
             }
         }
         wants
     }
 
     fn tell_servers(&self) {
-        if let Some(hub) = self.link.recorder.hub() {
-            hub.set_state(State::Servers { servers: vec![server_info(&self.link, &self.about)] });
+        if let Some(hub) = self.desk.recorder.hub() {
+            hub.set_state(State::Servers { servers: server_infos(&self.desk) });
         }
     }
 }
 
-/// The server as screens show it.
-pub(super) fn server_info(link: &Link, about: &About) -> ServerInfo {
-    let who = &link.decider.who;
-    ServerInfo {
-        name: who.server.clone(),
-        upstream: about.upstream.clone(),
-        grants: vec![GrantInfo {
-            label: who.grant.clone(),
-            policy: Some(about.policy.display().to_string()),
-            revision: Some(link.decider.revision()),
-        }],
+/// Opens the feed. Without one, records are only in the journal.
+pub(super) fn open_feed(desk: &Desk) {
+    let mut config = HubConfig::new(
+        desk.paths.run.clone(),
+        desk.paths.journal(),
+        desk.recorder.gateway.clone(),
+        desk.name.clone(),
+    );
+    config.servers = server_infos(desk);
+    match Hub::start(config) {
+        Ok(hub) => desk.recorder.connect(hub),
+        Err(error) => super::say(&format!("there is no live feed: {error}")),
     }
+}
+
+/// The servers and their grants as screens show them, in the order of their names.
+pub(super) fn server_infos(desk: &Desk) -> Vec<ServerInfo> {
+    let mut servers: BTreeMap<String, ServerInfo> = BTreeMap::new();
+    for decider in desk.deciders() {
+        let who = &decider.who;
+        let server = servers.entry(who.server.clone()).or_insert_with(|| ServerInfo {
+            name: who.server.clone(),
+            upstream: who.upstream.clone(),
+            grants: Vec::new(),
+        });
+        server.grants.push(GrantInfo {
+            label: who.grant.clone(),
+            policy: who.policy.as_ref().map(|path| path.display().to_string()),
+            revision: decider.revision(),
+        });
+    }
+    servers.into_values().collect()
 }
 
 fn scope(freeze: &Freeze) -> serde_json::Value {

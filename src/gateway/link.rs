@@ -1,17 +1,16 @@
-//! What both directions of a stdio session share.
+//! What both directions of a stdio session share: its streams.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::process::ChildStdin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::decider::{Decider, InForce};
-use super::recorder::Recorder;
-use super::session::{Ended, Session};
-use super::tally::Tally;
-use crate::clock;
+use super::conversation::{Conversation, ToClient};
+use super::desk::Desk;
+use super::lock;
+use crate::mcp::id::IdKey;
 
 /// What happens around a session.
 #[derive(Debug)]
@@ -31,55 +30,38 @@ pub(super) enum Happening {
 /// Shared by the threads of one stdio session. The locks are held for moments, never while
 /// waiting for a peer, except those of the two streams.
 pub(super) struct Link {
-    pub(super) max_message: usize,
-    pub(super) decider: Decider,
-    pub(super) recorder: Recorder,
-    pub(super) tally: Tally,
-    session: Mutex<Session>,
-    client: Mutex<File>,
+    pub(super) conversation: Arc<Conversation>,
+    client: Arc<ClientStream>,
     server: Mutex<Option<ChildStdin>>,
     /// The server's input is to be closed by whoever holds it.
     closing: AtomicBool,
-    client_gone: AtomicBool,
     busy: Mutex<()>,
-    closed: AtomicBool,
-    /// Lists that were relayed, for the screens: whether each is a first page, and its line.
-    lists: Mutex<Vec<(bool, Vec<u8>)>>,
     happenings: Mutex<Sender<Happening>>,
 }
 
 impl Link {
     pub(super) fn new(
-        max_message: usize,
-        decider: Decider,
-        recorder: Recorder,
-        client: File,
+        conversation: Arc<Conversation>,
+        client: Arc<ClientStream>,
         happenings: Sender<Happening>,
     ) -> Self {
         Self {
-            max_message,
-            decider,
-            recorder,
-            tally: Tally::default(),
-            session: Mutex::new(Session::new()),
-            client: Mutex::new(client),
+            conversation,
+            client,
             server: Mutex::new(None),
             closing: AtomicBool::new(false),
-            client_gone: AtomicBool::new(false),
             busy: Mutex::new(()),
-            closed: AtomicBool::new(false),
-            lists: Mutex::new(Vec::new()),
             happenings: Mutex::new(happenings),
         }
+    }
+
+    pub(super) fn desk(&self) -> &Desk {
+        &self.conversation.desk
     }
 
     /// Gives it the server's input.
     pub(super) fn connect(&self, server: ChildStdin) {
         *lock(&self.server) = Some(server);
-    }
-
-    pub(super) fn session(&self) -> MutexGuard<'_, Session> {
-        lock(&self.session)
     }
 
     /// Held while lines are decided and forwarded, so that the end can wait for them.
@@ -92,42 +74,13 @@ impl Link {
         self.busy.try_lock().is_ok()
     }
 
-    /// Everything is over.
-    pub(super) fn close(&self) {
-        self.closed.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
-    }
-
-    /// Keeps a list for the screens.
-    pub(super) fn show_list(&self, first: bool, line: Vec<u8>) {
-        let mut lists = lock(&self.lists);
-        if first {
-            lists.clear();
-        }
-        lists.push((first, line));
-    }
-
-    /// The lists since this was last asked.
-    pub(super) fn take_lists(&self) -> Vec<(bool, Vec<u8>)> {
-        std::mem::take(&mut *lock(&self.lists))
-    }
-
     pub(super) fn happened(&self, happening: Happening) {
         let _ = lock(&self.happenings).send(happening);
     }
 
     /// Writes to the client.
     pub(super) fn to_client(&self, bytes: &[u8]) {
-        if bytes.is_empty() {
-            return;
-        }
-        let done = write_all(&mut &*lock(&self.client), bytes);
-        if done.is_err() && !self.client_gone.swap(true, Ordering::Relaxed) {
-            self.happened(Happening::ClientGone);
-        }
+        self.client.write(bytes);
     }
 
     /// Writes to the server. Gives how much was written where it was not all.
@@ -148,32 +101,38 @@ impl Link {
             *slot = None;
         }
     }
+}
 
-    /// Another policy is in force than `before`: tells the client where that changes what it sees.
-    pub(super) fn visibility_may_differ(&self, before: &InForce) {
-        let now = self.decider.in_force();
-        if !before.compiled.hides_anything() && !now.compiled.hides_anything() {
-            return;
-        }
-        let session = self.session();
-        let lines = if session
-            .sees_otherwise(&|tool| before.compiled.visible(tool), &|tool| now.compiled.visible(tool))
-        {
-            session.visibility_changed()
-        } else {
-            Vec::new()
-        };
-        drop(session);
-        for mut line in lines {
-            line.push(b'\n');
-            self.to_client(&line);
-        }
+/// The stream to the client of a stdio session.
+pub(super) struct ClientStream {
+    stream: Mutex<File>,
+    gone: AtomicBool,
+    happenings: Mutex<Sender<Happening>>,
+}
+
+impl ClientStream {
+    pub(super) fn new(stream: File, happenings: Sender<Happening>) -> Self {
+        let (stream, happenings) = (Mutex::new(stream), Mutex::new(happenings));
+        Self { stream, gone: AtomicBool::new(false), happenings }
     }
 
-    /// Gives back what an ended call has to, and records its outcome.
-    pub(super) fn end_call(&self, ended: &Ended) {
-        let released = self.decider.release(&ended.release);
-        self.recorder.outcomes(std::iter::once((ended.clone(), released)), clock::now());
+    fn write(&self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let done = write_all(&mut &*lock(&self.stream), bytes);
+        if done.is_err() && !self.gone.swap(true, Ordering::Relaxed) {
+            let _ = lock(&self.happenings).send(Happening::ClientGone);
+        }
+    }
+}
+
+impl ToClient for Arc<ClientStream> {
+    fn say(&self, message: &[u8], _about: Option<&IdKey>) {
+        let mut line = Vec::with_capacity(message.len() + 1);
+        line.extend_from_slice(message);
+        line.push(b'\n');
+        self.write(&line);
     }
 }
 
@@ -230,8 +189,4 @@ fn write_all<T: Write + Wait>(stream: &mut T, bytes: &[u8]) -> Result<(), usize>
         }
     }
     Ok(())
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::link::Link;
+use super::conversation::Conversation;
 use crate::mcp::list::{ListOptions, cut_tools};
 use crate::mcp::reply;
 
@@ -19,16 +19,17 @@ pub(super) struct Shown {
 
 /// Looks at a list before it goes on: what the client may see of it, and, where `first` tells which
 /// page of a list it is, the names for later decisions. A list that cannot be cut is not shown.
-pub(super) fn look(link: &Link, list: &[u8], id: Option<&str>, first: Option<bool>) -> Shown {
-    let in_force = link.decider.in_force();
-    let hides = in_force.compiled.hides_anything();
-    let max_message = if hides { link.max_message } else { usize::MAX };
+pub(super) fn look(conversation: &Conversation, list: &[u8], id: Option<&str>, first: Option<bool>) -> Shown {
+    let in_force = conversation.decider.in_force();
+    let hides = in_force.as_ref().is_some_and(|in_force| in_force.compiled.hides_anything());
+    let visible = |tool: &str| in_force.as_ref().is_none_or(|in_force| in_force.compiled.visible(tool));
+    let max_message = if hides { conversation.desk.max_message } else { usize::MAX };
     let options =
         ListOptions { private_cache: hides, max_ttl_ms: LONGEST_TTL, max_message, ..ListOptions::default() };
-    match cut_tools(list, &|tool| !hides || in_force.compiled.visible(tool), &options) {
+    match cut_tools(list, &|tool| !hides || visible(tool), &options) {
         Ok(cut) => {
             if cut.is_list {
-                link.session().remember(first, &cut.names, cut.next_cursor);
+                conversation.listing().remember(first, &cut.names, cut.next_cursor);
             }
             let is_list = cut.is_list;
             let instead = match cut.bytes {

@@ -2,30 +2,41 @@
 //!
 //! | part | is |
 //! |---|---|
-//! | [`session`] | the state machine of one session, without I/O |
+//! | [`session`], [`listing`] | the state machine of one session, without I/O |
+//! | `conversation` | one client's session with one server, over any transport |
+//! | `judge`, `answer` | what is to be done with a message of the client, of the server |
+//! | `decider` | policy, freezes and counters together, for one grant on one server |
+//! | `desk` | what all sessions of the process share |
+//! | `recorder` | journal first, then the feed |
+//! | `policies` | keeps a decider's policy as its file is |
 //! | [`frames`] | lines out of a stream, without I/O |
 //! | [`stdio`] | the stdio gateway: threads, lifecycle |
-//! | `inbound`, `outbound` | the two directions |
-//! | `decider` | policy, freezes and counters together |
-//! | `recorder` | journal first, then the feed |
+//! | `link`, `inbound`, `outbound` | its streams, and the two directions |
 //! | `standing` | the copy of freezes and overrides, and how old it is |
 //! | `keeper` | the background: freezes, operators' asks, screens, retries |
 //! | [`reload`] | the policy file and its versions |
 //! | [`server`], [`guard`] | the server's process, and that it is never left behind |
 //!
-//! A call's way is one direction: frames, [`crate::mcp`] (peek), decider, recorder, and only then
-//! the bytes go on. The data path is two plain blocking threads: with one client and one server
-//! there is nothing to schedule, and every hand-over to another thread costs more than deciding.
+//! A call's way is one direction: transport, judge with [`crate::mcp`] (peek), decider, recorder, and
+//! only then the bytes go on. On stdio that is two plain blocking threads: with one client and one
+//! server there is nothing to schedule, and every hand-over to another thread costs more than
+//! deciding.
 
+mod answer;
+mod conversation;
 mod decider;
+mod desk;
 pub mod frames;
 #[cfg(unix)]
 pub mod guard;
 mod inbound;
+mod judge;
 mod keeper;
 mod link;
+pub mod listing;
 mod lists;
 mod outbound;
+mod policies;
 mod recorder;
 pub mod reload;
 pub mod server;
@@ -35,9 +46,16 @@ pub mod stdio;
 mod tally;
 
 use std::io::{IsTerminal, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What a request is answered with when the server cannot answer it any more.
 const GONE: &str = "the server has gone away";
+
+/// What another thread left half done, when it panicked, is still whole: the locks guard values that
+/// are replaced, not steps.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Passes on what a server printed on standard output that is no message, as its standard error
 /// passes: raw, except to a terminal.

@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use super::decider::Who;
-use super::link::lock;
+use super::lock;
 use super::session::Ended;
 use crate::clock;
 use crate::feed::message::RuleHits;
@@ -19,11 +18,13 @@ use crate::time::Timestamp;
 /// How many decisions wait for a journal that cannot be written (`--fail-open`).
 const WAITING: usize = 10_000;
 
+/// By server and rule: how often, and when last.
+type Hits = HashMap<String, HashMap<String, (u64, Timestamp)>>;
+
 /// Writes records.
 pub(super) struct Recorder {
     /// The id of this run.
     pub(super) gateway: String,
-    who: Who,
     folder: PathBuf,
     /// `None` while the journal cannot be opened.
     writer: Mutex<Option<Arc<Writer>>>,
@@ -32,7 +33,7 @@ pub(super) struct Recorder {
     ended: Mutex<Vec<(Ended, bool, Timestamp)>>,
     /// What could not be recorded.
     waiting: Mutex<Vec<Record>>,
-    hits: Mutex<HashMap<String, (u64, Timestamp)>>,
+    hits: Mutex<Hits>,
     /// Something was recorded since the screens were last told.
     stirred: AtomicBool,
 }
@@ -40,10 +41,9 @@ pub(super) struct Recorder {
 impl Recorder {
     /// Opens the journal in `folder`; where that fails, why is given too, and it is tried again by
     /// [`Recorder::reopen`].
-    pub(super) fn open(folder: PathBuf, who: Who) -> (Self, Option<io::Error>) {
+    pub(super) fn open(folder: PathBuf, gateway: String) -> (Self, Option<io::Error>) {
         let recorder = Self {
-            gateway: who.session.clone(),
-            who,
+            gateway,
             folder,
             writer: Mutex::new(None),
             hub: OnceLock::new(),
@@ -81,14 +81,20 @@ impl Recorder {
     }
 
     /// A decision about nothing yet.
-    pub(super) fn decision(&self, now: Timestamp) -> Box<Decision> {
+    pub(super) fn decision(
+        &self,
+        now: Timestamp,
+        server: &str,
+        grant: &str,
+        session: Option<&str>,
+    ) -> Box<Decision> {
         Box::new(Decision {
             seq: 0,
             ts: now,
             gateway: self.gateway.clone(),
-            server: self.who.server.clone(),
-            grant: self.who.grant.clone(),
-            session: Some(self.who.session.clone()),
+            server: server.to_owned(),
+            grant: grant.to_owned(),
+            session: session.map(str::to_owned),
             client: None,
             request_id: None,
             method: String::new(),
@@ -132,11 +138,15 @@ impl Recorder {
                 continue;
             }
             let mut hits = lock(&self.hits);
-            if let Some((count, last)) = hits.get_mut(&decision.rule) {
+            let rules = match hits.get_mut(&decision.server) {
+                Some(rules) => rules,
+                None => hits.entry(decision.server.clone()).or_default(),
+            };
+            if let Some((count, last)) = rules.get_mut(&decision.rule) {
                 *count += 1;
                 *last = decision.ts;
             } else {
-                hits.insert(decision.rule.clone(), (1, decision.ts));
+                rules.insert(decision.rule.clone(), (1, decision.ts));
             }
         }
         Ok(())
@@ -246,14 +256,15 @@ impl Recorder {
     pub(super) fn hits(&self) -> Vec<RuleHits> {
         let mut hits: Vec<RuleHits> = lock(&self.hits)
             .iter()
-            .map(|(rule, (hits, last))| RuleHits {
-                server: self.who.server.clone(),
+            .flat_map(|(server, rules)| rules.iter().map(move |(rule, hits)| (server, rule, hits)))
+            .map(|(server, rule, (hits, last))| RuleHits {
+                server: server.clone(),
                 rule: rule.clone(),
                 hits: *hits,
                 last: *last,
             })
             .collect();
-        hits.sort_by(|a, b| a.rule.cmp(&b.rule));
+        hits.sort_by(|a, b| (&a.server, &a.rule).cmp(&(&b.server, &b.rule)));
         hits
     }
 

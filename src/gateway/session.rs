@@ -1,21 +1,17 @@
 //! One client's session with one server, as data: which requests are in flight, what an answer
-//! means for the call it answers, what was last listed, and what both sides have to be told.
+//! means for the call it answers, and what both sides have to be told.
 //!
 //! Free of I/O: what the client or the server said comes in as values, and what has to be done
 //! goes out as values. The transport forwards the bytes, asks the store and writes the journal.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use crate::mcp::id::{Id, IdKey};
 use crate::policy::counter::Taken;
-use crate::policy::decide::Listed;
 use crate::record::Status;
 
 /// How many cancelled requests are remembered: their answers may still come, or never.
 const CANCELLED: usize = 1024;
-
-/// How many tool names a list may have to be remembered; beyond, nothing is known of it.
-const NAMES: usize = 200_000;
 
 /// What a request of the client asks for, as far as a session cares.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,10 +141,6 @@ pub struct Session {
     pending: HashMap<IdKey, Pending>,
     requests: u64,
     cancelled: VecDeque<(IdKey, u64)>,
-    /// Names of the pages of a list that is not complete yet.
-    pages: Option<HashSet<String>>,
-    /// Names of the last complete list.
-    listed: Option<HashSet<String>>,
     client: Option<String>,
     gone: bool,
     initialized: bool,
@@ -296,33 +288,6 @@ impl Session {
         left
     }
 
-    /// Remembers the names of a list that was relayed, hidden ones included.
-    pub fn remember(&mut self, first: Option<bool>, names: &[String], more: bool) {
-        match first {
-            None => return,
-            Some(true) => self.pages = Some(HashSet::new()),
-            Some(false) => {}
-        }
-        // A later page without the first one tells nothing about what is absent.
-        let Some(pages) = &mut self.pages else { return };
-        pages.extend(names.iter().cloned());
-        if pages.len() > NAMES {
-            self.pages = None;
-            self.listed = None;
-        } else if !more {
-            self.listed = self.pages.take();
-        }
-    }
-
-    /// What the last complete list said about a tool.
-    pub fn listed(&self, tool: &str) -> Listed {
-        match &self.listed {
-            None => Listed::Unknown,
-            Some(names) if names.contains(tool) => Listed::Yes,
-            Some(_) => Listed::No,
-        }
-    }
-
     /// Whether the server said that it tells when its tools change.
     pub fn advertises(&mut self, list_changed: bool) {
         self.advertised = list_changed;
@@ -340,40 +305,32 @@ impl Session {
         self.client.as_deref()
     }
 
-    /// Whether another of the listed tools is visible after a change than before; `true` where no
-    /// complete list is known.
-    pub fn sees_otherwise(&self, before: &dyn Fn(&str) -> bool, after: &dyn Fn(&str) -> bool) -> bool {
-        match &self.listed {
-            None => true,
-            Some(names) => names.iter().any(|name| before(name) != after(name)),
-        }
-    }
-
-    /// What the client is to be told when other tools are visible than before, each one line
+    /// What the client is to be told when other tools are visible than before, each one message
     /// without its line feed: nothing unless the server says that it tells such changes, one
-    /// notification in a session with `initialize`, and one for each subscription to them.
-    pub fn visibility_changed(&self) -> Vec<Vec<u8>> {
+    /// notification in a session with `initialize`, and one for each subscription to them, with the
+    /// id of the request that subscribed.
+    pub fn visibility_changed(&self) -> Vec<(Option<IdKey>, Vec<u8>)> {
         if !self.advertised {
             return Vec::new();
         }
-        let mut lines = Vec::new();
+        let mut messages = Vec::new();
         if self.initialized {
-            lines.push(crate::mcp::reply::list_changed());
+            messages.push((None, crate::mcp::reply::list_changed()));
         }
-        let mut streams: Vec<&Pending> = self
+        let mut streams: Vec<(&IdKey, &Pending)> = self
             .pending
-            .values()
-            .filter(|pending| pending.sent && pending.asks == Asks::Listen { tools: true })
+            .iter()
+            .filter(|(_, pending)| pending.sent && pending.asks == Asks::Listen { tools: true })
             .collect();
-        streams.sort_by_key(|pending| pending.number);
-        lines.extend(streams.iter().map(|pending| {
-            format!(
+        streams.sort_by_key(|(_, pending)| pending.number);
+        messages.extend(streams.into_iter().map(|(id, pending)| {
+            let message = format!(
                 r#"{{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{{"_meta":{{"io.modelcontextprotocol/subscriptionId":{}}}}}}}"#,
                 pending.raw
-            )
-            .into_bytes()
+            );
+            (Some(id.clone()), message.into_bytes())
         }));
-        lines
+        messages
     }
 
     /// How many requests are in flight.

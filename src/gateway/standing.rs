@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::link::lock;
+use super::lock;
 use crate::clock;
 use crate::counters::{Freeze, Override, OverrideEffect, Standing};
 use crate::time::Timestamp;

@@ -9,18 +9,19 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::conversation::Conversation;
 use super::decider::{Decider, Who};
-use super::keeper::{self, About, Keeper};
-use super::link::{Happening, Link};
-use super::recorder::Recorder;
+use super::desk::{Desk, Setting};
+use super::keeper::{self, Keeper};
+use super::link::{ClientStream, Happening, Link};
 use super::reload::{self, LoadError, Loaded};
 use super::server::{GRACE, Handle, Server};
-use super::{inbound, outbound};
-use crate::feed::server::{Hub, HubConfig};
+use super::{inbound, outbound, policies};
+use crate::clock;
+use crate::feed::server::Hub;
 use crate::paths::Paths;
 use crate::record::EventKind;
-use crate::record::mask::{Masker, Mode};
-use crate::{clock, journal};
+use crate::record::mask::Mode;
 
 /// How long the last words of an ended server are waited for.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -70,19 +71,15 @@ pub fn run(config: &Config) -> Result<u8, StartError> {
     let input = own(&io::stdin())?;
     let output = own(&io::stdout())?;
     let link = Arc::new(open(config, loaded, output, sender));
-    let about = About {
-        upstream: super::shown_command(&config.command).join(" "),
-        policy: std::path::absolute(&config.policy).unwrap_or_else(|_| config.policy.clone()),
-        store: config.paths.store(),
-    };
-    announce(&link, config, &about);
-    let keeper = Keeper::start(Arc::clone(&link), about.clone());
-    let commands = link.recorder.hub().map(Hub::commands);
+    let desk = Arc::clone(&link.conversation.desk);
+    announce(&link, config);
+    let keeper = Keeper::start(Arc::clone(&desk));
+    let commands = desk.recorder.hub().map(Hub::commands);
     let (server, to_server, from_server) = Server::start(&config.command)?;
     link.connect(to_server);
     let handle = server.handle();
     spawn("keeper", move || keeper.run(commands.as_ref()))?;
-    let watch = watch_policy(&link, config)?;
+    let watch = policies::watch(&link.conversation.decider, &config.policy)?;
     spawn("server", {
         let link = Arc::clone(&link);
         move || outbound::run(&link, from_server)
@@ -101,100 +98,65 @@ pub fn run(config: &Config) -> Result<u8, StartError> {
     })?;
     let code = preside(&link, &happenings, &handle);
     drop(watch);
-    link.close();
-    link.recorder.settle();
-    link.recorder.event(
+    desk.close();
+    desk.recorder.settle();
+    desk.recorder.event(
         EventKind::Stop,
         None,
         None,
-        json!({"exit_code": code, "requests": link.tally.counts()}),
+        json!({"exit_code": code, "requests": desk.tally.counts()}),
     );
-    link.recorder.close();
+    desk.recorder.close();
     Ok(code)
 }
 
 /// Everything that calls are decided and recorded with.
 fn open(config: &Config, loaded: Loaded, output: File, sender: mpsc::Sender<Happening>) -> Link {
-    let who = Who { server: config.name.clone(), grant: config.grant.clone(), session: super::fresh_id() };
-    let key = journal::key(&config.paths.state).unwrap_or_else(|error| {
-        super::say(&format!("the key for masking cannot be kept, so masks of this run are its own: {error}"));
-        let mut key = [0_u8; 32];
-        // Without randomness either, nothing of the arguments' values is recorded but their masks.
-        let _ = getrandom::fill(&mut key);
-        key
-    });
-    let (recorder, trouble) = Recorder::open(config.paths.journal(), who.clone());
-    if let Some(error) = trouble {
-        let then =
-            if config.fail_open { "calls pass unrecorded (--fail-open)" } else { "every call is denied" };
-        super::say(&format!("the journal cannot be written, so {then}: {error}"));
-    }
-    if let Err(error) = reload::keep(&config.paths.policies(), loaded.document.text()) {
-        super::say(&format!("the policy's text cannot be kept: {error}"));
-    }
-    let decider = Decider::new(who, loaded, Masker::new(key, config.record_args), config.fail_open);
-    Link::new(config.max_message, decider, recorder, output, sender)
+    let run = super::fresh_id();
+    let desk = Arc::new(Desk::open(Setting {
+        name: config.name.clone(),
+        run: run.clone(),
+        paths: config.paths.clone(),
+        record_args: config.record_args,
+        max_message: config.max_message,
+        fail_open: config.fail_open,
+    }));
+    let who = Who {
+        server: config.name.clone(),
+        grant: config.grant.clone(),
+        session: Some(run.clone()),
+        upstream: super::shown_command(&config.command).join(" "),
+        policy: Some(std::path::absolute(&config.policy).unwrap_or_else(|_| config.policy.clone())),
+    };
+    let decider = Decider::new(Arc::clone(&desk), who, Some(loaded));
+    policies::keep_text(&decider);
+    let client = Arc::new(ClientStream::new(output, sender.clone()));
+    let conversation = Arc::new(Conversation::new(
+        desk,
+        Arc::clone(&decider),
+        Arc::default(),
+        Box::new(Arc::clone(&client)),
+    ));
+    conversation.named(run);
+    decider.attach(&conversation);
+    Link::new(conversation, client, sender)
 }
 
 /// The first record, and the feed.
-fn announce(link: &Link, config: &Config, about: &About) {
-    let who = &link.decider.who;
-    let mut hub = HubConfig::new(
-        config.paths.run.clone(),
-        config.paths.journal(),
-        link.recorder.gateway.clone(),
-        who.server.clone(),
-    );
-    hub.servers = vec![keeper::server_info(link, about)];
-    match Hub::start(hub) {
-        Ok(hub) => link.recorder.connect(hub),
-        Err(error) => super::say(&format!("there is no live feed: {error}")),
-    }
-    let revision = link.decider.revision();
-    link.recorder.event(
+fn announce(link: &Link, config: &Config) {
+    let desk = link.desk();
+    keeper::open_feed(desk);
+    desk.recorder.event(
         EventKind::Start,
         None,
         None,
         json!({
-            "name": who.server, "host": super::host(), "pid": std::process::id(),
-            "version": env!("CARGO_PKG_VERSION"), "grant": who.grant, "fail_open": config.fail_open,
+            "name": desk.name, "host": super::host(), "pid": std::process::id(),
+            "version": env!("CARGO_PKG_VERSION"), "grant": config.grant, "fail_open": config.fail_open,
             "command": super::shown_command(&config.command),
         }),
     );
-    link.recorder.event(EventKind::Policy, None, None, json!({"path": about.policy, "revision": revision}));
-}
-
-/// Puts each good version of the policy in force, and reports each bad one.
-fn watch_policy(link: &Arc<Link>, config: &Config) -> io::Result<reload::Watch> {
-    let link = Arc::clone(link);
-    let revision = link.decider.revision();
-    let path = std::path::absolute(&config.policy)?;
-    let kept = config.paths.policies();
-    reload::watch(path.clone(), revision, move |version| match version {
-        Ok(loaded) => {
-            let _ = reload::keep(&kept, loaded.document.text());
-            let revision = loaded.document.revision().to_owned();
-            let before = link.decider.replace(loaded);
-            if before.document.revision() != revision {
-                link.recorder.event(
-                    EventKind::Policy,
-                    None,
-                    None,
-                    json!({"path": path, "revision": revision}),
-                );
-            }
-            link.visibility_may_differ(&before);
-        }
-        Err(error) => {
-            super::say(&format!("{error}; the version before stays in force"));
-            let revision = match &error {
-                LoadError::Invalid { revision, .. } => Some(revision.as_str()),
-                LoadError::Unreadable { .. } => None,
-            };
-            let data = json!({"path": path, "revision": revision, "why": error.to_string()});
-            link.recorder.event(EventKind::PolicyRejected, None, None, data);
-        }
-    })
+    policies::record_in_force(&link.conversation.decider);
 }
 
 /// The main thread: ends the server in good time, and gives the exit code.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use super::link::lock;
+use super::lock;
 
 /// How many different methods are told apart; the rest is counted together.
 const METHODS: usize = 64;

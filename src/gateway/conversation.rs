@@ -1,0 +1,95 @@
+//! One client's session with one server, over any transport: the pure [`Session`], whose calls are
+//! decided by whom, and how the client is told what it did not ask for.
+//!
+//! On stdio there is one. Over HTTP there is one for each `Mcp-Session-Id`, and in the stateless
+//! era one for each request.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+
+use super::decider::{Decider, InForce};
+use super::desk::Desk;
+use super::listing::Listing;
+use super::lock;
+use super::session::Session;
+use crate::mcp::id::IdKey;
+
+/// How a client is told what is no answer of its server: each transport has its own way.
+pub(super) trait ToClient: Send + Sync {
+    /// Sends one message, without a line feed. `about` is the request on whose stream it belongs;
+    /// without one it belongs to the session as a whole. Must not wait for a client that is slow
+    /// for longer than the transport's own deadline.
+    fn say(&self, message: &[u8], about: Option<&IdKey>);
+}
+
+/// One client's session with one server.
+pub(super) struct Conversation {
+    pub(super) desk: Arc<Desk>,
+    pub(super) decider: Arc<Decider>,
+    /// Tells it from others in this process.
+    pub(super) number: u64,
+    id: OnceLock<String>,
+    session: Mutex<Session>,
+    listing: Arc<Mutex<Listing>>,
+    client: Box<dyn ToClient>,
+}
+
+impl Conversation {
+    /// A conversation in which nothing was said. `listing` is its own, or that of all stateless
+    /// requests of the grant.
+    pub(super) fn new(
+        desk: Arc<Desk>,
+        decider: Arc<Decider>,
+        listing: Arc<Mutex<Listing>>,
+        client: Box<dyn ToClient>,
+    ) -> Self {
+        Self {
+            number: desk.number_conversation(),
+            desk,
+            decider,
+            id: OnceLock::new(),
+            session: Mutex::new(Session::new()),
+            listing,
+            client,
+        }
+    }
+
+    /// The session's id, once it is known: calls are counted and recorded under it.
+    pub(super) fn id(&self) -> Option<&str> {
+        self.id.get().map(String::as_str)
+    }
+
+    /// The session has this id. Only the first one counts.
+    pub(super) fn named(&self, id: impl Into<String>) {
+        let _ = self.id.set(id.into());
+    }
+
+    pub(super) fn session(&self) -> MutexGuard<'_, Session> {
+        lock(&self.session)
+    }
+
+    pub(super) fn listing(&self) -> MutexGuard<'_, Listing> {
+        lock(&self.listing)
+    }
+
+    /// See [`ToClient::say`].
+    pub(super) fn say(&self, message: &[u8], about: Option<&IdKey>) {
+        self.client.say(message, about);
+    }
+
+    /// Another policy is in force than `before`: tells the client where that changes what it sees.
+    pub(super) fn visibility_may_differ(&self, before: Option<&InForce>, now: Option<&InForce>) {
+        let hides = |policy: Option<&InForce>| policy.is_some_and(|now| now.compiled.hides_anything());
+        if !hides(before) && !hides(now) {
+            return;
+        }
+        let visible =
+            |policy: Option<&InForce>, tool: &str| policy.is_none_or(|now| now.compiled.visible(tool));
+        if !self.listing().sees_otherwise(&|tool| visible(before, tool), &|tool| visible(now, tool)) {
+            return;
+        }
+        let messages = self.session().visibility_changed();
+        for (about, message) in messages {
+            self.say(&message, about.as_ref());
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! What is to be done with one message of a client, whatever it came over: it is looked at and
+//! decided, its decision is recorded, and only then the transport forwards it or answers.
+
+use super::conversation::Conversation;
+use super::decider::Decided;
+use super::desk::Desk;
+use super::session::{Asks, Call, Ended};
+use crate::clock;
+use crate::json::Node;
+use crate::mcp::envelope::{self, Kind, Limits, Line, Message, Refusal, ToolCall};
+use crate::mcp::id::IdKey;
+use crate::mcp::reply;
+use crate::policy::counter::Taken;
+use crate::policy::decide::Denial;
+use crate::record::{Decision, Record, Verdict};
+use crate::time::Timestamp;
+
+/// What is to be done with a message.
+pub(super) enum Ruling {
+    /// It goes on as it is. Nothing is recorded of it.
+    Forward {
+        /// The request that it opens, when it is one.
+        request: Option<IdKey>,
+        /// The request that it cancels.
+        cancels: Option<IdKey>,
+    },
+    /// A call goes on, once its decision is recorded.
+    Allow(Box<Allowed>),
+    /// It is answered here, once the decision is recorded.
+    Answer(Box<Answer>),
+}
+
+/// A call that may go on.
+pub(super) struct Allowed {
+    pub(super) id: IdKey,
+    raw_id: String,
+    modern: bool,
+    visible: bool,
+    taken: Vec<Taken>,
+    record: Record,
+}
+
+/// An answer of the gateway's own.
+pub(super) struct Answer {
+    /// One message, without a line feed.
+    pub(super) reply: Vec<u8>,
+    /// The JSON-RPC code of a message that was refused as malformed.
+    #[expect(dead_code, reason = "a transport with status codes of its own answers by it")]
+    pub(super) refused: Option<i64>,
+    record: Record,
+    recorded: bool,
+}
+
+impl Ruling {
+    fn record(&mut self) -> Option<&mut Record> {
+        match self {
+            Self::Forward { .. } => None,
+            Self::Allow(allowed) => Some(&mut allowed.record),
+            Self::Answer(answer) => (!answer.recorded).then_some(&mut answer.record),
+        }
+    }
+
+    /// The request that it opens: it is in flight from now on, and must be marked as sent, or
+    /// withdrawn.
+    pub(super) fn request(&self) -> Option<&IdKey> {
+        match self {
+            Self::Forward { request, .. } => request.as_ref(),
+            Self::Allow(allowed) => Some(&allowed.id),
+            Self::Answer(_) => None,
+        }
+    }
+}
+
+impl Conversation {
+    /// Looks at a message and decides it. `None`: there is nothing but white space in it. `check`
+    /// sees each message that can be read before it is decided, and may refuse it.
+    pub(super) fn judge(
+        &self,
+        message: &[u8],
+        check: &mut dyn FnMut(&Message<'_>) -> Result<(), Refusal>,
+    ) -> Option<Ruling> {
+        let began = clock::tick();
+        let limits = Limits { max_message: self.desk.max_message };
+        let peeked = match envelope::peek(message, &limits) {
+            Ok(Line::Message(peeked)) => peeked,
+            Ok(Line::Blank) => return None,
+            Err(refusal) => return Some(self.refuse(refusal, began)),
+        };
+        if let Err(refusal) = check(&peeked) {
+            return Some(self.refuse(refusal, began));
+        }
+        let (id, method) = match &peeked.kind {
+            Kind::Response { .. } => return Some(Ruling::Forward { request: None, cancels: None }),
+            Kind::Notification { .. } => {
+                let cancels = peeked.cancels().map(|id| id.key);
+                return Some(Ruling::Forward { request: None, cancels });
+            }
+            Kind::Request { id, method } => (id, method),
+        };
+        self.desk.tally.count(method);
+        let mut session = self.session();
+        if session.client().is_none() || matches!(method.as_ref(), "initialize" | "server/discover") {
+            session.introduce(peeked.client().map(|info| match info.version {
+                Some(version) => format!("{} {version}", info.name),
+                None => info.name,
+            }));
+        }
+        if session.in_flight(&id.key) {
+            drop(session);
+            let refusal = Refusal {
+                code: reply::INVALID_REQUEST,
+                id: Some(id.raw.clone()),
+                message: format!("the id {} is still in flight", id.raw),
+                tool: peeked.call().map(|call| call.name.to_owned()),
+                method: Some(method.clone().into_owned()),
+            };
+            return Some(self.refuse(refusal, began));
+        }
+        if let Some(call) = peeked.call() {
+            let client = session.client().map(str::to_owned);
+            drop(session);
+            let listed = self.listing().listed(call.name);
+            let now = clock::now();
+            let decided = self.decider.decide(self.id(), &call, listed, now);
+            return Some(self.decided(message, &peeked, &call, client, decided, now, began));
+        }
+        let first = asked(&peeked, "cursor").is_none_or(Node::is_null);
+        let tools = asked(&peeked, "notifications")
+            .and_then(|wanted| wanted.get("toolsListChanged"))
+            .is_some_and(|wanted| matches!(wanted.value, crate::json::Value::Bool(true)));
+        let key = id.key.clone();
+        if !session.open(id.clone(), Asks::of(method, first, tools)) {
+            return None;
+        }
+        Some(Ruling::Forward { request: Some(key), cancels: None })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one call's facts, gathered in one place")]
+    fn decided(
+        &self,
+        message: &[u8],
+        peeked: &Message<'_>,
+        call: &ToolCall<'_, '_>,
+        client: Option<String>,
+        decided: Decided,
+        now: Timestamp,
+        began: u64,
+    ) -> Ruling {
+        let raw_id = peeked.id().map(|id| id.raw.clone()).unwrap_or_default();
+        let modern = peeked.is_modern();
+        let args = self.decider.recorded_arguments(message, call);
+        let mut decision = self.decision(now);
+        decision.client = client;
+        decision.request_id = raw(&raw_id);
+        envelope::TOOLS_CALL.clone_into(&mut decision.method);
+        decision.tool = Some(call.name.to_owned());
+        decision.decision = decided.decision;
+        decision.enforced = decided.enforced;
+        decision.args = args;
+        decision.counters = decided.counters;
+        decision.counted = decided.counted;
+        decision.policy = decided.policy;
+        decision.retry_after_ms = decided.retry_after_ms;
+        decision.rule = decided.rule;
+        decision.pointer = decided.pointer;
+        decision.message = decided.message;
+        decision.decide_us = clock::micros_since(began);
+        if decided.decision == Verdict::Allow
+            && let Some(id) = peeked.id().cloned()
+        {
+            let key = id.key.clone();
+            let asks = Asks::Call(Call { taken: decided.taken.clone(), ..Call::default() });
+            let _ = self.session().open(id, asks);
+            return Ruling::Allow(Box::new(Allowed {
+                id: key,
+                raw_id,
+                modern,
+                visible: decided.visible,
+                taken: decided.taken,
+                record: Record::Decision(decision),
+            }));
+        }
+        let reply = answer_denied(&raw_id, &decision, decided.visible, modern);
+        let record = Record::Decision(decision);
+        Ruling::Answer(Box::new(Answer { reply, refused: None, record, recorded: false }))
+    }
+
+    /// A message that is not forwarded, in whole or in part. `began` is when it was first looked at,
+    /// as [`clock::tick`].
+    pub(super) fn refuse(&self, refusal: Refusal, began: u64) -> Ruling {
+        let denial = Denial::malformed(refusal.message);
+        let mut decision = self.decision(clock::now());
+        decision.client = self.session().client().map(str::to_owned);
+        decision.request_id = refusal.id.as_deref().and_then(raw);
+        decision.method = refusal.method.unwrap_or_default();
+        decision.tool = refusal.tool;
+        decision.decision = Verdict::Deny;
+        decision.policy = self.decider.revision();
+        decision.rule = denial.rule;
+        decision.message = denial.message;
+        decision.decide_us = clock::micros_since(began);
+        let reply = reply::malformed(refusal.id.as_deref(), refusal.code, &decision.message);
+        let record = Record::Decision(decision);
+        Ruling::Answer(Box::new(Answer { reply, refused: Some(refusal.code), record, recorded: false }))
+    }
+
+    fn decision(&self, now: Timestamp) -> Box<Decision> {
+        let who = &self.decider.who;
+        self.desk.recorder.decision(now, &who.server, &who.grant, self.id())
+    }
+
+    /// The journal first: records the rulings that were made together. Afterwards an
+    /// [`Ruling::Allow`] may go on; a call whose decision cannot be recorded has become an answer.
+    pub(super) fn record<'r>(&self, rulings: impl Iterator<Item = &'r mut Ruling>) {
+        let mut rulings: Vec<&mut Ruling> = rulings.collect();
+        // One write for all that came together; where that fails, each for itself.
+        let together = {
+            let mut records: Vec<&mut Record> =
+                rulings.iter_mut().filter_map(|ruling| ruling.record()).collect();
+            records.is_empty() || self.desk.recorder.record_decisions(&mut records).is_ok()
+        };
+        for ruling in &mut rulings {
+            if !together {
+                self.record_alone(ruling);
+            }
+            if let Ruling::Answer(answer) = ruling {
+                answer.recorded = true;
+            }
+        }
+    }
+
+    fn record_alone(&self, ruling: &mut Ruling) {
+        let Some(record) = ruling.record() else { return };
+        let Err(error) = self.desk.recorder.record_decisions(&mut [record]) else { return };
+        // A denial stands, recorded or not.
+        let Ruling::Allow(allowed) = ruling else { return };
+        if self.desk.fail_open {
+            allowed.record.set_seq(0);
+            self.desk.recorder.record_later(allowed.record.clone());
+            return;
+        }
+        let denial =
+            Denial::unavailable(format!("the call cannot be recorded, so it is not allowed: {error}"));
+        let mut record = allowed.record.clone();
+        let mut reply = Vec::new();
+        if let Record::Decision(decision) = &mut record {
+            decision.decision = Verdict::Deny;
+            decision.rule = denial.rule;
+            decision.pointer = None;
+            decision.message = denial.message;
+            decision.retry_after_ms = None;
+            reply = answer_denied(&allowed.raw_id, decision, allowed.visible, allowed.modern);
+        }
+        let _ = self.session().withdraw(&allowed.id, 0);
+        self.desk.release(&allowed.taken);
+        *ruling = Ruling::Answer(Box::new(Answer { reply, refused: None, record, recorded: true }));
+    }
+
+    /// What goes on is marked as sent, which it must be before it can be answered; what it cancels
+    /// ends. The ended calls are to be given to [`Desk::end_call`] once the message has gone on.
+    /// `false`: the server is gone, and nothing can go on.
+    pub(super) fn sending<'r>(
+        &self,
+        rulings: impl Iterator<Item = &'r Ruling>,
+        ended: &mut Vec<Ended>,
+    ) -> bool {
+        let mut session = self.session();
+        let now = clock::tick() / 1000;
+        for ruling in rulings {
+            match ruling {
+                Ruling::Forward { request, cancels } => {
+                    if let Some(id) = request {
+                        session.sending(id, 0, now);
+                    }
+                    if let Some(id) = cancels {
+                        ended.extend(session.cancel(id, now));
+                    }
+                }
+                Ruling::Allow(allowed) => session.sending(&allowed.id, allowed.record.seq(), now),
+                Ruling::Answer(_) => {}
+            }
+        }
+        !session.is_gone()
+    }
+
+    /// A request that did not reach the server as a whole: it did not run. Gives its id as spelt,
+    /// unless whoever ended it has answered it already.
+    pub(super) fn never_sent(&self, id: &IdKey) -> Option<String> {
+        let withdrawn = self.session().withdraw(id, clock::tick() / 1000);
+        let (raw_id, ended) = withdrawn?;
+        if let Some(ended) = ended {
+            self.desk.end_call(&ended);
+        }
+        Some(raw_id)
+    }
+
+    /// The server is gone: ends what is in flight, and gives the ids, as spelt, of the requests that
+    /// are still to be answered.
+    pub(super) fn server_gone(&self) -> Vec<String> {
+        let left = self.session().server_gone(clock::tick() / 1000);
+        for lost in &left.lost {
+            self.desk.end_call(lost);
+        }
+        left.unanswered
+    }
+}
+
+impl Desk {
+    /// As [`Desk::end_call`], for each.
+    pub(super) fn end_calls(&self, ended: &[Ended]) {
+        for ended in ended {
+            self.end_call(ended);
+        }
+    }
+}
+
+fn asked<'m, 'a>(message: &'m Message<'a>, name: &str) -> Option<&'m Node<'a>> {
+    message.params.as_ref()?.get(name)
+}
+
+fn raw(text: &str) -> Option<Box<serde_json::value::RawValue>> {
+    serde_json::value::RawValue::from_string(text.to_owned()).ok()
+}
+
+fn answer_denied(id: &str, decision: &Decision, visible: bool, modern: bool) -> Vec<u8> {
+    if !visible {
+        return reply::unknown_tool(id, decision.tool.as_deref().unwrap_or_default());
+    }
+    let denial = Denial {
+        rule: decision.rule.clone(),
+        pointer: decision.pointer.clone(),
+        message: decision.message.clone(),
+        visible,
+    };
+    reply::denied(id, &denial, decision.policy.as_deref(), decision.retry_after_ms, modern)
+}
