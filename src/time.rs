@@ -132,7 +132,7 @@ pub fn parse_duration(text: &str) -> Option<u64> {
     const UNITS: [(char, u64); 5] = [('w', 604_800), ('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
     const LONGEST: u64 = 10_000 * 366 * 86_400;
     let (mut total, mut number, mut above) = (0_u64, None::<u64>, u64::MAX);
-    for c in text.trim().chars() {
+    for c in text.chars() {
         if let Some(digit) = c.to_digit(10) {
             number = Some(number.unwrap_or(0).checked_mul(10)?.checked_add(u64::from(digit))?);
             continue;
@@ -218,6 +218,8 @@ mod tests {
             "-1m",
             "1.5h",
             "1 h",
+            " 1h",
+            "1h ",
             "99999999999999999999s",
             "9999999999999w",
             "1y",

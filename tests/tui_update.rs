@@ -412,6 +412,19 @@ fn a_new_policy_begins_closed_and_is_not_unsaved_until_touched() {
 }
 
 #[test]
+fn an_untouched_new_policy_can_be_created() {
+    let mut ui = Ui::with(None, tools(), (80, 24), Depth::True);
+    let text = ui.text();
+    ui.keys("ctrl-s");
+    let Some(Layer::Review(review)) = ui.app.layers.last() else { panic!("a review") };
+    assert_eq!(review.title, "Create policy.json");
+    assert_eq!((review.added, review.removed), (text.lines().count(), 0));
+    ui.keys("enter");
+    assert_eq!(ui.write(), Some(text));
+    assert!(matches!(ui.app.when(action::Action::Save), When::Not(_)), "it is there now");
+}
+
+#[test]
 fn the_mouse_selects_opens_and_presses_footer_keys() {
     let mut ui = Ui::new();
     ui.buffer();

@@ -111,17 +111,25 @@ fn colours() -> Option<&'static Regex> {
     COLOURS.get_or_init(|| Regex::new("\u{1b}\\[[0-9;]*m").ok()).as_ref()
 }
 
-/// What to do when a text reads as if credentials were missing.
+/// What speaks of credentials.
+const THING: &str = r"(?i)\bapi[ _-]?keys?\b|\b(access|auth|bearer|bot|personal|api)[ _-]?tokens?\b|_(TOKEN|API_KEY|SECRET|SECRET_KEY|PASSWORD)\b|\bcredentials?\b|\bauthentication\b|\bauthori[sz]ation\b|\btoken\b|\bpassword\b|connection string|environment variables?\b";
+/// What says that something is lacking.
+const LACK: &str = r"(?i)\b(required|missing|must|invalid|expired|unset|undefined|unable|cannot|failed|denied|rejected)\b|\bnot (been )?(set|provided|found|given|configured|specified|defined|valid|present)\b|\bcould not\b|\bno [a-z_ ]{0,30}\b(found|set|provided|given|configured|specified)\b|\bplease (set|provide|add|export|configure|supply|specify)\b|\bis empty\b|\bneeds?\b";
+/// What says both at once.
+const PLAIN: &str = r"(?i)\bunauthori[sz]ed\b|\bunauthenticated\b|\bnot (logged|signed) in\b|\b(log|sign) ?in first\b|\b(please|must) (log|sign) ?in\b|\b(http|status|code|error)\b.{0,12}\b40[13]\b|\b40[13]\b.{0,12}\bforbidden\b";
+const VARIABLES: &str = r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*_(?:TOKEN|KEY|SECRET|PASSWORD|ID|URL|URI|STRING|CREDENTIALS|AUTH|HOST|USER|USERNAME|DSN)\b";
+
+/// What to do when a text reads as if credentials were missing. A program that only mentions them,
+/// in a menu for instance, does not say that it lacks them: one line has to say both.
 fn credentials(text: &str) -> Option<String> {
-    static WORDS: OnceLock<Option<(Regex, Regex)>> = OnceLock::new();
-    let (words, variables) = WORDS
+    static WORDS: OnceLock<Option<[Regex; 4]>> = OnceLock::new();
+    let [thing, lack, plain, variables] = WORDS
         .get_or_init(|| {
-            let words = r"(?i)\bapi[ _-]?keys?\b|\b(access|auth|bearer|bot|personal|api)[ _-]tokens?\b|_TOKEN\b|_API_KEY\b|_SECRET\b|_PASSWORD\b|\bcredentials?\b|\bunauthori[sz]ed\b|\bauthentication\b|\bnot logged in\b|\blog ?in (first|to)\b|\b401\b|\b403\b|\btoken (is )?(required|missing|not set)|connection string|environment variables?\b.{0,60}\b(required|missing|not set|must be set)|(required|missing|set).{0,40}environment variable";
-            let variables = r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*_(?:TOKEN|KEY|SECRET|PASSWORD|ID|URL|URI|STRING|CREDENTIALS|AUTH|HOST|USER|USERNAME|DSN)\b";
-            Some((Regex::new(words).ok()?, Regex::new(variables).ok()?))
+            let regex = |text| Regex::new(text).ok();
+            Some([regex(THING)?, regex(LACK)?, regex(PLAIN)?, regex(VARIABLES)?])
         })
         .as_ref()?;
-    if !words.is_match(text) {
+    if !text.lines().any(|line| plain.is_match(line) || (thing.is_match(line) && lack.is_match(line))) {
         return None;
     }
     let mut names: Vec<&str> = variables.find_iter(text).map(|found| found.as_str()).collect();
@@ -151,6 +159,11 @@ mod tests {
             ("Error: Stripe API key not provided. Please set STRIPE_SECRET_KEY", Some("STRIPE_SECRET_KEY")),
             ("Please set SLACK_BOT_TOKEN and SLACK_TEAM_ID environment variables", Some("SLACK_BOT_TOKEN")),
             ("HTTP 401 Unauthorized", None),
+            ("request failed with status code 403", None),
+            ("No API key found in the environment", None),
+            ("You are not logged in. Please log in first.", None),
+            ("error: missing environment variable BRAVE_API_KEY", Some("BRAVE_API_KEY")),
+            ("authentication failed: token expired", None),
         ] {
             let error = CatalogError::new(Failure::Server, "it ended").said([said.to_owned()]);
             assert_eq!(error.failure, Failure::Credentials, "{said}");
@@ -158,8 +171,19 @@ mod tests {
                 assert!(error.help.clone().unwrap_or_default().contains(variable), "{error:?}");
             }
         }
-        let error = CatalogError::new(Failure::Server, "it ended").said(["SyntaxError: bad".to_owned()]);
-        assert_eq!(error.failure, Failure::Server);
+        for said in [
+            "SyntaxError: bad",
+            "  login     log in to your account",
+            "  1) Authentication  2) API keys  3) Quit",
+            "  auth      manage credentials and access tokens",
+            "Commands: help, login, logout, token, version",
+            "--token TOKEN  the API token to use",
+            "listening on port 401",
+        ] {
+            let menu = ["usage: tool COMMAND".to_owned(), said.to_owned(), "command is missing".to_owned()];
+            let error = CatalogError::new(Failure::Server, "it ended").said(menu);
+            assert_eq!((error.failure, error.help), (Failure::Server, None), "{said}");
+        }
     }
 
     #[test]

@@ -1,20 +1,17 @@
 //! `callgate explain`
 
-use std::fmt::Write as _;
 use std::path::Path;
-
-use sha2::{Digest, Sha256};
 
 use super::args::ExplainArgs;
 use super::output::{Format, Tint};
 use super::{Answer, CliError, Output, Verdict};
 use crate::counters::sqlite::SqliteStore;
-use crate::counters::{Override as StoredOverride, OverrideEffect, Standing, Store, StoreError};
+use crate::counters::{Override as StoredOverride, Standing, Store, StoreError};
 use crate::json::{self, Node, Span, canonical};
 use crate::paths::Paths;
 use crate::policy::compiled::{Compiled, allowance};
 use crate::policy::counter::Caller;
-use crate::policy::decide::{Call, Charge, Circumstances, Override};
+use crate::policy::decide::{Call, Charge, Circumstances};
 use crate::policy::diagnostic::Severity;
 use crate::policy::document::Document;
 use crate::policy::explain::{ConditionTrace, Decision, Explanation, LimitUse, Outcome, Step, Truth};
@@ -111,10 +108,12 @@ fn live(
         "" => only_server(&store.counters(now).map_err(failed)?, &standing)?,
         given => given.to_owned(),
     };
-    let frozen = standing.freezes.iter().find(|freeze| freeze.covers(&server, &args.grant, call.tool, now));
+    let frozen = standing.frozen(&server, &args.grant, call.tool, now);
+    let digest = || canonical::arguments_sha256(call.arguments);
+    let overridden = standing.overriding((&server, &args.grant, call.tool), now, &[], &digest);
     let circumstances = Circumstances {
         frozen: frozen.map(|freeze| freeze.reason.as_str()),
-        overridden: overridden(&standing.overrides, &server, &args.grant, call, now),
+        overridden: overridden.map(StoredOverride::effect_on_decision),
         ..Circumstances::default()
     };
     let caller = Caller { server: &server, grant: &args.grant, session: None };
@@ -151,51 +150,6 @@ fn only_server(counters: &[crate::policy::counter::Usage], standing: &Standing) 
             format!("give `--server` with one of: {}", visible(&several.join(", "))),
         )),
     }
-}
-
-/// The override that applies to a call: a deny before an allow before an approval.
-fn overridden<'s>(
-    overrides: &'s [StoredOverride],
-    server: &str,
-    grant: &str,
-    call: &Call<'_>,
-    now: Timestamp,
-) -> Option<Override<'s>> {
-    let mut digest: Option<String> = None;
-    let mut applies = |entry: &StoredOverride| {
-        entry.stands(now)
-            && entry.server == server
-            && entry.tool == call.tool
-            && entry.grant.as_deref().is_none_or(|label| label == grant)
-            && entry.args_sha256.as_deref().is_none_or(|wanted| {
-                wanted.eq_ignore_ascii_case(digest.get_or_insert_with(|| digest_of(call.arguments)))
-            })
-    };
-    let mut best = None;
-    for entry in overrides {
-        if !applies(entry) {
-            continue;
-        }
-        match (entry.effect, best) {
-            (OverrideEffect::Deny, _) => return Some(Override::Deny(&entry.reason)),
-            (OverrideEffect::Allow, _) => best = Some(Override::Allow),
-            (OverrideEffect::Approved, None) => best = Some(Override::Approved),
-            (OverrideEffect::Approved, Some(_)) => {}
-        }
-    }
-    best
-}
-
-fn digest_of(arguments: Option<&Node<'_>>) -> String {
-    let canonical = match arguments {
-        Some(node) if !node.is_null() => canonical::canonical(node),
-        _ => "{}".to_owned(),
-    };
-    let mut hex = String::with_capacity(64);
-    for byte in Sha256::digest(canonical.as_bytes()) {
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
 }
 
 /// The explanation for people: the decision, where it stands, and the steps as a tree.
@@ -444,38 +398,5 @@ limits
         assert!(!hostile.contains(['\u{1b}', '\u{202e}', '\u{7}']), "{hostile}");
         let hostile = shown(POLICY, "\u{1b}[31mrefund\u{200b}", "{}");
         assert!(hostile.contains("\\u{1b}[31mrefund\\u{200b}"), "{hostile}");
-    }
-
-    #[test]
-    fn overrides_are_bound_to_what_they_name() {
-        use OverrideEffect::{Allow, Approved, Deny};
-        let now = Timestamp(1_000_000);
-        let entry = |effect, tool: &str, grant: Option<&str>, args: Option<&str>| StoredOverride {
-            id: "o".to_owned(),
-            effect,
-            server: "s".to_owned(),
-            grant: grant.map(str::to_owned),
-            tool: tool.to_owned(),
-            args_sha256: args.map(|text| digest_of(Some(&json::parse(text).unwrap().root))),
-            until: Some(Timestamp(2_000_000)),
-            uses: None,
-            by: "me".to_owned(),
-            at: now,
-            reason: "r".to_owned(),
-        };
-        let root = json::parse(r#"{"b":1.0,"a":2}"#).unwrap().root;
-        let call = Call { tool: "t", arguments: Some(&root) };
-        let of = |entries: &[StoredOverride]| {
-            overridden(entries, "s", "g", &call, now).map(|found| format!("{found:?}"))
-        };
-        assert_eq!(of(&[entry(Allow, "other", None, None)]), None);
-        assert_eq!(of(&[entry(Allow, "t", Some("x"), None)]), None);
-        assert_eq!(of(&[entry(Allow, "t", Some("g"), Some(r#"{"a":3}"#))]), None);
-        assert_eq!(of(&[entry(Allow, "t", Some("g"), Some(r#"{"a":2,"b":1}"#))]).as_deref(), Some("Allow"));
-        let all =
-            [entry(Approved, "t", None, None), entry(Allow, "t", None, None), entry(Deny, "t", None, None)];
-        assert_eq!(of(&all).as_deref(), Some("Deny(\"r\")"));
-        assert_eq!(of(&all[..2]).as_deref(), Some("Allow"));
-        assert_eq!(overridden(&all, "s", "g", &call, Timestamp(2_000_000)), None);
     }
 }

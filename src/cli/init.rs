@@ -145,6 +145,10 @@ fn next(server: &ServerTools, path: &Path, out: &Output) {
         Some(Launch::Http(http)) => {
             let url = shell_words(&[crate::catalog::address(&http.url)]);
             out.note(&format!("  look at it:   callgate {path} --url {url}"));
+            out.note(&format!(
+                "  enforce it:   callgate gateway --policy {whole} --listen 127.0.0.1:8808 --upstream {url}"
+            ));
+            out.note("                (your client then connects to http://127.0.0.1:8808/mcp)");
         }
         None => {
             out.note(&format!("  look at it:   callgate {path}"));

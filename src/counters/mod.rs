@@ -10,6 +10,7 @@
 
 pub mod memory;
 pub mod sqlite;
+mod standing;
 
 use serde::{Deserialize, Serialize};
 

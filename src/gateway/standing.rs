@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use super::lock;
 use crate::clock;
-use crate::counters::{Freeze, Override, OverrideEffect, Standing};
+use crate::counters::{Freeze, Override, Standing};
 use crate::time::Timestamp;
 
 /// A copy older than this is no ground to decide on, in nanoseconds.
@@ -80,34 +80,18 @@ pub(super) fn frozen<'s>(
     tool: &str,
     now: Timestamp,
 ) -> Option<&'s Freeze> {
-    standing.freezes.iter().find(|freeze| freeze.covers(server, grant, tool, now))
+    standing.frozen(server, grant, tool, now)
 }
 
-/// The override that applies to a call: a deny before any other, then an allow, then an approval.
-/// `digest` gives the SHA-256 of the call's canonical arguments; it is asked only where an override
-/// is bound to them. `spent` are ids that turned out to be used up.
+/// The override that applies to a call; see [`Standing::overriding`].
 pub(super) fn overriding<'s>(
     standing: &'s Standing,
-    (server, grant, tool): (&str, &str, &str),
+    call: (&str, &str, &str),
     now: Timestamp,
     spent: &[String],
     digest: &dyn Fn() -> String,
 ) -> Option<&'s Override> {
-    let applies = |entry: &&Override| {
-        entry.server == server
-            && entry.tool == tool
-            && entry.grant.as_deref().is_none_or(|label| label == grant)
-            && entry.until.is_none_or(|until| now < until)
-            && entry.uses.is_none_or(|uses| uses > 0)
-            && !spent.contains(&entry.id)
-            && entry.args_sha256.as_ref().is_none_or(|bound| bound.eq_ignore_ascii_case(&digest()))
-    };
-    let rank = |entry: &&Override| match entry.effect {
-        OverrideEffect::Deny => 0,
-        OverrideEffect::Allow => 1,
-        OverrideEffect::Approved => 2,
-    };
-    standing.overrides.iter().filter(applies).min_by_key(rank)
+    standing.overriding(call, now, spent, digest)
 }
 
 #[cfg(test)]
@@ -127,22 +111,6 @@ mod tests {
         }
     }
 
-    fn entry(id: &str, effect: OverrideEffect) -> Override {
-        Override {
-            id: id.to_owned(),
-            effect,
-            server: "s".to_owned(),
-            grant: None,
-            tool: "t".to_owned(),
-            args_sha256: None,
-            until: None,
-            uses: None,
-            by: "me".to_owned(),
-            at: Timestamp(0),
-            reason: String::new(),
-        }
-    }
-
     #[test]
     fn a_copy_is_relied_on_only_once_it_was_read() {
         let copy = Copy::default();
@@ -154,33 +122,5 @@ mod tests {
         let second =
             copy.replace(Standing { freezes: vec![freeze("b")], overrides: Vec::new() }, 1, clock::tick());
         assert_eq!((second.frozen[0].id.as_str(), second.unfrozen[0].id.as_str()), ("b", "a"));
-    }
-
-    #[test]
-    fn a_deny_wins_and_scopes_hold() {
-        let mut standing = Standing::default();
-        standing.overrides.push(entry("approved", OverrideEffect::Approved));
-        standing.overrides.push(entry("allow", OverrideEffect::Allow));
-        let find = |standing: &Standing, call: (&str, &str, &str), now: i64, spent: &[String]| {
-            overriding(standing, call, Timestamp(now), spent, &|| "d1".to_owned())
-                .map(|entry| entry.id.clone())
-        };
-        let call = ("s", "g", "t");
-        assert_eq!(find(&standing, call, 0, &[]).as_deref(), Some("allow"));
-        assert_eq!(find(&standing, call, 0, &["allow".to_owned()]).as_deref(), Some("approved"));
-        standing.overrides.push(entry("deny", OverrideEffect::Deny));
-        assert_eq!(find(&standing, call, 0, &[]).as_deref(), Some("deny"));
-        for other in [("x", "g", "t"), ("s", "g", "x")] {
-            assert_eq!(find(&standing, other, 0, &[]), None);
-        }
-        standing.overrides.truncate(2);
-        standing.overrides[1].until = Some(Timestamp(10));
-        standing.overrides[0].args_sha256 = Some("D1".to_owned());
-        assert_eq!(find(&standing, call, 9, &[]).as_deref(), Some("allow"));
-        assert_eq!(find(&standing, call, 10, &[]).as_deref(), Some("approved"));
-        standing.overrides[0].args_sha256 = Some("d2".to_owned());
-        assert_eq!(find(&standing, call, 10, &[]), None);
-        standing.overrides[1] = Override { uses: Some(0), ..entry("used", OverrideEffect::Allow) };
-        assert_eq!(find(&standing, call, 0, &[]), None);
     }
 }

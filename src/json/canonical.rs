@@ -1,6 +1,8 @@
 //! One text for all spellings of a value: members sorted by name, numbers by value, no white
 //! space. Equal values give equal bytes, so digests of them can be compared.
 
+use sha2::{Digest, Sha256};
+
 use super::number::Decimal;
 use super::{Node, Value};
 
@@ -49,6 +51,21 @@ fn write(node: &Node<'_>, out: &mut String) {
     }
 }
 
+/// The SHA-256 of some bytes, as 64 lower-case hex digits.
+pub fn sha256(bytes: &[u8]) -> String {
+    const HEX: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let digit = |value: u8| *HEX.get(usize::from(value)).unwrap_or(&'0');
+    Sha256::digest(bytes).iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
+}
+
+/// The SHA-256 of a call's arguments, whatever their spelling; absent and null ones are `{}`.
+pub fn arguments_sha256(arguments: Option<&Node<'_>>) -> String {
+    match arguments.filter(|node| !node.is_null()) {
+        Some(node) => sha256(canonical(node).as_bytes()),
+        None => sha256(b"{}"),
+    }
+}
+
 /// Appends a string with its quotes, escaping only what JSON demands.
 pub fn quote(text: &str, out: &mut String) {
     out.push('"');
@@ -85,5 +102,15 @@ mod tests {
         let b = parse(r#" { "a" : "A\n" , "b" : [ 1 , 100 ] } "#).expect("valid").root;
         assert_eq!(canonical(&a), canonical(&b));
         assert_eq!(canonical(&a), r#"{"a":"A\n","b":[1,100]}"#);
+    }
+
+    #[test]
+    fn arguments_have_one_digest_however_they_are_spelt() {
+        let of = |text: &str| arguments_sha256(Some(&parse(text).expect("valid").root));
+        assert_eq!(of(r#"{"b":1.0,"a":2}"#), of(r#"{ "a": 2, "b": 1 }"#));
+        assert_ne!(of(r#"{"a":2}"#), of(r#"{"a":"2"}"#));
+        assert_eq!(of("null"), of("{}"));
+        assert_eq!(arguments_sha256(None), of("{}"));
+        assert_eq!(sha256(b""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     }
 }

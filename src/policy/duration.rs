@@ -1,28 +1,15 @@
 //! Lengths of time as people write them: `30s`, `5m`, `1h30m`, `2d`.
 
+use crate::time::parse_duration;
+
 /// The longest length that is accepted, in seconds (about 31 years): sums with an instant stay
 /// within what can be printed.
 pub const MAX_SECONDS: u64 = 1_000_000_000;
 
-/// Seconds of a length such as `90s`, `5m` or `1h30m`. `None` when it is none, is zero, or exceeds
-/// [`MAX_SECONDS`].
+/// Seconds of a length such as `90s`, `5m` or `1h30m`, as [`parse_duration`] reads it. `None` when it
+/// is none, is zero, or exceeds [`MAX_SECONDS`].
 pub fn parse(text: &str) -> Option<u64> {
-    let mut total: u64 = 0;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let number: u64 = rest.get(..digits)?.parse().ok()?;
-        let unit = match rest.as_bytes().get(digits)? {
-            b's' => 1,
-            b'm' => 60,
-            b'h' => 3_600,
-            b'd' => 86_400,
-            _ => return None,
-        };
-        total = total.checked_add(number.checked_mul(unit)?)?;
-        rest = rest.get(digits + 1..)?;
-    }
-    (1..=MAX_SECONDS).contains(&total).then_some(total)
+    parse_duration(text).filter(|seconds| (1..=MAX_SECONDS).contains(seconds))
 }
 
 /// The shortest text that [`parse`] reads back: `300` is `5m`, `5400` is `1h30m`.
@@ -49,9 +36,13 @@ mod tests {
 
     #[test]
     fn reads_what_people_write() {
-        for (text, seconds) in
-            [("5m", Some(300)), ("90s", Some(90)), ("1h30m", Some(5_400)), ("2d", Some(172_800))]
-        {
+        for (text, seconds) in [
+            ("5m", Some(300)),
+            ("90s", Some(90)),
+            ("1h30m", Some(5_400)),
+            ("2d", Some(172_800)),
+            ("1w", Some(604_800)),
+        ] {
             assert_eq!(parse(text), seconds, "{text}");
         }
         for text in [
@@ -67,6 +58,8 @@ mod tests {
             "99999999999999999999s",
             "9999999999s",
             "5ä",
+            "1m1h",
+            "1m1m",
         ] {
             assert_eq!(parse(text), None, "{text}");
         }

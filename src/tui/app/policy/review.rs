@@ -45,8 +45,9 @@ impl Review {
 pub(super) fn open(app: &mut App, quit: bool) {
     let Some(editor) = &app.policy.editor else { return };
     let old = editor.disk().map_or("", |text| text);
+    let verb = if editor.disk().is_some() { "Save" } else { "Create" };
     let mut review =
-        Review::new(format!("Save {}", app.policy.file_name()), editor.labels(), old, editor.text());
+        Review::new(format!("{verb} {}", app.policy.file_name()), editor.labels(), old, editor.text());
     review.quit = quit;
     app.layers.push(Layer::Review(Box::new(review)));
 }

@@ -39,7 +39,8 @@ impl App {
         let Some(editor) = &self.policy.editor else {
             return When::Not("the policy is not read yet".to_owned());
         };
-        if !editor.is_unsaved() {
+        // A file that is not there yet can be made, untouched as its text may be.
+        if !editor.is_unsaved() && editor.disk().is_some() {
             return When::Not("nothing is unsaved".to_owned());
         }
         When::if_so(editor.is_valid(), "the policy has errors: `r` shows them")
