@@ -27,7 +27,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("risk", &["json", "policy", "mcp"]),
     ("filter", &["json", "time", "visible", "policy", "record"]),
     ("catalog", &["json", "time", "clock", "visible", "paths", "policy", "mcp", "risk"]),
-    ("counters", &["json", "time", "clock", "paths", "policy"]),
+    ("counters", &["json", "time", "clock", "visible", "paths", "policy"]),
     ("journal", &["json", "time", "clock", "paths", "policy", "record"]),
     ("replay", &["json", "time", "policy", "record", "filter"]),
     (

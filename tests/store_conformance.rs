@@ -2,15 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod redis_support;
+
 use std::collections::BTreeMap;
 
 use callgate::counters::memory::MemoryStore;
+use callgate::counters::redis::RedisStore;
 use callgate::counters::sqlite::SqliteStore;
 use callgate::counters::{Freeze, Lift, Store};
 use callgate::policy::counter::{Amount, CounterKey, Reserved, Taken, Want};
 use callgate::policy::model::Scope;
 use callgate::time::Timestamp;
 use proptest::prelude::*;
+use redis_support::{Redis, fresh_fleet, redis_url};
 
 const NOW: i64 = 1_800_000_000_000_000;
 
@@ -219,6 +223,42 @@ fn sqlite() -> (tempfile::TempDir, SqliteStore) {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&folder.path().join("store.sqlite")).unwrap();
     (folder, store)
+}
+
+/// A place in a Redis for a fleet: in the one that CALLGATE_REDIS names, or in one of our own that
+/// ends with the second value. `None` where there is neither.
+fn redis_place() -> Option<(String, Option<Redis>)> {
+    if let Ok(url) = std::env::var("CALLGATE_REDIS") {
+        let mark = if url.contains('?') { '&' } else { '?' };
+        return Some((format!("{url}{mark}fleet="), None));
+    }
+    let redis = Redis::in_memory()?;
+    let url = redis.url("");
+    Some((url, Some(redis)))
+}
+
+#[test]
+fn in_redis() {
+    let Some((place, _redis)) = redis_place() else { return };
+    let open = || RedisStore::open_by_callers_clock(&redis_url(&format!("{place}{}", fresh_fleet()))).unwrap();
+    threads_never_pass_a_limit(&open());
+    freezes_hold_and_end(&open());
+}
+
+#[test]
+fn redis_agrees_with_the_model() {
+    let Some((place, _redis)) = redis_place() else { return };
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
+        cases: 128,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
+    let run = runner.run(&prop::collection::vec(act(), 1..60), |acts| {
+        let url = redis_url(&format!("{place}{}", fresh_fleet()));
+        agrees(&RedisStore::open_by_callers_clock(&url).unwrap(), &acts);
+        Ok(())
+    });
+    run.unwrap();
 }
 
 #[test]

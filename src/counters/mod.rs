@@ -7,10 +7,15 @@
 //! |---|---|
 //! | [`memory`] | one process's own store, for tests, benches and what must leave no trace |
 //! | [`sqlite`] | what all gateways of a user share on a machine |
+//! | [`redis`] | what a fleet's gateways share, in Redis or Valkey |
 
 pub mod memory;
+mod place;
+pub mod redis;
 pub mod sqlite;
 mod standing;
+
+pub use place::{BadPlace, COUNTERS, PASSWORD, RedisUrl, StorePlace, USERNAME, open};
 
 use serde::{Deserialize, Serialize};
 
@@ -236,6 +241,11 @@ pub trait Store: Send + Sync {
     /// As [`Store::reserve`].
     fn maintain(&self) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    /// What happened to the store that people should know of, though it goes on working; told once.
+    fn news(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// Every counter that is not empty at `now`, for status and screens.
