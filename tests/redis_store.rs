@@ -127,7 +127,8 @@ fn names_are_only_names_and_fleets_are_apart() {
     listed.sort();
     expected.sort();
     assert_eq!(listed, expected);
-    a.freeze(&Freeze { server: Some("x,-".to_owned()), reason: "a|b|c\n".to_owned(), ..freeze("1|2") }).unwrap();
+    a.freeze(&Freeze { server: Some("x,-".to_owned()), reason: "a|b|c\n".to_owned(), ..freeze("1|2") })
+        .unwrap();
     assert!(a.unfreeze(Some("x"), None, None).unwrap().is_empty());
     assert!(b.standing(clock::now()).unwrap().freezes.is_empty());
     let ended = a.unfreeze(Some("x,-"), None, None).unwrap();
@@ -187,7 +188,10 @@ fn an_override_is_used_up_once_by_all() {
     stores[0].set_override(&entry).unwrap();
     assert!(stores[1].set_override(&entry).is_err());
     let full = [want("full", 1, 0)];
-    assert!(matches!(stores[0].reserve_with_override(clock::now(), &full, "o"), Ok(Some(Reserved::Full { .. }))));
+    assert!(matches!(
+        stores[0].reserve_with_override(clock::now(), &full, "o"),
+        Ok(Some(Reserved::Full { .. }))
+    ));
     let wants = [Want { past_max: true, ..want("c", 1, 0) }];
     let passed: usize = std::thread::scope(|scope| {
         let threads: Vec<_> = stores

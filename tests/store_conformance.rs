@@ -240,7 +240,8 @@ fn redis_place() -> Option<(String, Option<Redis>)> {
 #[test]
 fn in_redis() {
     let Some((place, _redis)) = redis_place() else { return };
-    let open = || RedisStore::open_by_callers_clock(&redis_url(&format!("{place}{}", fresh_fleet()))).unwrap();
+    let open =
+        || RedisStore::open_by_callers_clock(&redis_url(&format!("{place}{}", fresh_fleet()))).unwrap();
     threads_never_pass_a_limit(&open());
     freezes_hold_and_end(&open());
 }

@@ -397,8 +397,7 @@ impl Store for RedisStore {
     }
 
     fn freeze(&self, freeze: &Freeze) -> Result<()> {
-        let scope =
-            scope_of(freeze.server.as_deref(), freeze.grant.as_deref(), freeze.tool.as_deref());
+        let scope = scope_of(freeze.server.as_deref(), freeze.grant.as_deref(), freeze.tool.as_deref());
         let kept = format!("{}|{scope}|{}", end(freeze.until), self.text(freeze)?);
         let answer = self.stand(freeze.at, &["freeze", &freeze.id, &kept])?;
         self.added(&answer, "a freeze", &freeze.id)
