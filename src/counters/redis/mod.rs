@@ -270,7 +270,7 @@ impl RedisStore {
 
     fn read_override(&self, kept: &str) -> Result<Override> {
         let mut entry: Override = self.read(kept)?;
-        let uses = kept.splitn(3, '|').nth(1).unwrap_or("");
+        let uses = kept.split('|').nth(1).unwrap_or("");
         if !uses.is_empty() {
             entry.uses = Some(uses.parse().map_err(|_| self.fail("it holds an override without a count"))?);
         }
