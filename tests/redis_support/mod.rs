@@ -3,7 +3,15 @@
 //! Needs `redis-server` (or `valkey-server`) on the PATH. Where there is none the tests say so and
 //! do nothing else.
 
-#![allow(dead_code, unreachable_pub)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    missing_docs
+)]
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
