@@ -225,7 +225,7 @@ fn sqlite() -> (tempfile::TempDir, SqliteStore) {
     (folder, store)
 }
 
-/// A place in a Redis for a fleet: in the one that CALLGATE_REDIS names, or in one of our own that
+/// A place in a Redis for a fleet: in the one that `CALLGATE_REDIS` names, or in one of our own that
 /// ends with the second value. `None` where there is neither.
 fn redis_place() -> Option<(String, Option<Redis>)> {
     if let Ok(url) = std::env::var("CALLGATE_REDIS") {
