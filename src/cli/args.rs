@@ -105,6 +105,15 @@ pub enum Command {
     Man,
 }
 
+/// Where counters, freezes and overrides are shared.
+#[derive(Debug, Clone, Default, Args)]
+pub struct CountersArgs {
+    /// The store shared with others: `redis://HOST[:PORT][/DB]`, `rediss://...`, `unix:/PATH` or a
+    /// file; `CALLGATE_COUNTERS` names it, too
+    #[arg(long, value_name = "PLACE")]
+    pub counters: Option<String>,
+}
+
 /// `callgate gateway`
 #[derive(Debug, Clone, Args)]
 pub struct GatewayArgs {
@@ -117,6 +126,9 @@ pub struct GatewayArgs {
     /// The grant's label
     #[arg(long, value_name = "LABEL", default_value = "local")]
     pub grant: String,
+    /// Where counters, freezes and overrides are shared.
+    #[command(flatten)]
+    pub counters: CountersArgs,
     /// Forward although the decision could not be recorded or counted
     #[arg(long)]
     pub fail_open: bool,
@@ -181,7 +193,11 @@ pub struct TailArgs {
 
 /// `callgate status`
 #[derive(Debug, Clone, Args)]
-pub struct StatusArgs {}
+pub struct StatusArgs {
+    /// Where counters, freezes and overrides are shared.
+    #[command(flatten)]
+    pub counters: CountersArgs,
+}
 
 /// `callgate tools`
 #[derive(Debug, Clone, Args)]
@@ -262,6 +278,9 @@ pub struct ExplainArgs {
     /// With `--live`: the grant whose counters count
     #[arg(long, value_name = "LABEL", default_value = "local")]
     pub grant: String,
+    /// With `--live`: where counters, freezes and overrides are shared.
+    #[command(flatten)]
+    pub counters: CountersArgs,
 }
 
 /// `callgate freeze`
@@ -282,6 +301,9 @@ pub struct FreezeArgs {
     /// Why, for those who find their calls denied
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
+    /// Where freezes are shared.
+    #[command(flatten)]
+    pub counters: CountersArgs,
 }
 
 /// `callgate unfreeze`
@@ -299,6 +321,9 @@ pub struct UnfreezeArgs {
     /// Why
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
+    /// Where freezes are shared.
+    #[command(flatten)]
+    pub counters: CountersArgs,
 }
 
 /// `callgate demo`

@@ -4,9 +4,8 @@ use std::path::Path;
 
 use super::args::ExplainArgs;
 use super::output::{Format, Tint};
-use super::{Answer, CliError, Output, Verdict};
-use crate::counters::sqlite::SqliteStore;
-use crate::counters::{Override as StoredOverride, Standing, Store, StoreError};
+use super::{Answer, CliError, Output, Verdict, counters};
+use crate::counters::{Override as StoredOverride, Standing};
 use crate::json::{self, Node, Span, canonical};
 use crate::paths::Paths;
 use crate::policy::compiled::{Compiled, allowance};
@@ -96,13 +95,11 @@ fn live(
 ) -> Result<Explanation, CliError> {
     let paths = Paths::from_env()
         .map_err(|error| CliError::outside(error.to_string(), "set `CALLGATE_HOME` or `HOME`"))?;
-    let place = paths.store();
-    if !place.exists() {
+    let Some(store) = counters::look(&counters::place(&args.counters, &paths)?)? else {
         // Nothing was ever counted or frozen here.
         return Ok(compiled.explain(call, &Circumstances::default()));
-    }
-    let failed = |error: StoreError| CliError::outside(error.to_string(), "");
-    let store = SqliteStore::open(&place).map_err(failed)?;
+    };
+    let failed = counters::outside;
     let standing = store.standing(now).map_err(failed)?;
     let server = match &*args.server {
         "" => only_server(&store.counters(now).map_err(failed)?, &standing)?,

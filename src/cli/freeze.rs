@@ -8,13 +8,13 @@ use std::io::{IsTerminal, Write};
 use serde::Serialize;
 
 use super::args::{FreezeArgs, UnfreezeArgs};
+use super::counters::{self, outside};
 use super::output::{Format, Tint};
 use super::status::scope;
 use super::survey::{Seen, survey};
 use super::{Answer, CliError, Output, Verdict};
 use crate::clock;
-use crate::counters::sqlite::SqliteStore;
-use crate::counters::{Freeze, Lift, Store, StoreError};
+use crate::counters::{Freeze, Lift};
 use crate::paths::Paths;
 use crate::time::{parse_duration, show_duration};
 use crate::visible::visible;
@@ -39,7 +39,7 @@ pub(super) fn freeze(args: FreezeArgs, out: &Output) -> Answer {
     check_names([&args.server, &args.grant, &args.tool])?;
     let reason = reason(&args.reason)?;
     let paths = paths()?;
-    let store = SqliteStore::open(&paths.store()).map_err(outside)?;
+    let store = counters::open(&counters::place(&args.counters, &paths)?)?;
     let now = clock::now();
     let freeze = Freeze {
         id: new_id()?,
@@ -71,13 +71,10 @@ pub(super) fn unfreeze(args: &UnfreezeArgs, out: &Output) -> Answer {
     let reason = reason(&args.reason)?;
     check_names([&args.server, &args.grant, &args.tool])?;
     let (server, grant, tool) = (args.server.as_deref(), args.grant.as_deref(), args.tool.as_deref());
-    let path = paths()?.store();
     let what = scope(server, grant, tool);
-    let standing = if path.exists() {
-        let store = SqliteStore::open(&path).map_err(outside)?;
-        Some((store.standing(clock::now()).map_err(outside)?.freezes, store))
-    } else {
-        None
+    let standing = match counters::look(&counters::place(&args.counters, &paths()?)?)? {
+        Some(store) => Some((store.standing(clock::now()).map_err(outside)?.freezes, store)),
+        None => None,
     };
     let Some((standing, store)) = standing.filter(|(standing, _)| !standing.is_empty()) else {
         return Err(CliError::no("nothing is frozen", ""));
@@ -125,11 +122,6 @@ pub(super) fn unfreeze(args: &UnfreezeArgs, out: &Output) -> Answer {
 
 fn paths() -> Result<Paths, CliError> {
     Paths::from_env().map_err(|error| CliError::outside(error.to_string(), "set HOME or CALLGATE_HOME"))
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn outside(error: StoreError) -> CliError {
-    CliError::outside(error.to_string(), "")
 }
 
 fn reason(text: &str) -> Result<String, CliError> {

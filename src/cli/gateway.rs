@@ -1,7 +1,7 @@
 //! `callgate gateway`
 
 use super::args::{GatewayArgs, GuardArgs, RecordArgs};
-use super::{Answer, CliError, Output, Verdict};
+use super::{Answer, CliError, Output, Verdict, counters};
 use crate::catalog::server_name;
 use crate::gateway::reload::LoadError;
 use crate::gateway::stdio::{self, Config, StartError};
@@ -21,6 +21,7 @@ pub(super) fn run(args: GatewayArgs, _out: &Output) -> Answer {
         name: args.name.unwrap_or_else(|| server_name(&args.command)),
         grant: args.grant,
         policy: args.policy,
+        counters: counters::place(&args.counters, &paths)?,
         fail_open: args.fail_open,
         record_args: match args.record_args {
             RecordArgs::Full => Mode::Full,

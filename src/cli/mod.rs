@@ -2,6 +2,7 @@
 
 mod args;
 mod check;
+mod counters;
 mod demo;
 mod error;
 mod explain;

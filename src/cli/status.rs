@@ -1,8 +1,6 @@
 //! `callgate status`: gateways, their servers and policies, what is frozen, what runs out, and
 //! which configured servers nobody guards.
 
-use std::path::Path;
-
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
@@ -12,8 +10,7 @@ use super::survey::{Seen, survey};
 use super::{Answer, CliError, Output, Verdict};
 use crate::catalog::clients;
 use crate::clock;
-use crate::counters::sqlite::SqliteStore;
-use crate::counters::{Freeze, Override, OverrideEffect, Standing, Store};
+use crate::counters::{Freeze, Override, OverrideEffect, Standing, StorePlace};
 use crate::feed::message::{ServerCounter, ServerInfo};
 use crate::paths::Paths;
 use crate::policy::counter::Usage;
@@ -61,13 +58,14 @@ struct Unguarded {
 }
 
 /// Runs the command.
-pub(super) fn run(_args: StatusArgs, out: &Output) -> Answer {
+#[expect(clippy::needless_pass_by_value, reason = "as all commands get them")]
+pub(super) fn run(args: StatusArgs, out: &Output) -> Answer {
     let paths = Paths::from_env()
         .map_err(|error| CliError::outside(error.to_string(), "set HOME or CALLGATE_HOME"))?;
     let now = clock::now();
     let gateways = survey(&paths.run)?.into_iter().map(|seen| gateway(seen, now)).collect();
     // The rest is worth seeing even when the store cannot be read.
-    let (kept, trouble) = match stored(&paths.store(), now) {
+    let (kept, trouble) = match stored(&super::counters::place(&args.counters, &paths)?, now) {
         Ok(kept) => (kept, None),
         Err(error) => (Kept::default(), Some(error)),
     };
@@ -87,16 +85,10 @@ pub(super) fn run(_args: StatusArgs, out: &Output) -> Answer {
 
 type Kept = (Standing, Vec<Usage>);
 
-fn stored(path: &Path, now: Timestamp) -> Result<Kept, CliError> {
-    // Looking must not make one.
-    if !path.exists() {
-        return Ok(Kept::default());
-    }
-    let look = || {
-        let store = SqliteStore::open(path)?;
-        Ok((store.standing(now)?, store.counters(now)?))
-    };
-    look().map_err(|error: crate::counters::StoreError| CliError::outside(error.to_string(), ""))
+fn stored(place: &StorePlace, now: Timestamp) -> Result<Kept, CliError> {
+    let Some(store) = super::counters::look(place)? else { return Ok(Kept::default()) };
+    let look = || Ok((store.standing(now)?, store.counters(now)?));
+    look().map_err(super::counters::outside)
 }
 
 fn gateway(seen: Seen, now: Timestamp) -> Gateway {

@@ -9,7 +9,7 @@ use super::lock;
 use super::recorder::Recorder;
 use super::standing;
 use super::tally::Tally;
-use crate::counters::{Store, StoreError};
+use crate::counters::{Store, StoreError, StorePlace};
 use crate::journal;
 use crate::paths::Paths;
 use crate::policy::counter::Taken;
@@ -24,6 +24,8 @@ pub(super) struct Desk {
     /// The gateway's name.
     pub(super) name: String,
     pub(super) paths: Paths,
+    /// Where counters, freezes and overrides are shared.
+    pub(super) counters: StorePlace,
     pub(super) recorder: Recorder,
     pub(super) standing: standing::Copy,
     pub(super) tally: Tally,
@@ -65,6 +67,8 @@ pub(super) struct Setting {
     pub(super) run: String,
     /// Where state lies.
     pub(super) paths: Paths,
+    /// Where counters, freezes and overrides are shared.
+    pub(super) counters: StorePlace,
     /// How much of the arguments is recorded.
     pub(super) record_args: Mode,
     /// The largest message of a client, in bytes.
@@ -77,7 +81,7 @@ impl Desk {
     /// Opens the journal and the key for masking; where that fails, says so. The store and the feed
     /// come later, from the background.
     pub(super) fn open(setting: Setting) -> Self {
-        let Setting { name, run, paths, record_args, max_message, fail_open } = setting;
+        let Setting { name, run, paths, counters, record_args, max_message, fail_open } = setting;
         let key = journal::key(&paths.state).unwrap_or_else(|error| {
             super::say(&format!(
                 "the key for masking cannot be kept, so masks of this run are its own: {error}"
@@ -95,6 +99,7 @@ impl Desk {
         Self {
             name,
             paths,
+            counters,
             recorder,
             masker: Masker::new(key, record_args),
             max_message,

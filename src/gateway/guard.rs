@@ -289,6 +289,9 @@ pub fn command(command: &[String]) -> std::io::Result<Command> {
         .arg(format!("--parent={}", std::process::id()))
         .arg("--")
         .args(command)
+        // A server has no business with what lets the gateway into its store.
+        .env_remove(crate::counters::USERNAME)
+        .env_remove(crate::counters::PASSWORD)
         .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped());

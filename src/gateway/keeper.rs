@@ -14,8 +14,7 @@ use super::desk::{Desk, ShownList};
 use super::lists;
 use super::standing::Change;
 use crate::clock;
-use crate::counters::sqlite::SqliteStore;
-use crate::counters::{Freeze, Lift, Store};
+use crate::counters::{self, Freeze, Lift, Store};
 use crate::feed::message::{Ask, GrantInfo, ServerCounter, ServerInfo, State};
 use crate::feed::server::{Command, Hub, HubConfig, Reply};
 use crate::mcp::tool::Tool;
@@ -85,8 +84,8 @@ impl Keeper {
         if self.desk.store().is_some() {
             return;
         }
-        match SqliteStore::open(&self.desk.paths.store()) {
-            Ok(store) => self.desk.connect(Arc::new(store)),
+        match counters::open(&self.desk.counters) {
+            Ok(store) => self.desk.connect(store),
             Err(error) => self.store_failed(&error.to_string()),
         }
     }
@@ -137,6 +136,10 @@ impl Keeper {
                 self.changed(change);
             }
             Err(error) => return self.store_failed(&error.to_string()),
+        }
+        for news in store.news() {
+            super::say(&format!("the counters' store at `{}`: {news}", self.desk.counters));
+            self.desk.recorder.event(EventKind::Store, None, None, json!({"state": "news", "why": news}));
         }
         // Not at once: a store that fails every other time is told of once.
         self.quiet = self.quiet.saturating_add(1);

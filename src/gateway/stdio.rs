@@ -18,6 +18,7 @@ use super::reload::{self, LoadError, Loaded};
 use super::server::{GRACE, Handle, Server};
 use super::{inbound, outbound, policies};
 use crate::clock;
+use crate::counters::StorePlace;
 use crate::feed::server::Hub;
 use crate::paths::Paths;
 use crate::record::EventKind;
@@ -35,6 +36,8 @@ pub struct Config {
     pub grant: String,
     /// The policy's file.
     pub policy: PathBuf,
+    /// Where counters, freezes and overrides are shared.
+    pub counters: StorePlace,
     /// Forward although the decision could not be recorded or counted.
     pub fail_open: bool,
     /// How much of the arguments is recorded.
@@ -117,6 +120,7 @@ fn open(config: &Config, loaded: Loaded, output: File, sender: mpsc::Sender<Happ
         name: config.name.clone(),
         run: run.clone(),
         paths: config.paths.clone(),
+        counters: config.counters.clone(),
         record_args: config.record_args,
         max_message: config.max_message,
         fail_open: config.fail_open,
