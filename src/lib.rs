@@ -41,6 +41,7 @@ pub mod policy;
 pub mod record;
 pub mod risk;
 pub mod time;
+pub mod token;
 #[cfg(feature = "tui")]
 pub mod tui;
 pub mod visible;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// Everything below the gateway and the terminal interface.
 const BELOW: &[&str] = &[
-    "json", "time", "clock", "visible", "paths", "policy", "mcp", "risk", "record", "filter", "catalog",
+    "json", "time", "token", "clock", "visible", "paths", "policy", "mcp", "risk", "record", "filter", "catalog",
     "counters", "journal", "replay", "feed",
 ];
 
@@ -19,6 +19,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("json", &[]),
     ("time", &[]),
     ("visible", &[]),
+    ("token", &[]),
     ("paths", &[]),
     ("clock", &["time"]),
     ("policy", &["json", "time", "visible"]),
@@ -32,7 +33,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("replay", &["json", "time", "policy", "record", "filter"]),
     (
         "feed",
-        &["json", "time", "clock", "visible", "paths", "policy", "mcp", "record", "counters", "journal"],
+        &["json", "time", "token", "clock", "visible", "paths", "policy", "mcp", "record", "counters", "journal"],
     ),
     ("gateway", BELOW),
     ("tui", BELOW),
@@ -46,6 +47,7 @@ const PURE: &[&str] = &[
     "json",
     "time",
     "visible",
+    "token",
     "policy",
     "mcp",
     "risk",

@@ -90,19 +90,19 @@ impl<'t> Lines<'t> {
 
 /// Collects diagnostics about one text.
 #[derive(Debug)]
-pub(super) struct Sink<'t> {
+pub(crate) struct Sink<'t> {
     text: &'t str,
     lines: Option<Lines<'t>>,
-    pub(super) found: Vec<Diagnostic>,
+    pub(crate) found: Vec<Diagnostic>,
 }
 
 impl<'t> Sink<'t> {
-    pub(super) fn new(text: &'t str) -> Self {
+    pub(crate) fn new(text: &'t str) -> Self {
         Self { text, lines: None, found: Vec::new() }
     }
 
     /// Notes one; `help` may be empty.
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         severity: Severity,
         code: &'static str,
@@ -117,7 +117,7 @@ impl<'t> Sink<'t> {
     }
 
     /// In the order of the text.
-    pub(super) fn sorted(mut self) -> Vec<Diagnostic> {
+    pub(crate) fn sorted(mut self) -> Vec<Diagnostic> {
         self.found.sort_by_key(|found| (found.span.start, found.severity));
         self.found
     }
@@ -125,7 +125,7 @@ impl<'t> Sink<'t> {
 
 /// A place in a document on the way down: a pointer that costs nothing until it is printed.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct At<'p> {
+pub(crate) struct At<'p> {
     parent: Option<&'p At<'p>>,
     step: Step<'p>,
 }
@@ -138,13 +138,13 @@ enum Step<'p> {
 }
 
 impl<'p> At<'p> {
-    pub(super) const ROOT: At<'static> = At { parent: None, step: Step::Root };
+    pub(crate) const ROOT: At<'static> = At { parent: None, step: Step::Root };
 
-    pub(super) fn key(&'p self, key: &'p str) -> At<'p> {
+    pub(crate) fn key(&'p self, key: &'p str) -> At<'p> {
         At { parent: Some(self), step: Step::Key(key) }
     }
 
-    pub(super) fn index(&'p self, index: usize) -> At<'p> {
+    pub(crate) fn index(&'p self, index: usize) -> At<'p> {
         At { parent: Some(self), step: Step::Index(index) }
     }
 }

@@ -83,7 +83,7 @@ impl Document {
         let parsed = match json::parse(text) {
             Ok(parsed) => parsed,
             Err(error) => {
-                syntax_error(text, error.offset, error.kind, &mut sink);
+                syntax_error(text, error.offset, error.kind, &POLICY, &mut sink);
                 return Parsed { document: None, diagnostics: sink.sorted() };
             }
         };
@@ -109,7 +109,7 @@ impl Document {
                 let text = String::from_utf8_lossy(bytes);
                 let at = error.valid_up_to();
                 let mut sink = Sink::new(&text);
-                syntax_error(&text, at, ParseErrorKind::NotUtf8, &mut sink);
+                syntax_error(&text, at, ParseErrorKind::NotUtf8, &POLICY, &mut sink);
                 Parsed { document: None, diagnostics: sink.sorted() }
             }
         }
@@ -206,8 +206,31 @@ fn index_spans(node: &Node<'_>, at: &mut String, spans: &mut HashMap<String, Spa
     }
 }
 
+/// What a text should have been, for the words of its syntax errors.
+#[derive(Debug)]
+pub(crate) struct Meant {
+    /// What it is called.
+    pub(crate) name: &'static str,
+    /// How to begin one.
+    pub(crate) begin: &'static str,
+    /// Where remarks may stand instead of in comments.
+    pub(crate) remarks: &'static str,
+}
+
+const POLICY: Meant = Meant {
+    name: "policy",
+    begin: "start with `{ \"version\": \"1\", \"default\": \"deny\" }`",
+    remarks: "JSON has no comments; use `description`",
+};
+
 /// Explains why a text is not JSON, with what people most often mean by what stands there.
-fn syntax_error(text: &str, offset: usize, kind: ParseErrorKind, sink: &mut Sink<'_>) {
+pub(crate) fn syntax_error(
+    text: &str,
+    offset: usize,
+    kind: ParseErrorKind,
+    meant: &Meant,
+    sink: &mut Sink<'_>,
+) {
     let rest = text.get(offset..).unwrap_or("");
     let next = rest.chars().next();
     let before = text.get(..offset).unwrap_or("").trim_end().chars().next_back();
@@ -221,23 +244,23 @@ fn syntax_error(text: &str, offset: usize, kind: ParseErrorKind, sink: &mut Sink
         ParseErrorKind::NotUtf8 => {
             ("not-utf8", "the bytes from here on are not UTF-8".to_owned(), "save the file as UTF-8")
         }
-        ParseErrorKind::UnexpectedEnd if text.trim().is_empty() => (
-            "syntax",
-            "the text is empty".to_owned(),
-            "start with `{ \"version\": \"1\", \"default\": \"deny\" }`",
-        ),
+        ParseErrorKind::UnexpectedEnd if text.trim().is_empty() => {
+            ("syntax", "the text is empty".to_owned(), meant.begin)
+        }
         ParseErrorKind::UnexpectedEnd => (
             "syntax",
             "the text ends too early".to_owned(),
             "a closing `}`, `]` or `\"` is missing somewhere above",
         ),
-        ParseErrorKind::Trailing => {
-            ("syntax", "more text follows the policy".to_owned(), "a file holds exactly one JSON object")
-        }
+        ParseErrorKind::Trailing => (
+            "syntax",
+            format!("more text follows the {}", meant.name),
+            "a file holds exactly one JSON object",
+        ),
         ParseErrorKind::Unexpected => {
             let shown = next.map_or_else(String::new, |c| super::diagnostic::tick(&c.to_string()));
             let help = match next {
-                Some('/' | '#') => "JSON has no comments; use `description`",
+                Some('/' | '#') => meant.remarks,
                 Some('\'') => "JSON strings stand in double quotes",
                 Some('}' | ']') if before == Some(',') => "take away the comma before it",
                 Some('"' | '{' | '[') if before != Some(',') => "a comma or a colon is missing before it",
