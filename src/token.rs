@@ -126,7 +126,9 @@ mod tests {
         let token = text(&[0xff; 32]);
         assert_eq!(token, format!("cg_{}8", "_".repeat(42)));
         assert!(has_shape(&token) && has_shape(&text(&[0; 32])));
-        for wrong in ["", "cg_", &token[..45], &format!("{token}x"), &token.replace('8', "+"), &"x".repeat(46)] {
+        for wrong in
+            ["", "cg_", &token[..45], &format!("{token}x"), &token.replace('8', "+"), &"x".repeat(46)]
+        {
             assert!(!has_shape(wrong), "{wrong}");
         }
     }

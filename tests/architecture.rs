@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 /// Everything below the gateway and the terminal interface.
 const BELOW: &[&str] = &[
-    "json", "time", "token", "clock", "visible", "paths", "policy", "mcp", "risk", "record", "filter", "catalog",
-    "counters", "journal", "replay", "feed",
+    "json", "time", "token", "clock", "visible", "paths", "policy", "mcp", "risk", "record", "filter",
+    "catalog", "counters", "journal", "replay", "feed",
 ];
 
 /// The rooms with the rooms below that each may use. A room may always use itself.
@@ -33,7 +33,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("replay", &["json", "time", "policy", "record", "filter"]),
     (
         "feed",
-        &["json", "time", "token", "clock", "visible", "paths", "policy", "mcp", "record", "counters", "journal"],
+        &[
+            "json", "time", "token", "clock", "visible", "paths", "policy", "mcp", "record", "counters",
+            "journal",
+        ],
     ),
     ("gateway", BELOW),
     ("tui", BELOW),

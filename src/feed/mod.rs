@@ -5,9 +5,11 @@
 //! | [`message`] | what is said on it, as data (pure) |
 //! | [`server`] | the half in a gateway |
 //! | [`client`] | the half in a monitor |
+//! | [`token`] | who may connect besides this user |
 //! | [`discovery`] | how a monitor finds this user's gateways |
 
 pub mod client;
 pub mod discovery;
 pub mod message;
 pub mod server;
+pub mod token;

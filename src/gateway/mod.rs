@@ -14,7 +14,8 @@
 //! | `link`, `inbound`, `outbound` | its streams, and the two directions |
 //! | `standing` | the copy of freezes and overrides, and how old it is |
 //! | `keeper` | the background: freezes, operators' asks, screens, retries |
-//! | [`reload`] | the policy file and its versions |
+//! | [`reload`], `watch` | the policy file and its versions |
+//! | [`config`], [`grants`] | gateway.json: servers, grants and tokens |
 //! | [`server`], [`guard`] | the server's process, and that it is never left behind |
 //!
 //! A call's way is one direction: transport, judge with [`crate::mcp`] (peek), decider, recorder, and
@@ -23,10 +24,12 @@
 //! deciding.
 
 mod answer;
+pub mod config;
 mod conversation;
 mod decider;
 mod desk;
 pub mod frames;
+pub mod grants;
 #[cfg(unix)]
 pub mod guard;
 mod inbound;
@@ -44,6 +47,7 @@ pub mod session;
 mod standing;
 pub mod stdio;
 mod tally;
+mod watch;
 
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};

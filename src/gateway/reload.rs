@@ -1,34 +1,20 @@
 //! The policy file: loaded at the start, and again whenever it changes.
 //!
-//! The file's folder is watched, and the file's identity is looked at each second besides: bind
-//! mounts and swapped symbolic links send no events. A bad version never replaces a good one, and
+//! A bad version never replaces a good one, and
 //! a file that is gone or cannot be read counts as a bad version.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::{Duration, SystemTime};
 
-use notify::{RecursiveMode, Watcher};
 use sha2::{Digest, Sha256};
 
+use super::watch;
+pub use super::watch::Watch;
 use crate::paths;
 use crate::policy::compiled::Compiled;
 use crate::policy::diagnostic::Diagnostic;
 use crate::policy::document::Document;
-
-/// How often the file's identity is looked at.
-const LOOK: Duration = Duration::from_secs(1);
-
-/// Writers are given this long to finish what they began.
-const SETTLE: Duration = Duration::from_millis(15);
-
-/// A file changed so lately may change again without looking different.
-const JUST_NOW: Duration = Duration::from_secs(3);
-
-/// The largest policy text that is read, in bytes.
-const LARGEST: u64 = 64 * 1024 * 1024;
 
 /// A policy that can be put in force.
 #[derive(Debug)]
@@ -75,18 +61,11 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
-    use io::Read as _;
-    let unreadable = |why| LoadError::Unreadable { path: path.to_owned(), why };
-    let file = fs::File::open(path).map_err(unreadable)?;
-    if file.metadata().map_err(unreadable)?.is_dir() {
-        return Err(unreadable(io::Error::from(io::ErrorKind::IsADirectory)));
-    }
-    let mut text = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut text).map_err(unreadable)?;
-    if text.len() as u64 > LARGEST {
-        return Err(unreadable(io::Error::other("it is larger than 64 MiB")));
-    }
-    Ok(text)
+    watch::read(path).map_err(|why| unreadable(path, why))
+}
+
+fn unreadable(path: &Path, why: io::Error) -> LoadError {
+    LoadError::Unreadable { path: path.to_owned(), why }
 }
 
 fn check(path: &Path, text: &[u8]) -> Result<Loaded, LoadError> {
@@ -134,39 +113,6 @@ pub fn keep(folder: &Path, text: &str) -> io::Result<PathBuf> {
     done.map(|()| path)
 }
 
-/// What tells a file that changed from one that did not.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Identity {
-    place: (u64, u64),
-    length: u64,
-    modified: Option<SystemTime>,
-    changed: (i64, i64),
-}
-
-fn identity(path: &Path) -> Option<Identity> {
-    let meta = fs::metadata(path).ok()?;
-    #[cfg(unix)]
-    let (place, changed) = {
-        use std::os::unix::fs::MetadataExt;
-        ((meta.dev(), meta.ino()), (meta.ctime(), meta.ctime_nsec()))
-    };
-    #[cfg(not(unix))]
-    let (place, changed) = ((0, 0), (0, 0));
-    Some(Identity { place, length: meta.len(), modified: meta.modified().ok(), changed })
-}
-
-/// Stops watching when dropped.
-#[derive(Debug)]
-pub struct Watch {
-    stop: mpsc::Sender<()>,
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        let _ = self.stop.send(());
-    }
-}
-
 /// Watches a policy file and calls `changed` with each version that differs from the one before
 /// (`revision` is that of the version in force), on a thread of its own.
 ///
@@ -178,132 +124,16 @@ pub fn watch(
     revision: String,
     mut changed: impl FnMut(Result<Loaded, LoadError>) + Send + 'static,
 ) -> io::Result<Watch> {
-    let (stop, events) = mpsc::channel();
-    let tell = stop.clone();
-    std::thread::Builder::new().name("reload".to_owned()).spawn(move || {
-        let (sender, stirred) = mpsc::channel();
-        let names = names(&path);
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if event.map_or(true, |event| concerns(&event, &names)) {
-                let _ = sender.send(());
-            }
-        })
-        .ok();
-        if let Some(watcher) = &mut watcher {
-            for folder in folders(&path) {
-                let _ = watcher.watch(&folder, RecursiveMode::NonRecursive);
-            }
-        }
-        let mut seen = Seen { identity: None, what: What::Revision(revision) };
-        loop {
-            if let Some(version) = seen.look(&path) {
-                changed(version);
-            }
-            match stirred.recv_timeout(LOOK) {
-                Ok(()) => {
-                    std::thread::sleep(SETTLE);
-                    while stirred.try_recv().is_ok() {}
-                    seen.identity = None;
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(LOOK),
-            }
-            if !matches!(events.try_recv(), Err(mpsc::TryRecvError::Empty)) {
-                return;
-            }
-        }
-    })?;
-    Ok(Watch { stop: tell })
-}
-
-/// The folder of the path, and that of the file it leads to.
-fn folders(path: &Path) -> Vec<PathBuf> {
-    let of = |path: &Path| match path.parent() {
-        Some(folder) if folder != Path::new("") => folder.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    let mut folders = vec![of(path)];
-    if let Ok(target) = fs::canonicalize(path) {
-        let target = of(&target);
-        let same = folders.iter().any(|folder| fs::canonicalize(folder).ok().as_ref() == Some(&target));
-        if !same {
-            folders.push(target);
-        }
-    }
-    folders
-}
-
-/// The last parts of the path and of what it leads to.
-fn names(path: &Path) -> Vec<std::ffi::OsString> {
-    let target = fs::canonicalize(path).ok();
-    [Some(path), target.as_deref()]
-        .into_iter()
-        .flatten()
-        .filter_map(Path::file_name)
-        .map(Into::into)
-        .collect()
-}
-
-/// Whether an event may mean another version. Reading the file makes events too, and the folder
-/// may be a busy one.
-fn concerns(event: &notify::Event, names: &[std::ffi::OsString]) -> bool {
-    use notify::event::{AccessKind, AccessMode, EventKind};
-    let reading =
-        matches!(event.kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write));
-    let ours = |path: &PathBuf| path.file_name().is_some_and(|name| names.iter().any(|other| other == name));
-    !reading && (event.need_rescan() || event.paths.is_empty() || event.paths.iter().any(ours))
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum What {
-    /// The text of this revision.
-    Revision(String),
-    /// It could not be read, and why.
-    Unreadable(String),
-}
-
-/// The version that was seen last.
-#[derive(Debug)]
-struct Seen {
-    /// `None`: look again, whatever it looks like.
-    identity: Option<Identity>,
-    what: What,
-}
-
-impl Seen {
-    /// The present version, if it is another than the last one.
-    fn look(&mut self, path: &Path) -> Option<Result<Loaded, LoadError>> {
-        let now = identity(path);
-        if now.is_some() && now == self.identity {
-            return None;
-        }
-        let text = match read(path) {
-            Ok(text) => text,
-            Err(error) => {
-                self.identity = None;
-                let what = What::Unreadable(error.to_string());
-                if self.what == what {
-                    return None;
-                }
-                self.what = what;
-                return Some(Err(error));
-            }
-        };
-        // What was written within the clock's grain of this reading could change unseen.
-        let settled = now.as_ref().and_then(|now| now.modified).and_then(|at| at.elapsed().ok());
-        self.identity = now.filter(|_| settled.is_some_and(|age| age > JUST_NOW));
-        let what = What::Revision(crate::policy::document::revision(&text));
-        if self.what == what {
-            return None;
-        }
-        self.what = what;
-        Some(check(path, &text))
-    }
+    let file = path.clone();
+    watch::watch(path, revision, move |version| {
+        changed(version.map_err(|why| unreadable(&file, why)).and_then(|text| check(&file, &text)));
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::Receiver;
+    use std::sync::mpsc::{self, Receiver};
+    use std::time::Duration;
 
     use super::*;
 

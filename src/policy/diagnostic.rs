@@ -1,10 +1,11 @@
 //! What is wrong with a policy text, where, and what to do about it.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::Serialize;
 
-use crate::json::{Span, pointer};
+use crate::json::{self, Node, Span, Value, pointer};
 use crate::visible::visible;
 
 /// How bad a diagnostic is.
@@ -47,6 +48,22 @@ pub struct Diagnostic {
     pub message: String,
     /// What to do about it.
     pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// An error about a whole text of which nothing more can be said.
+    pub(crate) fn nowhere(message: &str) -> Self {
+        Self {
+            severity: Severity::Error,
+            code: "syntax",
+            pointer: String::new(),
+            span: Span::default(),
+            line: 1,
+            column: 1,
+            message: message.to_owned(),
+            help: None,
+        }
+    }
 }
 
 impl fmt::Display for Diagnostic {
@@ -116,6 +133,56 @@ impl<'t> Sink<'t> {
         self.found.push(Diagnostic { severity, code, pointer, span, line, column, message, help });
     }
 
+    /// What holds for every node: no duplicate members, no strings that cannot be told exactly.
+    pub(crate) fn whole(&mut self, parsed: &json::Parsed<'_>) {
+        let duplicates: HashMap<usize, Span> =
+            parsed.duplicates.iter().map(|found| (found.second.start, found.first)).collect();
+        self.walk(&At::ROOT, &parsed.root, &duplicates);
+    }
+
+    fn walk(&mut self, at: &At<'_>, node: &Node<'_>, duplicates: &HashMap<usize, Span>) {
+        match &node.value {
+            Value::Object(members) => {
+                for member in members {
+                    let at = at.key(member.key.as_str());
+                    if let Some(first) = duplicates.get(&member.key_span.start) {
+                        let (line, _) = json::line_column(self.text, first.start);
+                        self.add(
+                            Severity::Error,
+                            "duplicate-member",
+                            at.to_string(),
+                            member.key_span,
+                            format!("{} stands here twice; first on line {line}", tick(member.key.as_str())),
+                            "keep one: parsers differ on which of them counts",
+                        );
+                    }
+                    if !member.key.exact {
+                        self.inexact(&at, member.key_span);
+                    }
+                    self.walk(&at, &member.value, duplicates);
+                }
+            }
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.walk(&at.index(index), item, duplicates);
+                }
+            }
+            Value::String(text) if !text.exact => self.inexact(at, node.span),
+            _ => {}
+        }
+    }
+
+    fn inexact(&mut self, at: &At<'_>, span: Span) {
+        self.add(
+            Severity::Error,
+            "unpaired-surrogate",
+            at.to_string(),
+            span,
+            "the string holds half of a surrogate pair, which is no character".to_owned(),
+            "write the character itself, or both halves of its escape",
+        );
+    }
+
     /// In the order of the text.
     pub(crate) fn sorted(mut self) -> Vec<Diagnostic> {
         self.found.sort_by_key(|found| (found.span.start, found.severity));
@@ -159,6 +226,17 @@ impl fmt::Display for At<'_> {
             Step::Key(key) => write!(f, "/{}", pointer::escape(key)),
             Step::Index(index) => write!(f, "/{index}"),
         }
+    }
+}
+
+/// A value by its type, with its article, as messages name it.
+pub(crate) fn a_type(node: &Node<'_>) -> String {
+    match &node.value {
+        Value::Null => "null".to_owned(),
+        Value::Array(_) => "an array".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+        Value::Bool(value) => format!("`{value}`"),
+        _ => format!("a {}", node.type_name()),
     }
 }
 

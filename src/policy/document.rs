@@ -46,16 +46,7 @@ impl Parsed {
             (_, Some(error)) => Err(Box::new(error)),
             (Some(document), None) => Ok(document),
             // Unreachable: without a document there is an error. Still no policy.
-            (None, None) => Err(Box::new(Diagnostic {
-                severity: Severity::Error,
-                code: "syntax",
-                pointer: String::new(),
-                span: Span::default(),
-                line: 1,
-                column: 1,
-                message: "the text is not a policy".to_owned(),
-                help: None,
-            })),
+            (None, None) => Err(Box::new(Diagnostic::nowhere("the text is not a policy"))),
         }
     }
 }

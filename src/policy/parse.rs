@@ -8,7 +8,7 @@ mod rules;
 
 use std::collections::{HashMap, HashSet};
 
-use super::diagnostic::{At, Severity, Sink, tick};
+use super::diagnostic::{At, Severity, Sink, a_type, tick};
 use super::model::{self, Action, Hide, Policy, Tool};
 use super::suggest::closest;
 use crate::json::{self, Member, Node, Span, Value};
@@ -105,7 +105,7 @@ pub(super) fn policy(
 ) -> Option<Policy> {
     let mut reader = Reader { text, known, sink };
     let root = &parsed.root;
-    reader.whole(parsed);
+    reader.sink.whole(parsed);
     let at = At::ROOT;
     if root.as_object().is_none() {
         reader.wrong_type(&at, root, "a policy", "an object");
@@ -184,54 +184,6 @@ impl Reader<'_, '_> {
         // Only the opening bracket is marked: the whole object would say nothing.
         let span = Span { start: node.span.start, end: node.span.start + 1 };
         self.error("missing-key", at, span, format!("{} needs `{key}`", place.name()), help);
-    }
-
-    /// What holds for every node: no duplicate members, no strings that cannot be told exactly.
-    fn whole(&mut self, parsed: &json::Parsed<'_>) {
-        let duplicates: HashMap<usize, Span> =
-            parsed.duplicates.iter().map(|found| (found.second.start, found.first)).collect();
-        self.walk(&At::ROOT, &parsed.root, &duplicates);
-    }
-
-    fn walk(&mut self, at: &At<'_>, node: &Node<'_>, duplicates: &HashMap<usize, Span>) {
-        match &node.value {
-            Value::Object(members) => {
-                for member in members {
-                    let at = at.key(member.key.as_str());
-                    if let Some(first) = duplicates.get(&member.key_span.start) {
-                        let (line, _) = json::line_column(self.text, first.start);
-                        self.error(
-                            "duplicate-member",
-                            &at,
-                            member.key_span,
-                            format!("{} stands here twice; first on line {line}", tick(member.key.as_str())),
-                            "keep one: parsers differ on which of them counts",
-                        );
-                    }
-                    if !member.key.exact {
-                        self.inexact(&at, member.key_span);
-                    }
-                    self.walk(&at, &member.value, duplicates);
-                }
-            }
-            Value::Array(items) => {
-                for (index, item) in items.iter().enumerate() {
-                    self.walk(&at.index(index), item, duplicates);
-                }
-            }
-            Value::String(text) if !text.exact => self.inexact(at, node.span),
-            _ => {}
-        }
-    }
-
-    fn inexact(&mut self, at: &At<'_>, span: Span) {
-        self.error(
-            "unpaired-surrogate",
-            at,
-            span,
-            "the string holds half of a surrogate pair, which is no character".to_owned(),
-            "write the character itself, or both halves of its escape",
-        );
     }
 
     /// Reports the unknown keys of an object; `false` when the node is none.
@@ -465,16 +417,5 @@ impl Reader<'_, '_> {
             "hide" => Action::Hide,
             _ => Action::Approve,
         })
-    }
-}
-
-/// The type of a node with its article.
-fn a_type(node: &Node<'_>) -> String {
-    match &node.value {
-        Value::Null => "null".to_owned(),
-        Value::Array(_) => "an array".to_owned(),
-        Value::Object(_) => "an object".to_owned(),
-        Value::Bool(value) => format!("`{value}`"),
-        _ => format!("a {}", node.type_name()),
     }
 }
