@@ -37,6 +37,11 @@ fn program() -> Option<PathBuf> {
         .find(|program| program.is_file())
 }
 
+/// Says that a test did nothing, and why.
+pub fn skipped(why: &str) {
+    eprintln!("skipped: {why}");
+}
+
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -54,7 +59,7 @@ impl Redis {
 
     pub fn start(more: &[&str]) -> Option<Self> {
         let Some(program) = program() else {
-            eprintln!("skipped: there is no redis-server on the PATH");
+            skipped("there is no redis-server on the PATH");
             return None;
         };
         let mut redis = Self {
