@@ -59,6 +59,20 @@ fn holds(policy: &str, tools: &Path, profile: &str) {
 }
 
 #[test]
+fn what_the_tools_are_at_the_start_is_accepted() {
+    let home = tempfile::tempdir().unwrap();
+    list(home.path());
+    let output = run(home.path(), &["init", "--tools", "list.json"]);
+    assert!(output.status.success());
+    assert!(!home.path().join("policy.pins.json").exists(), "nothing is written beside standard output");
+    let output = run(home.path(), &["init", "--tools", "list.json", "-o", "p.json"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let pins = callgate::catalog::pins::load(&home.path().join("p.pins.json")).unwrap();
+    assert_eq!(pins.len(), 6);
+    assert!(pins.iter().all(|(_, pin)| !pin.by.is_empty() && pin.at.0 > 0));
+}
+
+#[test]
 fn each_profile_keeps_its_promise() {
     let home = tempfile::tempdir().unwrap();
     let list = list(home.path());

@@ -9,6 +9,7 @@ mod error;
 mod file;
 mod http;
 mod name;
+pub mod pins;
 mod stdio;
 mod talk;
 
@@ -27,6 +28,7 @@ pub use name::server_name;
 pub use stdio::StdioServer;
 
 use crate::mcp::tool::Tool;
+use crate::policy::pins::Definition;
 
 /// Where tools come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +75,14 @@ pub struct ServerTools {
     pub raw: Vec<Box<RawValue>>,
     /// How it is started or reached, with variables as written; `None` for a saved list.
     pub launch: Option<Launch>,
+}
+
+impl ServerTools {
+    /// The definitions as pins cover them, from the very text of the server. Of two tools with one
+    /// name the last counts.
+    pub fn definitions(&self) -> Vec<Definition> {
+        self.raw.iter().filter_map(|raw| Definition::read(raw.get())).collect()
+    }
 }
 
 /// Loads the tools of a source. Blocks for at most about `timeout` (a few seconds more to end a

@@ -214,6 +214,12 @@ pub struct ToolsArgs {
     /// With `--format json`: add descriptions and schemas
     #[arg(long)]
     pub full: bool,
+    /// Accept the definitions of all these tools, as the pins of this policy
+    #[arg(long, value_name = "POLICY")]
+    pub pin: Option<PathBuf>,
+    /// With `--pin`: accept without asking
+    #[arg(long, requires = "pin")]
+    pub yes: bool,
     /// The profile whose rules are recommended
     #[arg(long, value_enum, default_value_t = Profile::Balanced, hide_possible_values = true, value_name = "strict|balanced|open")]
     pub profile: Profile,

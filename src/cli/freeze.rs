@@ -210,7 +210,7 @@ fn new_id() -> Result<String, CliError> {
 }
 
 /// Asks; only a clear yes is one.
-fn ask(question: &str) -> bool {
+pub(super) fn ask(question: &str) -> bool {
     let mut stderr = std::io::stderr().lock();
     let _ = write!(stderr, "{question}").and_then(|()| stderr.flush());
     let mut answer = String::new();
@@ -219,7 +219,7 @@ fn ask(question: &str) -> bool {
 }
 
 /// The user by the system's own list, because the environment can say anything.
-fn user() -> String {
+pub(super) fn user() -> String {
     #[cfg(unix)]
     {
         let uid = rustix::process::getuid().as_raw().to_string();

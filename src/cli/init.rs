@@ -32,6 +32,7 @@ pub(super) fn run(args: &InitArgs, out: &Output) -> Answer {
         };
         write(path, &text, existing)?;
         out.note(&format!("wrote `{}`: {} ({what})", path.display(), describe(server, args.profile)));
+        super::pin::first(path, server, out)?;
         next(server, path, out);
         return Ok(Verdict::Yes);
     }
@@ -66,6 +67,7 @@ fn several(servers: &[ServerTools], profile: Profile, existing: Existing, out: &
         match write_whole(&path, text.as_bytes(), existing) {
             Ok(()) => {
                 out.note(&format!("wrote `{}`: {} ({what})", path.display(), describe(server, profile)));
+                super::pin::first(&path, server, out)?;
                 next(server, &path, out);
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => kept.push(path),

@@ -11,6 +11,7 @@ mod gateway;
 mod generate;
 mod init;
 pub mod output;
+mod pin;
 mod source;
 mod status;
 mod survey;

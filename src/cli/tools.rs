@@ -67,7 +67,10 @@ pub(super) fn run(args: &ToolsArgs, out: &Output) -> Answer {
     if out.format == Format::Json {
         out.json(&json!({ "tools": all }))?;
     }
-    Ok(Verdict::Yes)
+    match &args.pin {
+        Some(policy) => super::pin::run(policy, &loaded.servers, args.yes, out),
+        None => Ok(Verdict::Yes),
+    }
 }
 
 /// Reads a policy that must be valid.

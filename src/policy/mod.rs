@@ -12,6 +12,7 @@
 //! | [`explain`] | the decision with its reasons |
 //! | [`counter`] | windows, amounts and the arithmetic of admitting |
 //! | [`memory`] | counters of one process |
+//! | [`pins`] | what was accepted of each tool's definition, and what differs from it |
 //!
 //! Pure: time comes in as a value, and counting is handed back as a value for the caller's store.
 
@@ -30,6 +31,7 @@ pub mod memory;
 pub mod model;
 mod parse;
 pub mod path;
+pub mod pins;
 pub mod schema;
 pub mod state;
 pub mod suggest;
