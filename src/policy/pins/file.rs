@@ -1,6 +1,7 @@
 //! The file of pins: every error of it named with its place, and one text for equal pins.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
 
 use super::{FIELDS, Fields, Kept, Pin, Pins, exact, spelling};
 use crate::json::canonical::{quote, sha256};
@@ -265,7 +266,7 @@ pub(super) fn write(pins: &Pins) -> String {
             ("cut", kept.iter().filter_map(cut).collect()),
         ] {
             if !members.is_empty() {
-                text.push_str(&format!(",\"{key}\":{{{}}}", members.join(",")));
+                let _ = write!(text, ",\"{key}\":{{{}}}", members.join(","));
             }
         }
         text.push('}');
