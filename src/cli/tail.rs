@@ -276,6 +276,7 @@ fn view<'v>(line: &'v Line<'_>) -> Option<View<'v>> {
         message: Line::text(if event { &line.reason } else { &line.message }),
         args: args.map_or("", |args| args.get()),
         status: line.status,
+        shadow: line.shadow.as_ref().map(|shadow| shadow.decision),
     })
 }
 

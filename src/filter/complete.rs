@@ -1,6 +1,6 @@
 //! What could stand at the cursor of a filter.
 
-use super::parse::{DECISIONS, KINDS, STATUSES};
+use super::parse::{DECISIONS, KINDS, SHADOWS, STATUSES};
 use super::{Field, OTHER_NAMES};
 
 /// Values that were seen, for completion.
@@ -76,6 +76,7 @@ fn values(name: &str, known: &Known) -> Vec<String> {
     match name {
         "decision" => fixed(&DECISIONS.map(|(word, _)| word)),
         "status" => fixed(&STATUSES.map(|(word, _)| word)),
+        "shadow" => fixed(&SHADOWS.map(|(word, _)| word)),
         "kind" => fixed(&KINDS),
         "since" | "until" => fixed(&["5m", "15m", "1h", "24h"]),
         "tool" => quoted(&known.tools),

@@ -10,6 +10,7 @@
 //! | `rule:/limits/` and `"two words"` | between slashes a regular expression, between quotes text as it is |
 //! | `arg.image:*evil*`, `arg.amount:>100` | an argument by its path; numbers are compared as decimals |
 //! | `since:15m`, `until:2026-11-20T21:00:00Z` | so long ago, or an instant |
+//! | `shadow:deny`, `shadow:differs` | what the shadow policy would have decided, or that it differs |
 //! | `refund` | the word stands somewhere in tool, rule, message or arguments |
 //! | `-tool:pull`, `!refund` | the term does not hold |
 //!
@@ -58,6 +59,8 @@ pub struct View<'a> {
     pub args: &'a str,
     /// How the call ended, where that is known.
     pub status: Option<Status>,
+    /// What the shadow policy would have decided, where there is one.
+    pub shadow: Option<Verdict>,
 }
 
 /// What a record is about.
@@ -89,6 +92,7 @@ impl<'a> View<'a> {
             message: "",
             args: "",
             status: None,
+            shadow: None,
         };
         match record {
             Record::Decision(decision) => Self {
@@ -102,6 +106,7 @@ impl<'a> View<'a> {
                 method: &decision.method,
                 message: &decision.message,
                 args: decision.args.as_ref().map_or("", |args| args.get()),
+                shadow: decision.shadow.as_ref().map(|shadow| shadow.decision),
                 ..empty
             },
             Record::Outcome(outcome) => Self { status: Some(outcome.status), ..empty },
@@ -142,13 +147,15 @@ pub enum Field {
     Message,
     /// `status:` `ok`, `tool_error`, `rpc_error`, `cancelled`, `lost`
     Status,
+    /// `shadow:` `allow`, `deny`, `approve`, `same`, `differs`
+    Shadow,
     /// `kind:` `call` or `decision`, `outcome`, `event`, or an event's kind
     Kind,
 }
 
 impl Field {
     /// All of them with their names.
-    pub const ALL: [(Self, &'static str); 12] = [
+    pub const ALL: [(Self, &'static str); 13] = [
         (Self::Tool, "tool"),
         (Self::Decision, "decision"),
         (Self::Rule, "rule"),
@@ -160,6 +167,7 @@ impl Field {
         (Self::Method, "method"),
         (Self::Message, "message"),
         (Self::Status, "status"),
+        (Self::Shadow, "shadow"),
         (Self::Kind, "kind"),
     ];
 }
@@ -247,6 +255,7 @@ pub fn check(text: &str) {
         message: "no",
         args: r#"{"image":"nginx","n":[1,2.5],"deep":{"x":null}}"#,
         status: Some(Status::Ok),
+        shadow: Some(Verdict::Allow),
     };
     match Filter::parse(text, now) {
         Ok(filter) => {

@@ -39,6 +39,26 @@ pub(super) const KINDS: [&str; 14] = [
     "store",
 ];
 
+/// What `shadow:` can ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Beside {
+    /// The shadow policy would have decided so.
+    Is(Verdict),
+    /// It would have decided as was decided.
+    Same,
+    /// It would have decided otherwise.
+    Differs,
+}
+
+/// Words that `shadow:` can have.
+pub(super) const SHADOWS: [(&str, Beside); 5] = [
+    ("differs", Beside::Differs),
+    ("same", Beside::Same),
+    ("allow", Beside::Is(Verdict::Allow)),
+    ("deny", Beside::Is(Verdict::Deny)),
+    ("approve", Beside::Is(Verdict::Approve)),
+];
+
 /// One term.
 #[derive(Debug, Clone)]
 pub(super) enum Term {
@@ -46,6 +66,7 @@ pub(super) enum Term {
     Decision(Vec<Verdict>),
     Status(Vec<Status>),
     Kind(Vec<&'static str>),
+    Shadow(Vec<Beside>),
     Arg(ArgTerm),
     Since(Timestamp),
     Until(Timestamp),
@@ -63,6 +84,14 @@ impl Term {
             Self::Decision(wanted) => matches!(view.kind, Kind::Call(verdict) if wanted.contains(&verdict)),
             Self::Status(wanted) => view.status.is_some_and(|status| wanted.contains(&status)),
             Self::Kind(wanted) => wanted.iter().any(|wanted| is_kind(view.kind, wanted)),
+            Self::Shadow(wanted) => match (view.kind, view.shadow) {
+                (Kind::Call(decided), Some(shadow)) => wanted.iter().any(|wanted| match wanted {
+                    Beside::Is(verdict) => *verdict == shadow,
+                    Beside::Same => decided == shadow,
+                    Beside::Differs => decided != shadow,
+                }),
+                _ => false,
+            },
             Self::Arg(term) => term.holds(view.args),
             Self::Since(from) => view.ts >= *from,
             Self::Until(to) => view.ts < *to,
@@ -99,6 +128,7 @@ impl Term {
                     kind => member("kind", kind),
                 })
                 .collect(),
+            Self::Shadow(_) => vec![br#""shadow":{"#.to_vec()],
             _ => Vec::new(),
         }
     }
@@ -115,7 +145,7 @@ fn text_of<'a>(field: Field, view: &View<'a>) -> &'a str {
         Field::Client => view.client,
         Field::Method => view.method,
         Field::Message => view.message,
-        Field::Decision | Field::Status | Field::Kind => "",
+        Field::Decision | Field::Status | Field::Shadow | Field::Kind => "",
     }
 }
 
@@ -239,6 +269,7 @@ fn term(body: &str, offset: usize, now: Timestamp) -> Result<Term, FilterError> 
     Ok(match field {
         Field::Decision => Term::Decision(one_of(value, span, &DECISIONS)?),
         Field::Status => Term::Status(one_of(value, span, &STATUSES)?),
+        Field::Shadow => Term::Shadow(one_of(value, span, &SHADOWS)?),
         Field::Kind => Term::Kind(one_of(value, span, &KINDS.map(|name| (name, name)))?),
         field => Term::Text(field, patterns(value, span)?),
     })

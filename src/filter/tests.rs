@@ -19,6 +19,7 @@ fn view() -> View<'static> {
         message: "Push to ghcr.io/acme only.",
         args: r#"{"image":"docker.io/evil/x","amount":100.50,"tags":["a","latest"],"opts":{"force":true},"a.b":1}"#,
         status: Some(Status::ToolError),
+        shadow: Some(Verdict::Allow),
     }
 }
 
@@ -207,4 +208,24 @@ fn needles_are_in_every_line_that_can_match() {
     for text in ["-decision:deny", "tool:x", "", "word", "since:1m"] {
         assert!(needles(text).is_empty(), "{text}");
     }
+}
+
+#[test]
+fn a_shadow_is_compared_with_what_was_decided() {
+    let same = View { shadow: Some(Verdict::Deny), ..view() };
+    let none = View { shadow: None, ..view() };
+    for (text, differs, same_, without) in [
+        ("shadow:differs", true, false, false),
+        ("shadow:same", false, true, false),
+        ("shadow:allow", true, false, false),
+        ("shadow:deny,approve", false, true, false),
+        ("-shadow:differs", false, true, true),
+        ("shadow:differs,same", true, true, false),
+    ] {
+        let filter = Filter::parse(text, NOW).expect(text);
+        let found = [view(), same, none].map(|view| filter.matches(&view));
+        assert_eq!(found, [differs, same_, without], "{text}");
+    }
+    assert!(Filter::parse("shadow:differ", NOW).unwrap_err().help.unwrap().contains("differs"));
+    assert!(!Filter::parse("shadow:same", NOW).expect("reads").needles().is_empty());
 }

@@ -13,6 +13,7 @@
 //! | [`counter`] | windows, amounts and the arithmetic of admitting |
 //! | [`memory`] | counters of one process |
 //! | [`pins`] | what was accepted of each tool's definition, and what differs from it |
+//! | [`shadow`] | what a candidate would have decided |
 //!
 //! Pure: time comes in as a value, and counting is handed back as a value for the caller's store.
 
@@ -33,6 +34,7 @@ mod parse;
 pub mod path;
 pub mod pins;
 pub mod schema;
+pub mod shadow;
 pub mod state;
 pub mod suggest;
 #[doc(hidden)]

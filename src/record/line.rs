@@ -75,6 +75,9 @@ pub struct Line<'a> {
     /// The message.
     #[serde(borrow, default)]
     pub message: Option<Text<'a>>,
+    /// What the shadow policy would have decided.
+    #[serde(borrow, default)]
+    pub shadow: Option<ShadowLine<'a>>,
     /// The arguments.
     #[serde(borrow, default)]
     pub args: Option<&'a RawValue>,
@@ -104,6 +107,16 @@ pub struct Line<'a> {
     pub data: Option<&'a RawValue>,
 }
 
+/// What a shadow policy would have decided, in place.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ShadowLine<'a> {
+    /// Its decision.
+    pub decision: Verdict,
+    /// Its rule.
+    #[serde(borrow, default)]
+    pub rule: Text<'a>,
+}
+
 impl<'a> Line<'a> {
     /// Reads a line.
     ///
@@ -125,13 +138,15 @@ mod tests {
 
     #[test]
     fn borrows_what_has_no_escapes() {
-        let text = br#"{"type":"decision","seq":7,"ts":"2026-11-20T21:20:00.000001Z","gateway":"g","server":"docker","grant":"a\u0041","request_id":1,"tool":null,"decision":"deny","rule":"(malformed)","args":{"a":[1]}}"#;
+        let text = br#"{"type":"decision","seq":7,"ts":"2026-11-20T21:20:00.000001Z","gateway":"g","server":"docker","grant":"a\u0041","request_id":1,"tool":null,"decision":"deny","rule":"(malformed)","args":{"a":[1]},"shadow":{"decision":"allow","rule":"r","pointer":null}}"#;
         let line = Line::parse(text).expect("reads");
         assert!(matches!(line.server, Some(Text(Cow::Borrowed("docker")))));
         assert_eq!(Line::text(&line.grant), "aA");
         assert_eq!(Line::text(&line.tool), "");
         assert_eq!(line.decision, Some(Verdict::Deny));
         assert_eq!(line.args.map(RawValue::get), Some(r#"{"a":[1]}"#));
+        let shadow = ShadowLine { decision: Verdict::Allow, rule: Text(Cow::Borrowed("r")) };
+        assert_eq!(line.shadow, Some(shadow));
         let event = br#"{"type":"event","seq":1,"ts":"2026-11-20T21:20:00.000001Z","gateway":"g","kind":"freeze","by":"ana","reason":"loop","data":{}}"#;
         assert_eq!(Line::parse(event).expect("reads").event, Some(EventKind::Freeze));
         assert!(Line::parse(b"{}").is_err());

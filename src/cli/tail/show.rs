@@ -80,7 +80,16 @@ impl Show {
             .map_or(rule, |(_, short)| short);
         let args = line.args.map_or("", |args| args.get());
         let message = Line::text(&line.message);
-        let rest = if message.is_empty() { args.to_owned() } else { format!("{args}  {message}") };
+        let mut rest = if message.is_empty() { args.to_owned() } else { format!("{args}  {message}") };
+        if let Some(shadow) = line.shadow.as_ref().filter(|shadow| Some(shadow.decision) != line.decision) {
+            let word = match shadow.decision {
+                Verdict::Allow => "ALLOW",
+                Verdict::Deny => "DENY",
+                Verdict::Approve => "ASK",
+            };
+            let why = if shadow.rule.0.is_empty() { String::new() } else { format!(" {}", shadow.rule.0) };
+            rest = format!("shadow {word}{why}  {rest}");
+        }
         self.row(time, word, tint, Line::text(&line.server), tool, rule, &rest)
     }
 

@@ -72,3 +72,18 @@ fn the_filter_and_deny_agree_with_the_record() {
     assert!(!tail(false, Some("tool:push")).wanted(DENY.as_bytes()));
     assert!(!tail(false, Some("tool:push")).wanted(b"{\"torn"));
 }
+
+#[test]
+fn a_shadow_is_shown_where_it_differs() {
+    let mut show = Show::new(&out(), None);
+    let with = |shadow: &str| {
+        let member = format!(
+            r#""decide_us":1.5,"shadow":{{"decision":"{shadow}","rule":"(default deny)","pointer":null}}}}"#
+        );
+        DENY.replace("\"decide_us\":1.5}", &member)
+    };
+    let text = show.line(with("approve").as_bytes(), false).expect("a line");
+    assert!(text.contains("shadow ASK (default deny)  "), "{text}");
+    let text = show.line(with("deny").as_bytes(), false).expect("a line");
+    assert!(!text.contains("shadow"), "{text}");
+}

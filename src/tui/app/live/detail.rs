@@ -4,7 +4,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
 use super::names::Names;
-use super::row::{Kind, Row};
+use super::row::{Kind, Row, Shadow};
 use crate::policy::model::Window;
 use crate::record::{Status, Verdict};
 use crate::time::Timestamp;
@@ -132,6 +132,9 @@ pub fn lines(row: &Row, names: &Names, now: Timestamp) -> Vec<Line> {
             if row.policy != Names::EMPTY {
                 out.push(line("policy", text(row.policy), Tone::Plain));
             }
+            if let Some(shadow) = row.shadow {
+                out.push(beside(shadow, verdict, names));
+            }
             if let Some(millis) = row.retry_after_ms {
                 out.push(line("retry", format!("after {}", seconds(millis)), Tone::Plain));
             }
@@ -152,6 +155,24 @@ pub fn lines(row: &Row, names: &Names, now: Timestamp) -> Vec<Line> {
     }
     out.push(line("record", format!("number {} of its gateway", row.seq), Tone::Plain));
     out
+}
+
+/// What the shadow policy would have decided.
+fn beside(shadow: Shadow, decided: Verdict, names: &Names) -> Line {
+    let word = match shadow.decision {
+        Verdict::Allow => "ALLOW",
+        Verdict::Deny => "DENY",
+        Verdict::Approve => "ASK",
+    };
+    let mut text =
+        if shadow.decision == decided { format!("{word}, too") } else { format!("{word} instead") };
+    for name in [shadow.rule, shadow.pointer] {
+        if name != Names::EMPTY {
+            text.push_str(" · ");
+            text.push_str(names.text(name));
+        }
+    }
+    line("shadow", text, if shadow.decision == decided { Tone::Plain } else { Tone::Warn })
 }
 
 fn arguments(row: &Row, out: &mut Vec<Line>) {

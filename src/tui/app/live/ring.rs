@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::names::{Name, Names};
-use super::row::{Ended, Gauge, Kind, Row};
+use super::row::{Ended, Gauge, Kind, Row, Shadow};
 use crate::record::{Decision, Event, Outcome, Record, Verdict};
 
 /// How much the ring holds.
@@ -118,6 +118,11 @@ impl Ring {
                 .collect(),
             decide_ns: nanos(decision.decide_us),
             retry_after_ms: decision.retry_after_ms,
+            shadow: decision.shadow.as_ref().map(|shadow| Shadow {
+                decision: shadow.decision,
+                rule: name(Some(&shadow.rule)),
+                pointer: name(shadow.pointer.as_deref()),
+            }),
             ended: None,
         };
         let id = self.keep(row);
@@ -148,6 +153,7 @@ impl Ring {
             gauges: Box::default(),
             decide_ns: 0,
             retry_after_ms: None,
+            shadow: None,
             ended: None,
         };
         self.keep(row);

@@ -58,8 +58,21 @@ pub struct Row {
     pub decide_ns: u32,
     /// When to try again.
     pub retry_after_ms: Option<u64>,
+    /// What the shadow policy would have decided.
+    pub shadow: Option<Shadow>,
     /// How the call ended.
     pub ended: Option<Ended>,
+}
+
+/// What the shadow policy would have decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shadow {
+    /// Its decision.
+    pub decision: Verdict,
+    /// Its rule.
+    pub rule: Name,
+    /// Its pointer.
+    pub pointer: Name,
 }
 
 /// A limit's counter after the decision.
@@ -129,6 +142,10 @@ impl Row {
         ] {
             *name = to(*name);
         }
+        if let Some(shadow) = &mut self.shadow {
+            shadow.rule = to(shadow.rule);
+            shadow.pointer = to(shadow.pointer);
+        }
         for gauge in &mut self.gauges {
             gauge.counter = to(gauge.counter);
             gauge.scope = to(gauge.scope);
@@ -155,6 +172,7 @@ impl Row {
             message: names.text(self.message),
             args: &self.args,
             status: self.ended.map(|ended| ended.status),
+            shadow: self.shadow.map(|shadow| shadow.decision),
         }
     }
 

@@ -66,6 +66,29 @@ fn follows_until_a_person_scrolls_and_counts_what_is_new() {
 }
 
 #[test]
+fn the_detail_says_what_the_shadow_would_have_decided() {
+    use crate::record::Shadow;
+    let mut live = Live::new(Bounds::default());
+    live.set_height(10);
+    let with = |seq, decision| {
+        let Record::Decision(mut record) = call(seq, "ps", Verdict::Allow) else { panic!("a decision") };
+        let pointer = Some("/tools/ps/deny_if/0".to_owned());
+        record.shadow = Some(Shadow { decision, rule: "r".to_owned(), pointer });
+        Record::Decision(record)
+    };
+    live.take(0, &[with(1, Verdict::Deny), with(2, Verdict::Allow), call(3, "ps", Verdict::Allow)]);
+    let shadow = |seq: u64| {
+        let id = *live.visible().iter().find(|id| live.ring.get(**id).expect("kept").seq == seq).unwrap();
+        let lines = detail::lines(live.ring.get(id).expect("kept"), &live.ring.names, Timestamp(0));
+        lines.into_iter().find(|line| line.label == "shadow").map(|line| (line.text, line.tone))
+    };
+    let said = |text: &str, tone| Some((text.to_owned(), tone));
+    assert_eq!(shadow(1), said("DENY instead · r · /tools/ps/deny_if/0", detail::Tone::Warn));
+    assert_eq!(shadow(2), said("ALLOW, too · r · /tools/ps/deny_if/0", detail::Tone::Plain));
+    assert_eq!(shadow(3), None);
+}
+
+#[test]
 fn scrolls_page_by_page_to_both_ends() {
     let mut live = filled(35);
     for _ in 0..10 {
