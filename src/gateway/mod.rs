@@ -32,6 +32,7 @@ pub mod frames;
 pub mod grants;
 #[cfg(unix)]
 pub mod guard;
+pub mod http;
 mod inbound;
 mod judge;
 mod keeper;

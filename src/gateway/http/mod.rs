@@ -1,0 +1,3 @@
+//! The gateway over streamable HTTP.
+
+pub mod sse;
