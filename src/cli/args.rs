@@ -138,9 +138,78 @@ pub struct GatewayArgs {
     /// The largest message that is looked at, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 10 * 1024 * 1024)]
     pub max_message: usize,
+    /// Over HTTP.
+    #[command(flatten)]
+    pub http: HttpArgs,
     /// The server's command line; the `--` before it may be left out
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "CMD")]
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        required_unless_present = "upstream",
+        conflicts_with = "upstream",
+        value_name = "CMD"
+    )]
     pub command: Vec<String>,
+}
+
+/// `callgate gateway --listen`
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Over HTTP")]
+pub struct HttpArgs {
+    /// Serve streamable HTTP at this address, for instance `127.0.0.1:4711`
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// The streamable HTTP server behind the gateway
+    #[arg(long, value_name = "URL", requires = "listen")]
+    pub upstream: Option<String>,
+    /// With `--upstream`: a header of every request; `${VAR}` is read from the environment
+    #[arg(long = "header", value_name = "NAME: VALUE", requires = "upstream")]
+    pub headers: Vec<String>,
+    /// The certificates of the listener, as PEM
+    #[arg(long, value_name = "FILE", requires_all = ["listen", "tls_key"])]
+    pub tls_cert: Option<PathBuf>,
+    /// The key of the listener's certificate, as PEM
+    #[arg(long, value_name = "FILE", requires_all = ["listen", "tls_cert"])]
+    pub tls_key: Option<PathBuf>,
+    /// Something in front secures the connections
+    #[arg(long, requires = "listen")]
+    pub behind_proxy: bool,
+    /// Clients need no token
+    #[arg(long, requires = "listen")]
+    pub no_auth: bool,
+    /// A further name under which the gateway is asked; may be repeated
+    #[arg(long = "allow-host", value_name = "HOST", requires = "listen")]
+    pub allow_hosts: Vec<String>,
+    /// A web origin whose pages may ask; may be repeated
+    #[arg(long = "allow-origin", value_name = "ORIGIN", requires = "listen")]
+    pub allow_origins: Vec<String>,
+    /// The most sessions at once; 32 for a command, which runs once for each, else 10000
+    #[arg(long, value_name = "NUMBER", requires = "listen")]
+    pub max_sessions: Option<usize>,
+    /// The most connections at once
+    #[arg(long, value_name = "NUMBER", requires = "listen", default_value_t = 4096)]
+    pub max_connections: usize,
+    /// The most streams without an end of their own at once
+    #[arg(long, value_name = "NUMBER", requires = "listen", default_value_t = 2048)]
+    pub max_streams: usize,
+    /// How long a session is kept that is not used, in seconds
+    #[arg(long, value_name = "SECONDS", requires = "listen", default_value_t = 1800)]
+    pub session_idle: u64,
+    /// How long a stream may stay without a byte, comments included, in seconds
+    #[arg(long, value_name = "SECONDS", requires = "listen", default_value_t = 3600)]
+    pub stream_idle: u64,
+    /// How long the server may take to begin its answer, in seconds
+    #[arg(long, value_name = "SECONDS", requires = "listen", default_value_t = 300)]
+    pub upstream_timeout: u64,
+    /// How long a client may take to send a request, in seconds
+    #[arg(long, value_name = "SECONDS", requires = "listen", default_value_t = 60)]
+    pub read_timeout: u64,
+    /// How long a client may leave what it is sent unread, in seconds
+    #[arg(long, value_name = "SECONDS", requires = "listen", default_value_t = 30)]
+    pub write_timeout: u64,
+    /// How long running requests may take once the gateway is to end, in seconds
+    #[arg(long, value_name = "SECONDS", requires = "listen", default_value_t = 10)]
+    pub drain: u64,
 }
 
 /// `callgate guard`

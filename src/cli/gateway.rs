@@ -1,8 +1,12 @@
 //! `callgate gateway`
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use super::args::{GatewayArgs, GuardArgs, RecordArgs};
 use super::{Answer, CliError, Output, Verdict, counters};
 use crate::catalog::server_name;
+use crate::gateway::http::{self, Server};
 use crate::gateway::reload::LoadError;
 use crate::gateway::stdio::{self, Config, StartError};
 use crate::paths::Paths;
@@ -17,32 +21,149 @@ pub(super) fn run(args: GatewayArgs, _out: &Output) -> Answer {
         ));
     }
     let paths = Paths::from_env().map_err(|error| CliError::outside(error.to_string(), ""))?;
+    let record_args = match args.record_args {
+        RecordArgs::Full => Mode::Full,
+        RecordArgs::Masked => Mode::Masked,
+        RecordArgs::Keys => Mode::Keys,
+    };
+    if args.http.listen.is_some() {
+        return serve(args, paths, record_args);
+    }
     let config = Config {
         name: args.name.unwrap_or_else(|| server_name(&args.command)),
         grant: args.grant,
         policy: args.policy,
         counters: counters::place(&args.counters, &paths)?,
         fail_open: args.fail_open,
-        record_args: match args.record_args {
-            RecordArgs::Full => Mode::Full,
-            RecordArgs::Masked => Mode::Masked,
-            RecordArgs::Keys => Mode::Keys,
-        },
+        record_args,
         max_message: args.max_message,
         paths,
         command: args.command,
     };
     match stdio::run(&config) {
         Ok(code) => Ok(Verdict::Code(code)),
-        Err(StartError::Policy(error @ LoadError::Invalid { .. })) => {
-            Err(CliError::no(error.to_string(), "`callgate check FILE` names every error with its place"))
-        }
-        Err(StartError::Policy(error @ LoadError::Unreadable { .. })) => Err(CliError::outside(
-            error.to_string(),
-            "`callgate init -o FILE -- CMD ARG...` writes a starting policy for a server",
-        )),
+        Err(StartError::Policy(error)) => Err(policy_error(&error)),
         Err(StartError::Start(error)) => Err(CliError::outside(error.to_string(), "")),
     }
+}
+
+fn policy_error(error: &LoadError) -> CliError {
+    match error {
+        LoadError::Invalid { .. } => {
+            CliError::no(error.to_string(), "`callgate check FILE` names every error with its place")
+        }
+        LoadError::Unreadable { .. } => CliError::outside(
+            error.to_string(),
+            "`callgate init -o FILE -- CMD ARG...` writes a starting policy for a server",
+        ),
+    }
+}
+
+/// The gateway over HTTP.
+fn serve(args: GatewayArgs, paths: Paths, record_args: Mode) -> Answer {
+    let over = args.http;
+    let listen = over.listen.as_deref().unwrap_or_default();
+    let listen = address(listen).ok_or_else(|| {
+        CliError::usage(
+            format!("`{listen}` is no address to listen at"),
+            "an address is an IP address and a port, for instance `--listen 127.0.0.1:4711`",
+        )
+    })?;
+    let (server, name) = if let Some(url) = over.upstream {
+        let headers = headers(&over.headers)?;
+        let name = host_name(&url);
+        (Server::Url { url, headers }, name)
+    } else {
+        let name = server_name(&args.command);
+        (Server::Command(args.command), name)
+    };
+    let seconds = Duration::from_secs;
+    let most = if matches!(server, Server::Command(_)) { 32 } else { 10_000 };
+    let config = http::Config {
+        name: args.name.unwrap_or(name),
+        grant: args.grant,
+        policy: args.policy,
+        fail_open: args.fail_open,
+        record_args,
+        max_message: args.max_message,
+        paths,
+        listen,
+        server,
+        tls: over.tls_cert.zip(over.tls_key),
+        behind_proxy: over.behind_proxy,
+        no_auth: over.no_auth,
+        allow_hosts: over.allow_hosts,
+        allow_origins: over.allow_origins,
+        limits: http::Limits {
+            connections: over.max_connections,
+            streams: over.max_streams,
+            sessions: over.max_sessions.unwrap_or(most),
+            header: seconds(over.read_timeout),
+            body: seconds(over.read_timeout),
+            write: seconds(over.write_timeout),
+            upstream: seconds(over.upstream_timeout),
+            idle_stream: seconds(over.stream_idle),
+            idle_session: seconds(over.session_idle),
+            drain: seconds(over.drain),
+        },
+    };
+    match http::run(&config) {
+        Ok(code) => Ok(Verdict::Code(code)),
+        Err(http::StartError::Policy(error)) => Err(policy_error(&error)),
+        Err(http::StartError::Usage(why)) => Err(CliError::usage(why, "")),
+        Err(http::StartError::Outside(why)) => Err(CliError::outside(why, "")),
+    }
+}
+
+/// An IP address and a port; `localhost` is this machine.
+fn address(text: &str) -> Option<SocketAddr> {
+    let plain = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    plain.as_deref().unwrap_or(text).parse().ok()
+}
+
+/// What a server at an address is called when nobody names it: its host.
+fn host_name(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let place = rest.split(['/', '?', '#']).next().unwrap_or("");
+    let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+    let host = match place.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(""),
+        None => place.split(':').next().unwrap_or(""),
+    };
+    if host.is_empty() { "server".to_owned() } else { host.to_owned() }
+}
+
+/// Headers with their values from the environment.
+fn headers(given: &[String]) -> Result<Vec<(String, String)>, CliError> {
+    given
+        .iter()
+        .map(|header| {
+            let (name, value) = header.split_once(':').ok_or_else(|| {
+                CliError::usage("a `--header` has no colon", "write `--header 'Authorization: Bearer ${TOKEN}'`")
+            })?;
+            let value = expand(value.trim(), &|name| std::env::var(name).ok()).map_err(|name| {
+                CliError::usage(
+                    format!("the environment has no `{name}`, which a `--header` needs"),
+                    "set it where the gateway is started; a value on the command line would be seen by others",
+                )
+            })?;
+            Ok((name.trim().to_owned(), value))
+        })
+        .collect()
+}
+
+/// Puts the values of `${NAME}` in; `Err` is a name without a value.
+fn expand(text: &str, value: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        let Some((name, more)) = after.split_once('}') else { break };
+        out.push_str(before);
+        out.push_str(&value(name).ok_or_else(|| name.to_owned())?);
+        rest = more;
+    }
+    out.push_str(rest);
+    Ok(out)
 }
 
 /// Runs the guard of a stdio gateway's server.
@@ -64,4 +185,37 @@ pub(super) fn guard(args: &GuardArgs) -> Answer {
 #[cfg(not(unix))]
 pub(super) fn guard(_args: &GuardArgs) -> Answer {
     Err(CliError::usage("there is no guard on this system", ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_come_from_the_environment() {
+        let value = |name: &str| (name == "A").then(|| "x${A}".to_owned());
+        assert_eq!(expand("Bearer ${A}-${A}", &value), Ok("Bearer x${A}-x${A}".to_owned()));
+        assert_eq!(expand("${B}", &value), Err("B".to_owned()));
+        assert_eq!(expand("$A ${", &value), Ok("$A ${".to_owned()));
+    }
+
+    #[test]
+    fn servers_are_called_by_their_host() {
+        for (url, name) in [
+            ("https://u:p@mcp.example.com:8443/mcp?x", "mcp.example.com"),
+            ("http://[::1]:80/", "::1"),
+            ("nonsense", "nonsense"),
+            ("http://", "server"),
+        ] {
+            assert_eq!(host_name(url), name);
+        }
+    }
+
+    #[test]
+    fn addresses_to_listen_at() {
+        assert_eq!(address("localhost:80"), address("127.0.0.1:80"));
+        assert!(address("[::1]:0").is_some());
+        assert_eq!(address("example.com:80"), None);
+        assert_eq!(address("80"), None);
+    }
 }

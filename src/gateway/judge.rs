@@ -45,7 +45,6 @@ pub(super) struct Answer {
     /// One message, without a line feed.
     pub(super) reply: Vec<u8>,
     /// The JSON-RPC code of a message that was refused as malformed.
-    #[expect(dead_code, reason = "a transport with status codes of its own answers by it")]
     pub(super) refused: Option<i64>,
     record: Record,
     recorded: bool,

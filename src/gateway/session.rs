@@ -209,6 +209,27 @@ impl Session {
         Some((pending.raw, ended))
     }
 
+    /// A request ends without an answer that could be read: its transport broke off, or said so
+    /// itself. `give_back`: the tool did not run. Gives the id as spelt and how a call ended; `None`
+    /// when it is no longer in flight.
+    pub fn close(
+        &mut self,
+        id: &IdKey,
+        status: Status,
+        give_back: bool,
+        now_us: u64,
+    ) -> Option<(String, Option<Ended>)> {
+        let pending = self.pending.remove(id)?;
+        let ended = match pending.asks {
+            Asks::Call(call) if !pending.cancelled => {
+                let release = if give_back { call.taken.clone() } else { Vec::new() };
+                Some(Ended { release, ..ended(&call, status, now_us) })
+            }
+            _ => None,
+        };
+        Some((pending.raw, ended))
+    }
+
     /// The client cancelled a request. A call ends by it; it may have run, so it stays counted.
     pub fn cancel(&mut self, id: &IdKey, now_us: u64) -> Option<Ended> {
         let pending = self.pending.get_mut(id)?;

@@ -43,9 +43,7 @@ impl Event {
         let part = |range: &Range<usize>| self.raw.get(range.clone()).unwrap_or_default();
         match self.lines.as_slice() {
             [(_, value)] => Cow::Borrowed(part(value)),
-            lines => {
-                Cow::Owned(lines.iter().map(|(_, value)| part(value)).collect::<Vec<_>>().join(&b'\n'))
-            }
+            lines => Cow::Owned(lines.iter().map(|(_, value)| part(value)).collect::<Vec<_>>().join(&b'\n')),
         }
     }
 
@@ -80,6 +78,7 @@ pub fn event(message: &[u8]) -> Vec<u8> {
 
 /// Cuts a stream into pieces.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about where the reading is")]
 pub struct Events {
     /// The complete lines of an event, from its first data line on.
     held: Vec<u8>,
@@ -97,6 +96,8 @@ pub struct Events {
     first: bool,
     /// Fields of an event were passed on whose end has not come.
     open: bool,
+    /// An event had an id, so that the stream can be resumed.
+    ids: bool,
     /// The most that is held of one event, in bytes.
     max: usize,
     pieces: Vec<Piece>,
@@ -125,6 +126,7 @@ impl Events {
             after_return: false,
             first: true,
             open: false,
+            ids: false,
             max,
             pieces: Vec::new(),
         }
@@ -133,6 +135,11 @@ impl Events {
     /// Whether the stream is between two events, so that another can be put in.
     pub fn is_between(&self) -> bool {
         !self.open && !self.large && self.held.is_empty() && self.partial.is_empty() && self.begun.is_none()
+    }
+
+    /// Whether a client could resume the stream where it breaks off: its events have ids.
+    pub fn is_resumable(&self) -> bool {
+        self.ids
     }
 
     /// Takes the next bytes of the stream, and gives what is complete.
@@ -205,6 +212,7 @@ impl Events {
         let begun = self.begun.take();
         let blank = begun.is_none() && (text == 0 || (self.first && raw == MARK));
         self.first = false;
+        self.ids |= begun.is_none() && raw.starts_with(b"id:");
         if self.large {
             let data = match (begun, kind) {
                 (Some(Kind::Data(_)), _) => raw.clone(),
@@ -295,8 +303,7 @@ impl Events {
     fn become_large(&mut self) {
         self.large = true;
         if !self.held.is_empty() {
-            let event =
-                Event { raw: std::mem::take(&mut self.held), lines: std::mem::take(&mut self.lines) };
+            let event = Event { raw: std::mem::take(&mut self.held), lines: std::mem::take(&mut self.lines) };
             let data = event.data().into_owned();
             self.pieces.push(Piece::Large { raw: event.raw, data, last: false });
         }
@@ -423,7 +430,8 @@ mod tests {
     #[test]
     fn each_line_end_ends_a_line() {
         for end in ["\n", "\r", "\r\n"] {
-            let stream = "data:a\u{1}data: b\u{1}event: x\u{1}data\u{1}\u{1}data:  c\u{1}\u{1}".replace('\u{1}', end);
+            let stream =
+                "data:a\u{1}data: b\u{1}event: x\u{1}data\u{1}\u{1}data:  c\u{1}\u{1}".replace('\u{1}', end);
             let data: Vec<Vec<u8>> = told(stream.as_bytes(), &[stream.len()], usize::MAX).1;
             assert_eq!(data, [b"a\nb\n".to_vec(), b" c".to_vec()], "{end:?}");
         }

@@ -1,0 +1,251 @@
+//! One request: who asks, from where, for what.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use http::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
+use http::uri::Authority;
+use http::{Method, Request, StatusCode};
+use hyper::body::Incoming;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use super::super::desk::Desk;
+use super::super::lock;
+use super::Limits;
+use super::headers;
+use super::places::{Behind, Place, Seat};
+use super::said::{self, Answer};
+use super::url::{self, NoBody};
+use crate::clock;
+use crate::mcp::envelope;
+
+/// Who is served at which path.
+#[derive(Default)]
+pub(super) struct Directory {
+    /// By path, with the grants of each server.
+    pub(super) places: Vec<(String, Arc<Place>, Keys)>,
+}
+
+/// Who may use a server.
+pub(super) enum Keys {
+    /// Everyone who reaches it.
+    Open(Arc<Seat>),
+    /// Those who know a token; the digest of each.
+    Tokens(Vec<([u8; 32], Arc<Seat>)>),
+}
+
+/// From where requests are taken.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Door {
+    /// Only names of this machine itself may be asked for: what stands in the way of a web page that
+    /// has its own name lead here.
+    pub(super) loopback: bool,
+    /// Further names that may be asked for.
+    pub(super) hosts: Vec<String>,
+    /// Web origins whose pages may ask.
+    pub(super) origins: Vec<String>,
+}
+
+/// What all connections share.
+pub(super) struct Service {
+    pub(super) desk: Arc<Desk>,
+    pub(super) limits: Limits,
+    pub(super) door: Door,
+    pub(super) directory: Mutex<Arc<Directory>>,
+    pub(super) draining: watch::Sender<bool>,
+    streams: Arc<Semaphore>,
+    /// Requests that are being answered.
+    pub(super) running: AtomicUsize,
+}
+
+impl Service {
+    pub(super) fn new(desk: Arc<Desk>, limits: Limits, door: Door, directory: Directory) -> Self {
+        Self {
+            desk,
+            streams: Arc::new(Semaphore::new(limits.streams)),
+            limits,
+            door,
+            directory: Mutex::new(Arc::new(directory)),
+            draining: watch::Sender::new(false),
+            running: AtomicUsize::new(0),
+        }
+    }
+
+    /// Room for one more open stream.
+    pub(super) fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.streams).try_acquire_owned().ok()
+    }
+
+    /// Answers a request.
+    pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Answer, Infallible> {
+        self.running.fetch_add(1, Ordering::Relaxed);
+        let answer = self.route(request).await;
+        self.running.fetch_sub(1, Ordering::Relaxed);
+        Ok(answer)
+    }
+
+    async fn route(&self, request: Request<Incoming>) -> Answer {
+        if let Err(why) = self.door.admits(&request) {
+            return said::error(StatusCode::FORBIDDEN, None, &why);
+        }
+        let directory = Arc::clone(&lock(&self.directory));
+        let path = request.uri().path();
+        let Some((_, place, keys)) = directory.places.iter().find(|(known, _, _)| known == path) else {
+            return said::error(StatusCode::NOT_FOUND, None, "there is no MCP endpoint at this path");
+        };
+        let Some(seat) = keys.seat(request.headers()) else { return said::unauthorized() };
+        match *request.method() {
+            Method::POST => self.posted(place, &seat, request).await,
+            Method::GET => match &place.behind {
+                Behind::Url(upstream) => self.get(place, upstream, &seat, request.headers()).await,
+            },
+            Method::DELETE => match &place.behind {
+                Behind::Url(upstream) => self.delete(place, upstream, &seat, request.headers()).await,
+            },
+            _ => said::not_allowed(),
+        }
+    }
+
+    async fn posted(&self, place: &Arc<Place>, seat: &Arc<Seat>, request: Request<Incoming>) -> Answer {
+        if let Some(why) = headers::unsupported(request.headers()) {
+            return said::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, None, why);
+        }
+        let most = self.desk.max_message;
+        let posted = match url::posted(request, most, self.limits.body).await {
+            Ok(posted) => posted,
+            Err((why, _)) => return self.unread(seat, &why),
+        };
+        match &place.behind {
+            Behind::Url(upstream) => self.post(place, upstream, seat, posted).await,
+        }
+    }
+
+    fn unread(&self, seat: &Arc<Seat>, why: &NoBody) -> Answer {
+        match why {
+            NoBody::TooLarge(head) => {
+                let limits = envelope::Limits { max_message: self.desk.max_message };
+                let refusal = envelope::Refusal::too_large(head, &limits);
+                url::refuse(&seat.stateless(), refusal, StatusCode::PAYLOAD_TOO_LARGE, clock::tick())
+            }
+            NoBody::Late => said::error(
+                StatusCode::REQUEST_TIMEOUT,
+                None,
+                &format!("the body did not come within {} s", self.limits.body.as_secs()),
+            ),
+            NoBody::Broken => said::error(StatusCode::BAD_REQUEST, None, "the body broke off"),
+        }
+    }
+}
+
+impl Keys {
+    /// Whose token the client has. All tokens are compared, each in constant time.
+    fn seat(&self, headers: &HeaderMap) -> Option<Arc<Seat>> {
+        use sha2::{Digest as _, Sha256};
+        use subtle::ConstantTimeEq as _;
+        let tokens = match self {
+            Self::Open(seat) => return Some(Arc::clone(seat)),
+            Self::Tokens(tokens) => tokens,
+        };
+        let mut values = headers.get_all(AUTHORIZATION).iter();
+        let value = values.next()?.to_str().ok()?;
+        let (scheme, token) = value.split_once(' ')?;
+        if values.next().is_some() || !scheme.eq_ignore_ascii_case("bearer") {
+            return None;
+        }
+        let digest = Sha256::digest(token.trim().as_bytes());
+        let mut found = None;
+        for (known, seat) in tokens {
+            if bool::from(known.as_slice().ct_eq(&digest[..])) {
+                found = Some(Arc::clone(seat));
+            }
+        }
+        found
+    }
+}
+
+impl Door {
+    /// Whether the request was meant for this gateway, and comes from no foreign web page.
+    fn admits<T>(&self, request: &Request<T>) -> Result<(), String> {
+        let headers = request.headers();
+        let mut hosts = headers.get_all(HOST).iter();
+        let host = match (request.uri().authority(), hosts.next()) {
+            (Some(authority), _) => authority.clone(),
+            (None, Some(host)) => host
+                .to_str()
+                .ok()
+                .and_then(|host| host.parse::<Authority>().ok())
+                .ok_or("the header Host cannot be read")?,
+            (None, None) => return Err("the header Host is missing".to_owned()),
+        };
+        if hosts.next().is_some() {
+            return Err("the header Host stands more than once".to_owned());
+        }
+        let named = |list: &[String], name: &str| list.iter().any(|known| known.eq_ignore_ascii_case(name));
+        let allowed =
+            is_loopback(host.host()) || named(&self.hosts, host.host()) || named(&self.hosts, host.as_str());
+        if self.loopback && !allowed {
+            return Err(format!(
+                "the host `{host}` is not served here; allow a name of this gateway with `--allow-host`"
+            ));
+        }
+        let mut origins = headers.get_all(ORIGIN).iter();
+        let Some(origin) = origins.next() else { return Ok(()) };
+        let origin = origin.to_str().unwrap_or("").trim();
+        let place = origin.split_once("://").and_then(|(_, place)| place.parse::<Authority>().ok());
+        let own = place.as_ref().is_some_and(|place| {
+            // A page that came from here, or from this very machine to a gateway that only it reaches.
+            (self.loopback && is_loopback(place.host())) || place.as_str().eq_ignore_ascii_case(host.as_str())
+        });
+        if origins.next().is_none() && (own || named(&self.origins, origin)) {
+            return Ok(());
+        }
+        Err(format!("the origin `{origin}` may not ask here; allow it with `--allow-origin`"))
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_pages_stay_outside() {
+        let local = Door {
+            loopback: true,
+            hosts: vec!["gateway.internal".to_owned()],
+            origins: vec!["https://app.example".to_owned()],
+        };
+        let open = Door::default();
+        for (door, host, origin, admitted) in [
+            (&local, "127.0.0.1:4711", None, true),
+            (&local, "localhost", None, true),
+            (&local, "[::1]:80", None, true),
+            (&local, "gateway.internal:80", None, true),
+            (&local, "evil.example", None, false),
+            (&local, "evil.example:4711", Some("http://evil.example:4711"), false),
+            (&local, "127.0.0.1:4711", Some("http://evil.example"), false),
+            (&local, "127.0.0.1:4711", Some("null"), false),
+            (&local, "127.0.0.1:4711", Some("http://localhost:6274"), true),
+            (&local, "127.0.0.1:4711", Some("https://app.example"), true),
+            (&local, "127.0.0.1:4711", Some("http://127.0.0.1.evil.example"), false),
+            (&open, "mcp.example", None, true),
+            (&open, "mcp.example", Some("https://mcp.example"), true),
+            (&open, "mcp.example", Some("https://evil.example"), false),
+            (&open, "mcp.example", Some("http://localhost"), false),
+        ] {
+            let mut request = Request::builder().uri("/mcp").header("host", host);
+            if let Some(origin) = origin {
+                request = request.header("origin", origin);
+            }
+            let told = door.admits(&request.body(()).unwrap());
+            assert_eq!(told.is_ok(), admitted, "{host} {origin:?} {told:?}");
+        }
+        assert!(local.admits(&Request::builder().uri("/mcp").body(()).unwrap()).is_err());
+    }
+}
