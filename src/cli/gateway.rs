@@ -86,6 +86,7 @@ fn serve(args: GatewayArgs, paths: Paths, record_args: Mode) -> Answer {
         fail_open: args.fail_open,
         record_args,
         max_message: args.max_message,
+        counters: counters::place(&args.counters, &paths)?,
         paths,
         listen,
         server,

@@ -45,6 +45,7 @@ use super::desk::{Desk, Setting};
 use super::keeper::{self, Keeper};
 use super::reload::{self, LoadError};
 use super::{lock, policies};
+use crate::counters::StorePlace;
 use crate::feed::server::Hub;
 use crate::paths::Paths;
 use crate::record::EventKind;
@@ -73,6 +74,8 @@ pub struct Config {
     pub max_message: usize,
     /// Where state lies.
     pub paths: Paths,
+    /// Where counters, freezes and overrides are shared.
+    pub counters: StorePlace,
     /// Where clients connect to.
     pub listen: SocketAddr,
     /// What the server is reached by.
@@ -201,6 +204,7 @@ pub fn run(config: &Config) -> Result<u8, StartError> {
         name: config.name.clone(),
         run: super::fresh_id(),
         paths: config.paths.clone(),
+        counters: config.counters.clone(),
         record_args: config.record_args,
         max_message: config.max_message,
         fail_open: config.fail_open,
