@@ -3,8 +3,8 @@
 //! relay is the control. Runs where `CALLGATE_REAL=1` is set, see `real_support`.
 //!
 //! Compared is all that the suite writes down: names, results, messages and details of every
-//! check, with only ports, session ids, task ids and clocks taken out. What differs between two runs
-//! without any gateway is left out of the comparison, and printed.
+//! check, with only ports, session ids, task ids and clocks taken out. Where something differs, both
+//! ways are run once more: what differs between two runs without a gateway is printed, not counted.
 
 #![cfg(unix)]
 #![allow(
@@ -77,16 +77,28 @@ fn leaves(place: &str, value: &Value, seen: &mut Seen) {
         }
         leaf => {
             let mut told = leaf.to_string();
+            if place.ends_with("/requestState") {
+                // Sealed anew each time.
+                "STATE".clone_into(&mut told);
+            }
             for (changing, word) in CHANGING.iter() {
                 told = changing.replace_all(&told, *word).into_owned();
             }
-            seen.insert(place.to_owned(), told);
+            if !is_a_race(place) {
+                seen.insert(place.to_owned(), told);
+            }
         }
     }
 }
 
-/// Runs the suite against a URL: what it saw, and how many checks passed and failed.
-fn checks(tools: &Path, suite: &Suite, url: &str) -> (Seen, usize, usize) {
+struct Checks {
+    seen: Seen,
+    passed: usize,
+    failed: usize,
+}
+
+/// Runs the suite against a URL.
+fn checks(tools: &Path, suite: &Suite, url: &str) -> Checks {
     let results = tempfile::tempdir().unwrap();
     let mut command = node(tools, &format!("{}/dist/index.js", suite.package));
     command.args(["server", "--url", url]).args(suite.arguments).arg("-o").arg(results.path());
@@ -101,7 +113,11 @@ fn checks(tools: &Path, suite: &Suite, url: &str) -> (Seen, usize, usize) {
         let name = scenario.file_name().into_string().unwrap();
         let name = name.split("-20").next().unwrap().to_owned()
             + if name.contains("-2020-12") { "-2020-12" } else { "" };
-        let told = fs::read(scenario.path().join("checks.json")).unwrap();
+        // A scenario that breaks off writes none.
+        let Ok(told) = fs::read(scenario.path().join("checks.json")) else {
+            seen.insert(name, "broke off".to_owned());
+            continue;
+        };
         let told: Value = serde_json::from_slice(&told).unwrap();
         for check in told.as_array().unwrap() {
             passed += usize::from(check["status"] == "SUCCESS");
@@ -110,7 +126,14 @@ fn checks(tools: &Path, suite: &Suite, url: &str) -> (Seen, usize, usize) {
         leaves(&name, &told, &mut seen);
     }
     assert!(passed > 0, "{} {url}: {}{}", suite.title, text(&output.stdout), text(&output.stderr));
-    (seen, passed, failed)
+    Checks { seen, passed, failed }
+}
+
+/// What a race decides, with or without a gateway: the order in which three requests sent at once
+/// are numbered, and how often a task was polled before it ended.
+fn is_a_race(place: &str) -> bool {
+    (place.starts_with("server-server-sse-multiple-streams") && place.ends_with("/event/id"))
+        || place.ends_with("/details/messagesValidated")
 }
 
 /// Where two runs differ, as lines to read.
@@ -127,8 +150,8 @@ fn differences(before: &Seen, after: &Seen) -> BTreeMap<String, String> {
 }
 
 /// How many checks have a difference.
-fn differing_checks(places: impl Iterator<Item = String>) -> BTreeSet<String> {
-    places.map(|place| place.split('/').take(2).collect::<Vec<_>>().join("/")).collect()
+fn differing_checks<'a>(places: impl Iterator<Item = &'a String>) -> usize {
+    places.map(|place| place.split('/').take(2).collect::<Vec<_>>()).collect::<BTreeSet<_>>().len()
 }
 
 /// The whole comparison in front of one server. A fresh server for each run: what the suite does
@@ -136,40 +159,53 @@ fn differing_checks(places: impl Iterator<Item = String>) -> BTreeSet<String> {
 fn same_through_everything(title: &str, tools: &Path, at_least: [usize; 3], server: impl Fn() -> Running) {
     let mut wrong = Vec::new();
     for (suite, at_least) in SUITES.iter().zip(at_least) {
-        let direct = server();
-        let (once, passed, failed) = checks(tools, suite, &direct.url);
-        drop(direct);
-        assert!(passed >= at_least, "{title}: only {passed} checks of {} pass without a gateway", suite.title);
-        let direct = server();
-        let by_itself = differences(&once, &checks(tools, suite, &direct.url).0);
-        drop(direct);
-        for (place, difference) in &by_itself {
-            println!("{title}, {}: {place} differs by itself: {difference}", suite.title);
-        }
-        let mut compare = |way: &str, seen: &(Seen, usize, usize)| {
-            let mut differ = differences(&once, &seen.0);
-            differ.retain(|place, _| !by_itself.contains_key(place));
-            let count = differing_checks(differ.keys().cloned()).len();
+        let direct = || checks(tools, suite, &server().url);
+        let relayed = || {
+            let behind = server();
+            checks(tools, suite, &tcp_relay(&behind).url)
+        };
+        let guarded = || {
+            let home = Home::new(ALLOW);
+            let behind = server();
+            let gateway = home.http_gateway_to(&behind);
+            let seen = checks(tools, suite, &gateway.url);
+            // It did decide: the calls of the suite are in its journal.
+            let decisions = home.decisions();
+            let allowed = decisions.iter().filter(|decision| decision["decision"] == "allow").count();
+            assert!(allowed > 3, "{title}, {}: {} decisions", suite.title, decisions.len());
+            seen
+        };
+        let ways: [(&str, &dyn Fn() -> Checks); 2] =
+            [("through the TCP relay", &relayed), ("through the gateway", &guarded)];
+        let without = direct();
+        let (passed, failed) = (without.passed, without.failed);
+        assert!(passed >= at_least, "{title}, {}: {passed} of {at_least} checks pass directly", suite.title);
+        for (way, through) in ways {
+            let with = through();
+            let mut differ = differences(&without.seen, &with.seen);
+            let count = differing_checks(differ.keys());
             println!(
-                "{title}, {}: {passed} passed and {failed} failed without, {} and {} {way}; {count} checks differ",
-                suite.title, seen.1, seen.2
+                "{title}, {}: {passed} passed and {failed} failed directly, {} and {} {way}; {count} checks differ",
+                suite.title, with.passed, with.failed
             );
+            if !differ.is_empty() {
+                // Timeouts of a busy machine differ from run to run: what counts is what differs
+                // between two more runs too, where the two without a gateway agree.
+                let again = direct();
+                let by_itself = differences(&without.seen, &again.seen);
+                let once_more = differences(&again.seen, &through().seen);
+                differ.retain(|place, difference| {
+                    let stays = once_more.contains_key(place) && !by_itself.contains_key(place);
+                    if !stays {
+                        println!("  by itself: {place}: {difference}");
+                    }
+                    stays
+                });
+            }
             for (place, difference) in differ {
                 wrong.push(format!("{title}, {}, {way}: {place}: {difference}", suite.title));
             }
-        };
-        let behind = server();
-        let relay = tcp_relay(&behind);
-        compare("through the TCP relay", &checks(tools, suite, &relay.url));
-        drop((relay, behind));
-        let home = Home::new(ALLOW);
-        let behind = server();
-        let gateway = home.http_gateway_to(&behind);
-        compare("through the gateway", &checks(tools, suite, &gateway.url));
-        // It did decide: the calls of the suite are in the journal, all of them allowed.
-        let decisions = home.decisions();
-        assert!(decisions.iter().filter(|decision| decision["decision"] == "allow").count() > 3, "{title}");
-        drop((gateway, behind));
+        }
     }
     assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
 }

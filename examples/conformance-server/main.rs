@@ -10,7 +10,7 @@
 //! | `--json` | answers with one JSON body where no stream is needed (with `--stateless`) |
 //! | `--stdio` | speaks over standard input and output instead |
 //!
-//! What it says never changes, so that two runs of the suite can be compared word for word.
+//! `echo`, `get-sum` and `danger` are there for clients that are no suite. What it says never changes, so that two runs of the suite can be compared word for word.
 
 #![allow(
     missing_docs,
@@ -21,7 +21,8 @@
     clippy::indexing_slicing
 )]
 // The SDK marks what 2026-07-28 takes away; the older clients that a gateway serves still use it.
-#![allow(deprecated)]
+// Nearly all of its model is used here, by names that are the protocol's own.
+#![allow(deprecated, clippy::wildcard_imports)]
 
 mod rounds;
 mod tasks;
@@ -42,6 +43,9 @@ use serde_json::{Value, json};
 
 /// All that does not depend on the request.
 static SHELF: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(include_str!("shelf.json")).unwrap());
+
+/// How long it waits for the client's answer. One without sessions cannot answer at all.
+const ANSWER: Duration = Duration::from_secs(3);
 
 /// How long clients may keep its lists.
 const TTL_MS: u64 = 60_000;
@@ -134,15 +138,23 @@ impl Server {
     }
 
     /// A form to the person on the other end, as sessions do it.
-    async fn elicit(&self, name: &str, message: &str, context: &RequestContext<RoleServer>) -> CallToolResult {
+    async fn elicit(
+        &self,
+        name: &str,
+        message: &str,
+        context: &RequestContext<RoleServer>,
+    ) -> CallToolResult {
         let form = ElicitRequestParams::FormElicitationParams {
             meta: None,
             message: message.to_owned(),
             requested_schema: read(&SHELF["forms"][name]),
         };
-        match context.peer.create_elicitation(form).await {
-            Ok(answer) => say(&format!("{}", json!({"action": answer.action, "content": answer.content}))),
-            Err(error) => CallToolResult::error(vec![ContentBlock::text(error.to_string())]),
+        match tokio::time::timeout(ANSWER, context.peer.create_elicitation(form)).await {
+            Err(_) => CallToolResult::error(vec![ContentBlock::text("no answer came")]),
+            Ok(Ok(answer)) => {
+                say(&format!("{}", json!({"action": answer.action, "content": answer.content})))
+            }
+            Ok(Err(error)) => CallToolResult::error(vec![ContentBlock::text(error.to_string())]),
         }
     }
 }
@@ -195,6 +207,12 @@ impl ServerHandler for Server {
             return Ok(read::<CallToolResult>(&result).into());
         }
         match name {
+            "echo" => Ok(say(&format!("Echo: {}", argument("message"))).into()),
+            "get-sum" => {
+                let arguments = request.arguments.clone().unwrap_or_default();
+                let (a, b) = (arguments["a"].as_i64().unwrap_or(0), arguments["b"].as_i64().unwrap_or(0));
+                Ok(say(&format!("The sum of {a} and {b} is {}.", a + b)).into())
+            }
             "test_tool_with_logging"
             | "test_tool_with_progress"
             | "test_logging_tool"
@@ -206,9 +224,10 @@ impl ServerHandler for Server {
                     vec![SamplingMessage::user_text(argument("prompt"))],
                     100,
                 );
-                let result = match context.peer.create_message(ask).await {
-                    Ok(answer) => say(&json!(answer.message.content).to_string()),
-                    Err(error) => CallToolResult::error(vec![ContentBlock::text(error.to_string())]),
+                let result = match tokio::time::timeout(ANSWER, context.peer.create_message(ask)).await {
+                    Err(_) => CallToolResult::error(vec![ContentBlock::text("no answer came")]),
+                    Ok(Ok(answer)) => say(&json!(answer.message.content).to_string()),
+                    Ok(Err(error)) => CallToolResult::error(vec![ContentBlock::text(error.to_string())]),
                 };
                 Ok(result.into())
             }
@@ -241,8 +260,10 @@ impl ServerHandler for Server {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        let result =
-            ListResourceTemplatesResult { resource_templates: read(&SHELF["templates"]), ..Default::default() };
+        let result = ListResourceTemplatesResult {
+            resource_templates: read(&SHELF["templates"]),
+            ..Default::default()
+        };
         Ok(result.with_ttl_ms(TTL_MS).with_cache_scope(CacheScope::Public))
     }
 
@@ -253,18 +274,14 @@ impl ServerHandler for Server {
     ) -> Result<ReadResourceResponse, ErrorData> {
         let uri = request.uri.as_str();
         let id = uri.strip_prefix("test://template/").and_then(|rest| rest.strip_suffix("/data"));
-        let contents = match id {
-            Some(id) => {
-                let text = json!({"id": id, "templateTest": true, "data": format!("Data for ID: {id}")});
-                read(&json!({"uri": uri, "mimeType": "application/json", "text": text.to_string()}))
-            }
-            None => match SHELF["contents"].get(uri) {
-                Some(contents) => read(contents),
-                None => {
-                    let data = json!({"uri": uri});
-                    return Err(ErrorData::resource_not_found(format!("no resource {uri}"), Some(data)));
-                }
-            },
+        let contents = if let Some(id) = id {
+            let text = json!({"id": id, "templateTest": true, "data": format!("Data for ID: {id}")});
+            read(&json!({"uri": uri, "mimeType": "application/json", "text": text.to_string()}))
+        } else if let Some(contents) = SHELF["contents"].get(uri) {
+            read(contents)
+        } else {
+            let data = json!({"uri": uri});
+            return Err(ErrorData::resource_not_found(format!("no resource {uri}"), Some(data)));
         };
         let result = ReadResourceResult::new(vec![contents]);
         Ok(result.with_ttl_ms(TTL_MS).with_cache_scope(CacheScope::Public).into())

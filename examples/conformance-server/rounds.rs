@@ -12,7 +12,8 @@ type Question = (&'static str, Value);
 /// A question to the person, with one field.
 pub(crate) fn form(key: &'static str, field: &str) -> Question {
     let schema = json!({"type": "object", "properties": {field: {"type": "string"}}, "required": [field]});
-    let params = json!({"mode": "form", "message": format!("Please give: {field}"), "requestedSchema": schema});
+    let params =
+        json!({"mode": "form", "message": format!("Please give: {field}"), "requestedSchema": schema});
     (key, json!({"method": "elicitation/create", "params": params}))
 }
 
