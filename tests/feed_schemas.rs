@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use callgate::counters::{Freeze, Override, OverrideEffect};
+use callgate::counters::{ApprovalVerdict, CallArgs, Freeze, Override, OverrideEffect};
 use callgate::feed::message::{
-    Ask, GrantInfo, Hello, PROTOCOL, Role, RuleHits, Say, ServerCounter, ServerInfo, State,
+    ApprovalView, Ask, GrantInfo, Hello, PROTOCOL, Role, RuleHits, Say, ServerCounter, ServerInfo, State,
 };
 use callgate::policy::counter::Amount;
 use callgate::record::{CounterState, Decision, Event, EventKind, Outcome, Record, Shadow, Status, Verdict};
@@ -168,8 +168,36 @@ fn servers() -> Vec<ServerInfo> {
     }]
 }
 
-fn states() -> Vec<State> {
-    let entry = |full: bool| Override {
+fn approval(full: bool) -> ApprovalView {
+    ApprovalView {
+        id: "a".to_owned(),
+        server: "s".to_owned(),
+        grant: "g".to_owned(),
+        tool: "t".to_owned(),
+        policy: "0123456789ab".to_owned(),
+        args: full.then(|| CallArgs::new(r#"{"amount": 1.0}"#).unwrap()),
+        args_sha256: full.then(|| "00".to_owned()),
+        rule: "/tools/t/approve_if/0".to_owned(),
+        pointer: "/tools/t/approve_if/0".to_owned(),
+        message: "why".to_owned(),
+        client: full.then(|| "c 1".to_owned()),
+        asked_at: NOW,
+        until: NOW,
+        timeout_s: 300,
+        holders: 1,
+        verdict: full.then(|| ApprovalVerdict {
+            approved: true,
+            by: "me".to_owned(),
+            at: NOW,
+            note: "fine".to_owned(),
+            until: NOW,
+            for_s: Some(900),
+        }),
+    }
+}
+
+fn entry(full: bool) -> Override {
+    Override {
         id: "o".to_owned(),
         effect: if full { OverrideEffect::Allow } else { OverrideEffect::Approved },
         server: "s".to_owned(),
@@ -178,10 +206,14 @@ fn states() -> Vec<State> {
         args_sha256: full.then(|| "00".to_owned()),
         until: full.then_some(NOW),
         uses: full.then_some(1),
+        run: full.then(|| "g".to_owned()),
         by: "me".to_owned(),
         at: NOW,
         reason: String::new(),
-    };
+    }
+}
+
+fn states() -> Vec<State> {
     let tool =
         json!({ "name": "t", "inputSchema": {}, "x-more": 1, "annotations": { "readOnlyHint": true } });
     vec![
@@ -195,7 +227,7 @@ fn states() -> Vec<State> {
             counters: vec![ServerCounter { server: "s".to_owned(), state: counter() }],
         },
         State::Freezes { freezes: vec![freeze(true), freeze(false)] },
-        State::Approvals { approvals: vec![json!({ "id": "a" })] },
+        State::Approvals { approvals: vec![approval(true), approval(false)] },
         State::Overrides { overrides: vec![entry(true), entry(false)] },
         State::Rules {
             rules: vec![RuleHits { server: "s".to_owned(), rule: String::new(), hits: 1, last: NOW }],
@@ -258,9 +290,16 @@ fn what_is_asked_fits_and_comes_back() {
             by: "me".to_owned(),
             reason: "over".to_owned(),
         },
+        Ask::Approve { id: "a".to_owned(), by: String::new(), note: String::new(), for_s: None },
+        Ask::Approve { id: "a".to_owned(), by: String::new(), note: "n".to_owned(), for_s: Some(900) },
+        Ask::Reject { id: "a".to_owned(), by: "me".to_owned(), note: "no".to_owned() },
+        Ask::Override { entry: entry(true) },
+        Ask::EndOverride { id: "o".to_owned(), by: "me".to_owned(), reason: String::new() },
+        Ask::EndOverride { id: "o".to_owned(), by: "me".to_owned(), reason: "done".to_owned() },
     ] {
         let value = serde_json::to_value(&ask).unwrap();
         fits(&validator, &value);
+        assert_eq!(value["type"], ask.name());
         assert_eq!(serde_json::from_value::<Ask>(value).unwrap(), ask);
     }
 }

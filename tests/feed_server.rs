@@ -13,8 +13,8 @@ mod feed_support;
 
 use std::sync::Arc;
 
-use callgate::counters::Freeze;
-use callgate::feed::message::{Ask, Role, Say, State};
+use callgate::counters::{CallArgs, Freeze, Override, OverrideEffect};
+use callgate::feed::message::{ApprovalView, Ask, Role, Say, State};
 use callgate::feed::server::Hub;
 use callgate::time::Timestamp;
 use feed_support::{Gateway, PATIENCE, line};
@@ -303,4 +303,92 @@ fn publishing_and_closing_need_no_client() {
     gateway.publish(10);
     let shared: Arc<Hub> = Arc::new(gateway.hub);
     std::thread::spawn(move || drop(shared)).join().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_never_gets_the_arguments_of_an_approval() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Gateway::with(folder.path(), "g", |mut config| {
+        config.tokens.push(("look".to_owned(), Role::Viewer));
+        config
+    });
+    let now = Timestamp(1_800_000_000_000_000);
+    let view = |n: u32| ApprovalView {
+        id: format!("a{n}"),
+        server: "s".to_owned(),
+        grant: "g".to_owned(),
+        tool: "t".to_owned(),
+        policy: "0123456789ab".to_owned(),
+        args: CallArgs::new(r#"{"password": "hunter2"}"#),
+        args_sha256: Some("d1ge57".to_owned()),
+        rule: String::new(),
+        pointer: String::new(),
+        message: String::new(),
+        client: None,
+        asked_at: now,
+        until: now,
+        timeout_s: 300,
+        holders: n,
+        verdict: None,
+    };
+    let entry = Override {
+        id: "o".to_owned(),
+        effect: OverrideEffect::Approved,
+        server: "s".to_owned(),
+        grant: None,
+        tool: "t".to_owned(),
+        args_sha256: Some("d1ge57".to_owned()),
+        until: Some(now),
+        uses: None,
+        run: None,
+        by: "me".to_owned(),
+        at: now,
+        reason: String::new(),
+    };
+    gateway.hub.set_state(State::Approvals { approvals: vec![view(1)] });
+    gateway.hub.set_state(State::Overrides { overrides: vec![entry] });
+    let mut operator = join(&gateway).await;
+    let mut viewer = dial(&gateway.url(), &[("authorization", "Bearer look")]).await.unwrap();
+    // Whoever asks first fills what is kept as text; either order must tell them apart.
+    for round in 1..4_u32 {
+        for (socket, sees) in [(&mut operator, true), (&mut viewer, false)] {
+            let mut heard = 0;
+            let mut digests = 0;
+            while heard < 1 || (round == 1 && digests < 1) {
+                let text = hear(socket).await.unwrap();
+                assert!(sees || !(text.contains("hunter2") || text.contains("d1ge57")), "{text}");
+                match serde_json::from_str(&text).unwrap() {
+                    Say::State(state) => match *state {
+                        State::Approvals { approvals } => {
+                            assert_eq!(approvals[0].holders, round);
+                            assert_eq!(approvals[0].args.is_some(), sees);
+                            assert_eq!(approvals[0].args_sha256.is_some(), sees);
+                            heard += 1;
+                        }
+                        State::Overrides { overrides } => {
+                            assert_eq!(overrides[0].args_sha256.is_some(), sees);
+                            digests += 1;
+                        }
+                        _ => {}
+                    },
+                    Say::Hello(hello) => assert_eq!(hello.role == Role::Operator, sees),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        gateway.hub.set_state(State::Approvals { approvals: vec![view(round + 1)] });
+    }
+    for ask in [
+        Ask::Approve { id: "a1".to_owned(), by: "me".to_owned(), note: String::new(), for_s: None },
+        Ask::Reject { id: "a1".to_owned(), by: "me".to_owned(), note: "no".to_owned() },
+        Ask::EndOverride { id: "o".to_owned(), by: "me".to_owned(), reason: String::new() },
+    ] {
+        tell(&mut viewer, &ask).await;
+        loop {
+            if let Say::Reply { ok, of, .. } = hear_say(&mut viewer).await {
+                assert!(!ok && of == ask.name());
+                break;
+            }
+        }
+    }
 }

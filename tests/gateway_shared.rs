@@ -143,6 +143,7 @@ fn overrides_stand_above_the_policy() {
         args_sha256: None,
         until: None,
         uses,
+        run: None,
         by: "tester".to_owned(),
         at: clock::now(),
         reason: "try".to_owned(),

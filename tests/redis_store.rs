@@ -180,6 +180,7 @@ fn an_override_is_used_up_once_by_all() {
         args_sha256: None,
         until: None,
         uses: Some(5),
+        run: None,
         by: "me".to_owned(),
         at: clock::now(),
         reason: String::new(),

@@ -6,10 +6,14 @@ mod redis_support;
 
 use std::collections::BTreeMap;
 
+use callgate::counters::approval::{self, MAX_WAITING};
 use callgate::counters::memory::MemoryStore;
 use callgate::counters::redis::RedisStore;
+use callgate::counters::round::{MAX_ROUNDS, ROUND_MICROS, Round};
 use callgate::counters::sqlite::SqliteStore;
-use callgate::counters::{Freeze, Lift, Store};
+use callgate::counters::{
+    Answer, Approval, ApprovalVerdict, Asked, CallArgs, Freeze, Lift, Override, OverrideEffect, Store,
+};
 use callgate::policy::counter::{Amount, CounterKey, Reserved, Taken, Want};
 use callgate::policy::model::Scope;
 use callgate::time::Timestamp;
@@ -219,6 +223,281 @@ fn freezes_hold_and_end(store: &dyn Store) {
     assert!(ids(NOW).is_empty());
 }
 
+const MINUTE: i64 = 60_000_000;
+
+fn question(id: &str, args: &str) -> Approval {
+    Approval {
+        id: id.to_owned(),
+        server: "s".to_owned(),
+        grant: "g".to_owned(),
+        tool: "t".to_owned(),
+        args_sha256: format!("digest of {args}"),
+        policy: "0123456789ab".to_owned(),
+        args: CallArgs::new(&format!("{{\"x\": {args}}}")).unwrap(),
+        rule: "/tools/t/approve_if/0".to_owned(),
+        pointer: "/tools/t/approve_if/0".to_owned(),
+        message: "sure?".to_owned(),
+        client: Some("c 1".to_owned()),
+        asked_at: Timestamp(NOW),
+        until: Timestamp(NOW + 5 * MINUTE),
+        timeout_s: 300,
+        holders: 1,
+        kept: false,
+        verdict: None,
+    }
+}
+
+fn verdict(approved: bool, by: &str) -> ApprovalVerdict {
+    ApprovalVerdict {
+        approved,
+        by: by.to_owned(),
+        at: Timestamp(NOW),
+        note: "noted".to_owned(),
+        until: Timestamp(NOW + 5 * MINUTE),
+        for_s: None,
+    }
+}
+
+fn one(max: i128) -> Want {
+    Want { key: key(7, 60), increment: Amount(1), max: Amount(max), past_max: false }
+}
+
+fn standing_ids(store: &dyn Store, now: i64) -> Vec<String> {
+    let listed = store.approvals(Timestamp(now)).unwrap();
+    assert_eq!(store.standing(Timestamp(now)).unwrap().approvals, listed);
+    listed.into_iter().map(|entry| entry.id).collect()
+}
+
+/// Whether something that gateways must see changed.
+fn seen(store: &dyn Store, version: &mut u64) -> bool {
+    let now = store.standing_version().unwrap();
+    std::mem::replace(version, now) != now
+}
+
+fn approvals_are_asked_answered_and_spent_once(store: &dyn Store) {
+    let now = Timestamp(NOW);
+    let mut version = store.standing_version().unwrap();
+    let first = question("1", "1.0");
+    assert_eq!(store.ask_approval(now, &first).unwrap(), Asked::Waiting(first.clone()));
+    assert!(seen(store, &mut version));
+    assert_eq!(standing_ids(store, NOW), ["1"]);
+    assert_eq!(store.approvals(now).unwrap(), std::slice::from_ref(&first), "as it was asked");
+    // An equal call joins; each part of what makes calls equal tells them apart.
+    let later = Approval { id: "2".to_owned(), until: Timestamp(NOW + 6 * MINUTE), ..first.clone() };
+    let Asked::Waiting(joined) = store.ask_approval(now, &later).unwrap() else { panic!("it waits") };
+    assert_eq!((joined.id.as_str(), joined.holders, joined.until), ("1", 2, later.until));
+    assert!(seen(store, &mut version));
+    for (n, other) in [
+        Approval { server: "S".to_owned(), ..first.clone() },
+        Approval { grant: "G".to_owned(), ..first.clone() },
+        Approval { tool: "T".to_owned(), ..first.clone() },
+        Approval { args_sha256: "digest of 1".to_owned(), ..first.clone() },
+        Approval { policy: "ba9876543210".to_owned(), ..first.clone() },
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let other = Approval { id: format!("other {n}"), ..other };
+        assert_eq!(store.ask_approval(now, &other).unwrap(), Asked::Waiting(other.clone()));
+        store.leave_approval(now, &other.id, true).unwrap();
+    }
+    assert!(
+        store.ask_approval(now, &Approval { tool: "u".to_owned(), ..first.clone() }).is_err(),
+        "an id twice"
+    );
+    assert_eq!(standing_ids(store, NOW), ["1"]);
+    // Not spent before it is given, nor by another's id.
+    assert_eq!(store.reserve_with_approval(now, &[one(1)], "1").unwrap(), None);
+    assert_eq!(store.reserve_with_approval(now, &[one(1)], "no such").unwrap(), None);
+    assert_eq!(store.decide_approval(now, "no such", &verdict(true, "me")).unwrap(), None);
+    seen(store, &mut version);
+    let decided = store.decide_approval(now, "1", &verdict(true, "me")).unwrap().unwrap();
+    assert_eq!(decided.verdict, Some(verdict(true, "me")));
+    assert!(seen(store, &mut version));
+    assert_eq!(store.decide_approval(now, "1", &verdict(false, "her")).unwrap(), None, "once");
+    store.leave_approval(now, "1", true).unwrap();
+    store.leave_approval(now, "1", true).unwrap();
+    assert_eq!(store.ask_approval(now, &later).unwrap(), Asked::Decided(decided), "it is for equal calls");
+    // A limit without room spends nothing; with room both happen.
+    store.reserve(now, &[one(1)]).unwrap();
+    assert!(matches!(store.reserve_with_approval(now, &[one(1)], "1").unwrap(), Some(Reserved::Full { .. })));
+    assert_eq!(standing_ids(store, NOW), ["1"]);
+    seen(store, &mut version);
+    let done = store.reserve_with_approval(now, &[one(2)], "1").unwrap();
+    assert!(matches!(done, Some(Reserved::Done { .. })), "{done:?}");
+    assert!(seen(store, &mut version));
+    assert_eq!(store.peek(now, &[one(2)]).unwrap()[0].used, Amount(2));
+    assert_eq!(store.reserve_with_approval(now, &[one(9)], "1").unwrap(), None, "once");
+    assert_eq!(store.peek(now, &[one(2)]).unwrap()[0].used, Amount(2));
+    assert!(standing_ids(store, NOW).is_empty());
+    assert_eq!(store.ask_approval(now, &later).unwrap(), Asked::Waiting(later.clone()), "asked anew");
+    // A no is for every equal call, and spent by none.
+    store.decide_approval(now, "2", &verdict(false, "her")).unwrap().unwrap();
+    for _ in 0..2 {
+        let Asked::Decided(no) = store.ask_approval(now, &first).unwrap() else { panic!("answered") };
+        assert_eq!(no.verdict.unwrap().note, "noted");
+        assert_eq!(store.reserve_with_approval(now, &[one(9)], "2").unwrap(), None);
+    }
+    // With no limits to count, an approval is spent all the same.
+    let free = question("3", "3");
+    store.ask_approval(now, &free).unwrap();
+    store.decide_approval(now, "3", &verdict(true, "me")).unwrap().unwrap();
+    assert!(store.reserve_with_approval(now, &[], "3").unwrap().is_some());
+    assert_eq!(store.reserve_with_approval(now, &[], "3").unwrap(), None);
+}
+
+fn approvals_end(store: &dyn Store) {
+    let (now, over) = (Timestamp(NOW), Timestamp(NOW + 5 * MINUTE));
+    // Unanswered.
+    store.ask_approval(now, &question("e1", "1")).unwrap();
+    assert!(standing_ids(store, over.0).is_empty());
+    assert_eq!(store.decide_approval(over, "e1", &verdict(true, "me")).unwrap(), None);
+    let anew = Approval { id: "e2".to_owned(), until: Timestamp(NOW + 9 * MINUTE), ..question("e2", "1") };
+    assert_eq!(store.ask_approval(over, &anew).unwrap(), Asked::Waiting(anew.clone()));
+    // Given, and not used in time.
+    store.decide_approval(now, "e2", &verdict(true, "me")).unwrap().unwrap();
+    assert_eq!(store.reserve_with_approval(over, &[one(9)], "e2").unwrap(), None);
+    assert!(matches!(
+        store.ask_approval(over, &Approval { id: "e3".to_owned(), ..anew }),
+        Ok(Asked::Waiting(_))
+    ));
+    store.leave_approval(over, "e3", true).unwrap();
+    // Cancelled by everyone; but not where one was told to come back.
+    for kept in [false, true] {
+        let entry = question(if kept { "e5" } else { "e4" }, "4");
+        store.ask_approval(now, &entry).unwrap();
+        store.ask_approval(now, &Approval { id: "x".to_owned(), ..entry.clone() }).unwrap();
+        store.leave_approval(now, &entry.id, !kept).unwrap();
+        assert_eq!(standing_ids(store, NOW), [entry.id.as_str()]);
+        store.leave_approval(now, &entry.id, true).unwrap();
+        assert_eq!(standing_ids(store, NOW).len(), usize::from(kept));
+        store.leave_approval(now, &entry.id, true).unwrap();
+    }
+    assert_eq!(store.approvals(now).unwrap()[0].holders, 0);
+}
+
+fn few_questions_of_a_grant_wait(store: &dyn Store) {
+    let now = Timestamp(NOW);
+    for n in 0..MAX_WAITING {
+        let asked = store.ask_approval(now, &question(&format!("w{n:02}"), &format!("{n}"))).unwrap();
+        assert!(matches!(asked, Asked::Waiting(_)));
+    }
+    let more = question("more", "99");
+    assert_eq!(store.ask_approval(now, &more).unwrap(), Asked::TooMany);
+    let other = Approval { grant: "other".to_owned(), ..question("other", "99") };
+    assert!(matches!(store.ask_approval(now, &other).unwrap(), Asked::Waiting(_)), "another grant's");
+    let joins = question("joins", "0");
+    assert!(matches!(store.ask_approval(now, &joins).unwrap(), Asked::Waiting(_)), "no further entry");
+    store.decide_approval(now, "w00", &verdict(false, "me")).unwrap().unwrap();
+    assert!(
+        matches!(store.ask_approval(now, &more).unwrap(), Asked::Waiting(_)),
+        "an answered one makes room"
+    );
+    assert_eq!(store.ask_approval(now, &question("yet more", "100")).unwrap(), Asked::TooMany);
+    let ids = standing_ids(store, NOW);
+    let mut sorted = ids.clone();
+    sorted.sort();
+    assert_eq!(ids, sorted, "in the order of their asking, then of their ids");
+}
+
+fn rounds_are_taken_once(store: &dyn Store) {
+    let (now, over) = (Timestamp(NOW), Timestamp(NOW + ROUND_MICROS));
+    let round = |args: &str, state: Option<&str>| Round {
+        server: "s".to_owned(),
+        grant: "g".to_owned(),
+        tool: "t".to_owned(),
+        args_sha256: args.to_owned(),
+        state_sha256: state.map(str::to_owned),
+    };
+    let kept = round("a", Some("state"));
+    assert!(!store.take_round(now, &kept).unwrap());
+    store.remember_round(now, &kept).unwrap();
+    for other in [
+        round("a", None),
+        round("a", Some("State")),
+        round("b", Some("state")),
+        Round { server: "S".to_owned(), ..kept.clone() },
+        Round { grant: "G".to_owned(), ..kept.clone() },
+        Round { tool: "T".to_owned(), ..kept.clone() },
+    ] {
+        assert!(!store.take_round(now, &other).unwrap(), "{other:?}");
+    }
+    assert!(store.take_round(now, &kept).unwrap());
+    assert!(!store.take_round(now, &kept).unwrap(), "once");
+    // Equal ones are as many as they are.
+    store.remember_round(now, &round("a", None)).unwrap();
+    store.remember_round(now, &round("a", None)).unwrap();
+    let taken = (0..3).filter(|_| store.take_round(now, &round("a", None)).unwrap()).count();
+    assert_eq!(taken, 2);
+    store.remember_round(now, &kept).unwrap();
+    assert!(!store.take_round(over, &kept).unwrap(), "an hour and no more");
+    assert!(store.take_round(Timestamp(over.0 - 1), &kept).unwrap());
+    for n in 0..=MAX_ROUNDS {
+        store.remember_round(now, &round(&n.to_string(), None)).unwrap();
+    }
+    assert!(!store.take_round(now, &round("0", None)).unwrap(), "the oldest is forgotten");
+    assert!(store.take_round(now, &round("1", None)).unwrap());
+    assert!(store.take_round(now, &round(&MAX_ROUNDS.to_string(), None)).unwrap());
+}
+
+fn threads_answer_and_spend_once(store: &dyn Store) {
+    let now = Timestamp(NOW);
+    for n in 0..20 {
+        let id = format!("r{n:02}");
+        store.ask_approval(now, &question(&id, "77")).unwrap();
+        let count = |work: &(dyn Fn(usize) -> bool + Sync)| -> usize {
+            std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..4).map(|k| scope.spawn(move || work(k))).collect();
+                threads.into_iter().map(|thread| usize::from(thread.join().unwrap())).sum()
+            })
+        };
+        let decided =
+            count(&|k| store.decide_approval(now, &id, &verdict(true, &k.to_string())).unwrap().is_some());
+        assert_eq!(decided, 1);
+        let spent = count(&|_| {
+            matches!(
+                store.reserve_with_approval(now, &[one(1000)], &id).unwrap(),
+                Some(Reserved::Done { .. })
+            )
+        });
+        assert_eq!(spent, 1);
+        assert_eq!(store.peek(now, &[one(1000)]).unwrap()[0].used, Amount(n + 1));
+    }
+}
+
+fn an_answer_for_a_while_sets_an_override(store: &dyn Store) {
+    let now = Timestamp(NOW);
+    let yes = Answer { approved: true, by: "me".to_owned(), note: String::new(), for_s: Some(900) };
+    assert_eq!(approval::answer(store, now, "none", &yes, || "o".to_owned()).unwrap(), None);
+    store.ask_approval(now, &question("1", "1")).unwrap();
+    let decided = approval::answer(store, now, "1", &yes, || "o".to_owned()).unwrap().unwrap();
+    let given = decided.verdict.unwrap();
+    assert_eq!((given.for_s, given.until), (Some(900), Timestamp(NOW + 5 * MINUTE)));
+    assert_eq!(approval::answer(store, now, "1", &yes, || "p".to_owned()).unwrap(), None);
+    let overrides = store.standing(now).unwrap().overrides;
+    let [set] = overrides.as_slice() else { panic!("{overrides:?}") };
+    assert_eq!(set.effect, OverrideEffect::Approved);
+    assert_eq!((set.grant.as_deref(), set.args_sha256.as_deref()), (Some("g"), Some("digest of 1")));
+    assert_eq!(set.until, Some(Timestamp(NOW + 15 * MINUTE)));
+    let lift = Lift { by: "me".to_owned(), at: now, reason: "done".to_owned() };
+    assert!(store.end_override_by("o", Some(&lift)).unwrap().is_some());
+    assert_eq!(store.lifted("o").unwrap(), Some(lift.clone()));
+    assert!(store.end_override_by("o", Some(&lift)).unwrap().is_none());
+    let bound = Override { id: "q".to_owned(), run: Some("r".to_owned()), ..set.clone() };
+    store.set_override(&bound).unwrap();
+    assert_eq!(store.standing(now).unwrap().overrides, [bound]);
+}
+
+/// All that is promised of approvals and rounds; each part gets an empty store.
+fn questions_hold(fresh: &mut dyn FnMut() -> Box<dyn Store>) {
+    approvals_are_asked_answered_and_spent_once(&*fresh());
+    approvals_end(&*fresh());
+    few_questions_of_a_grant_wait(&*fresh());
+    rounds_are_taken_once(&*fresh());
+    threads_answer_and_spend_once(&*fresh());
+    an_answer_for_a_while_sets_an_override(&*fresh());
+}
+
 fn sqlite() -> (tempfile::TempDir, SqliteStore) {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&folder.path().join("store.sqlite")).unwrap();
@@ -266,6 +545,7 @@ fn redis_agrees_with_the_model() {
 fn in_memory() {
     threads_never_pass_a_limit(&MemoryStore::new());
     freezes_hold_and_end(&MemoryStore::new());
+    questions_hold(&mut || Box::new(MemoryStore::new()));
 }
 
 #[test]
@@ -273,6 +553,12 @@ fn in_sqlite() {
     let (_folder, store) = sqlite();
     threads_never_pass_a_limit(&store);
     freezes_hold_and_end(&store);
+    let mut folders = Vec::new();
+    questions_hold(&mut || {
+        let (folder, store) = sqlite();
+        folders.push(folder);
+        Box::new(store)
+    });
 }
 
 proptest! {

@@ -13,8 +13,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use callgate::counters::Store;
 use callgate::counters::sqlite::SqliteStore;
+use callgate::counters::{Approval, ApprovalVerdict, Asked, CallArgs, Round, Store};
 use callgate::policy::counter::{Amount, CounterKey, Reserved, Want};
 use callgate::policy::model::Scope;
 use callgate::time::Timestamp;
@@ -40,6 +40,50 @@ fn want(counter: &str, increment: i128, max: i128) -> Want {
 
 fn used(store: &SqliteStore, counter: &str) -> i128 {
     store.peek(NOW, &[want(counter, 0, 0)]).unwrap()[0].used.0
+}
+
+/// The `n`th question; each process gives its own id to it.
+fn question(n: usize) -> Approval {
+    Approval {
+        id: format!("{}-{n}-{:?}", std::process::id(), std::time::Instant::now()),
+        server: "s".to_owned(),
+        grant: "g".to_owned(),
+        tool: "t".to_owned(),
+        args_sha256: n.to_string(),
+        policy: "0123456789ab".to_owned(),
+        args: CallArgs::new("{}").unwrap(),
+        rule: String::new(),
+        pointer: String::new(),
+        message: String::new(),
+        client: None,
+        asked_at: NOW,
+        until: NOW.plus_micros(60_000_000),
+        timeout_s: 60,
+        holders: 1,
+        kept: false,
+        verdict: None,
+    }
+}
+
+fn yes() -> ApprovalVerdict {
+    ApprovalVerdict {
+        approved: true,
+        by: "me".to_owned(),
+        at: NOW,
+        note: String::new(),
+        until: NOW.plus_micros(60_000_000),
+        for_s: None,
+    }
+}
+
+fn round(n: usize) -> Round {
+    Round {
+        server: "s".to_owned(),
+        grant: "g".to_owned(),
+        tool: "t".to_owned(),
+        args_sha256: format!("{} {n}", std::process::id()),
+        state_sha256: None,
+    }
 }
 
 /// This test program again, as another process that does one kind of work.
@@ -94,6 +138,35 @@ fn the_work_of_a_child() {
         }
         "open" => {
             open().reserve(NOW, &[want("first", 1, i128::MAX)]).unwrap();
+        }
+        // Ask, answer and spend in competition, and say what was one's own.
+        "approvals" => {
+            let store = open();
+            let (mut answered, mut spent) = (0, 0);
+            for n in 0..40 {
+                let asked = store.ask_approval(NOW, &question(n)).unwrap();
+                let (Asked::Waiting(entry) | Asked::Decided(entry)) = asked else { panic!("there is room") };
+                answered += usize::from(store.decide_approval(NOW, &entry.id, &yes()).unwrap().is_some());
+                let wants = [want("approved", 1, i128::MAX)];
+                let done = store.reserve_with_approval(NOW, &wants, &entry.id).unwrap();
+                spent += usize::from(done.is_some());
+            }
+            say(&format!("\ndone {answered} {spent}"));
+        }
+        // Spend approvals for ever, and say each.
+        "spend" => {
+            let store = open();
+            for n in 0.. {
+                let Asked::Waiting(entry) = store.ask_approval(NOW, &question(n)).unwrap() else {
+                    panic!("nobody else answers it")
+                };
+                store.decide_approval(NOW, &entry.id, &yes()).unwrap().unwrap();
+                let wants = [want("spent", 1, i128::MAX)];
+                assert!(store.reserve_with_approval(NOW, &wants, &entry.id).unwrap().is_some());
+                store.remember_round(NOW, &round(n)).unwrap();
+                assert!(store.take_round(NOW, &round(n)).unwrap());
+                say("\nspent");
+            }
         }
         other => panic!("no such work: {other}"),
     }
@@ -159,5 +232,61 @@ fn kill_9_loses_nothing_that_was_acknowledged() {
         assert!(counted >= acknowledged, "{counted} counted, {acknowledged} acknowledged");
         assert!(counted <= acknowledged + at_most, "{counted} counted, {acknowledged} acknowledged");
         assert!(matches!(store.reserve(NOW, &[want("next", 1, 100)]), Ok(Reserved::Done { .. })));
+    }
+}
+
+#[test]
+fn many_processes_answer_and_spend_an_approval_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("store.sqlite");
+    let mut children: Vec<Child> = (0..4).map(|_| child(&file, "approvals")).collect();
+    let (mut answered, mut spent) = (0, 0);
+    for child in &mut children {
+        for line in lines(child) {
+            let Some(numbers) = line.strip_prefix("done ") else { continue };
+            let (own_answers, own_spent) = numbers.split_once(' ').unwrap();
+            answered += own_answers.parse::<i128>().unwrap();
+            spent += own_spent.parse::<i128>().unwrap();
+        }
+        assert!(child.wait().unwrap().success());
+    }
+    let store = SqliteStore::open(&file).unwrap();
+    // Each question is answered and spent once, each time it is asked anew.
+    let open = store.approvals(NOW).unwrap();
+    let unspent = open.iter().filter(|entry| entry.usable(NOW)).count() as i128;
+    assert!(spent >= 40, "{spent}");
+    assert_eq!(answered, spent + unspent);
+    assert_eq!(used(&store, "approved"), spent);
+}
+
+#[test]
+fn kill_9_between_spending_and_counting_leaves_both_or_neither() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("store.sqlite");
+    let mut acknowledged: i128 = 0;
+    for round in 0..4_usize {
+        let mut child = child(&file, "spend");
+        let mut output = lines(&mut child).filter(|line| line == "spent");
+        acknowledged += output.by_ref().take(5 + round * 23).count() as i128;
+        child.kill().unwrap();
+        acknowledged += output.count() as i128;
+        child.wait().unwrap();
+        let store = SqliteStore::open(&file).unwrap();
+        let counted = used(&store, "spent");
+        assert!(counted >= acknowledged && counted <= acknowledged + 1, "{counted}, {acknowledged}");
+        // What was given and not counted can still be spent: neither was done.
+        for entry in store.approvals(NOW).unwrap() {
+            if entry.usable(NOW) {
+                assert!(
+                    store
+                        .reserve_with_approval(NOW, &[want("spent", 0, i128::MAX)], &entry.id)
+                        .unwrap()
+                        .is_some()
+                );
+            } else {
+                store.leave_approval(NOW, &entry.id, true).unwrap();
+            }
+        }
+        acknowledged = counted;
     }
 }

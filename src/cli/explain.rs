@@ -100,13 +100,15 @@ fn live(
         return Ok(compiled.explain(call, &Circumstances::default()));
     };
     let failed = counters::outside;
-    let standing = store.standing(now).map_err(failed)?;
+    let mut standing = store.standing(now).map_err(failed)?;
+    // What only one gateway run heeds says nothing about the others.
+    standing.keep_run(None);
     let server = match &*args.server {
         "" => only_server(&store.counters(now).map_err(failed)?, &standing)?,
         given => given.to_owned(),
     };
     let frozen = standing.frozen(&server, &args.grant, call.tool, now);
-    let digest = || canonical::arguments_sha256(call.arguments);
+    let digest = || canonical::arguments_sha256(call.arguments).unwrap_or_default();
     let overridden = standing.overriding((&server, &args.grant, call.tool), now, &[], &digest);
     let circumstances = Circumstances {
         frozen: frozen.map(|freeze| freeze.reason.as_str()),

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Freeze, Lift, Override, Standing, Store, StoreError};
+use super::round::{self, MAX_ROUNDS, Round};
+use super::{
+    Approval, ApprovalVerdict, Asked, Freeze, Lift, Override, Standing, Store, StoreError, approval,
+};
 use crate::policy::counter::{Reserved, Taken, Usage, Want};
 use crate::policy::memory::MemoryCounters;
 use crate::time::Timestamp;
@@ -20,6 +23,9 @@ struct Inner {
     freezes: BTreeMap<String, Freeze>,
     overrides: BTreeMap<String, Override>,
     lifted: BTreeMap<String, Lift>,
+    approvals: BTreeMap<String, Approval>,
+    /// With when each was remembered, the oldest first.
+    rounds: Vec<(Timestamp, Round)>,
     version: u64,
 }
 
@@ -96,7 +102,10 @@ impl Store for MemoryStore {
             inner.overrides.values().filter(|entry| entry.stands(now)).cloned().collect();
         freezes.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
         overrides.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
-        Ok(Standing { freezes, overrides })
+        let mut approvals: Vec<Approval> =
+            inner.approvals.values().filter(|entry| entry.stands(now)).cloned().collect();
+        approvals.sort_by(|a, b| (a.asked_at, &a.id).cmp(&(b.asked_at, &b.id)));
+        Ok(Standing { freezes, overrides, approvals })
     }
 
     fn standing_version(&self) -> Result<u64, StoreError> {
@@ -152,11 +161,111 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn end_override(&self, id: &str) -> Result<Option<Override>, StoreError> {
+    fn end_override_by(&self, id: &str, lift: Option<&Lift>) -> Result<Option<Override>, StoreError> {
         let mut inner = self.lock();
         let ended = inner.overrides.remove(id);
+        if let Some(lift) = lift.filter(|_| ended.is_some()) {
+            inner.lifted.insert(id.to_owned(), lift.clone());
+        }
         inner.changed();
         Ok(ended)
+    }
+
+    fn ask_approval(&self, now: Timestamp, question: &Approval) -> Result<Asked, StoreError> {
+        let mut inner = self.lock();
+        inner.approvals.retain(|_, entry| entry.stands(now));
+        let mut waiting = 0;
+        for entry in inner.approvals.values_mut() {
+            if entry.same_call(question) {
+                if entry.verdict.is_some() {
+                    return Ok(Asked::Decided(entry.clone()));
+                }
+                entry.join(question);
+                let joined = entry.clone();
+                inner.changed();
+                return Ok(Asked::Waiting(joined));
+            }
+            let of_grant = entry.server == question.server && entry.grant == question.grant;
+            waiting += usize::from(of_grant && entry.verdict.is_none());
+        }
+        if waiting >= approval::MAX_WAITING {
+            return Ok(Asked::TooMany);
+        }
+        if inner.approvals.contains_key(&question.id) {
+            return Err(taken_id(&question.id));
+        }
+        inner.approvals.insert(question.id.clone(), question.clone());
+        inner.changed();
+        Ok(Asked::Waiting(question.clone()))
+    }
+
+    fn leave_approval(&self, now: Timestamp, id: &str, cancelled: bool) -> Result<(), StoreError> {
+        let mut inner = self.lock();
+        let Some(entry) = inner.approvals.get_mut(id).filter(|entry| entry.waits(now)) else {
+            return Ok(());
+        };
+        if entry.leave(cancelled) {
+            inner.approvals.remove(id);
+        }
+        inner.changed();
+        Ok(())
+    }
+
+    fn decide_approval(
+        &self,
+        now: Timestamp,
+        id: &str,
+        verdict: &ApprovalVerdict,
+    ) -> Result<Option<Approval>, StoreError> {
+        let mut inner = self.lock();
+        let Some(entry) = inner.approvals.get_mut(id).filter(|entry| entry.waits(now)) else {
+            return Ok(None);
+        };
+        entry.verdict = Some(verdict.clone());
+        let decided = entry.clone();
+        inner.changed();
+        Ok(Some(decided))
+    }
+
+    fn reserve_with_approval(
+        &self,
+        now: Timestamp,
+        wants: &[Want],
+        id: &str,
+    ) -> Result<Option<Reserved>, StoreError> {
+        let mut inner = self.lock();
+        if !inner.approvals.get(id).is_some_and(|entry| entry.usable(now)) {
+            return Ok(None);
+        }
+        let reserved = inner.reserve(now, wants);
+        if matches!(reserved, Reserved::Done { .. }) {
+            inner.approvals.remove(id);
+            inner.changed();
+        }
+        Ok(Some(reserved))
+    }
+
+    fn remember_round(&self, now: Timestamp, round: &Round) -> Result<(), StoreError> {
+        let mut inner = self.lock();
+        inner.rounds.retain(|(at, _)| round::is_good(*at, now));
+        let of_grant =
+            |(_, other): &(Timestamp, Round)| other.server == round.server && other.grant == round.grant;
+        if inner.rounds.iter().filter(|one| of_grant(one)).count() >= MAX_ROUNDS
+            && let Some(oldest) = inner.rounds.iter().position(of_grant)
+        {
+            inner.rounds.remove(oldest);
+        }
+        inner.rounds.push((now, round.clone()));
+        Ok(())
+    }
+
+    fn take_round(&self, now: Timestamp, round: &Round) -> Result<bool, StoreError> {
+        let mut inner = self.lock();
+        let found = inner.rounds.iter().position(|(at, other)| other == round && round::is_good(*at, now));
+        if let Some(at) = found {
+            inner.rounds.remove(at);
+        }
+        Ok(found.is_some())
     }
 
     fn counters(&self, now: Timestamp) -> Result<Vec<Usage>, StoreError> {

@@ -1,4 +1,4 @@
-//! The stores of counters, freezes and overrides, behind one trait.
+//! The stores of counters, freezes, overrides, approvals and rounds, behind one trait.
 //!
 //! Calls are short and synchronous: the stdio gateway decides on its reader thread, and the HTTP
 //! gateway wraps them where it must not block.
@@ -9,9 +9,11 @@
 //! | [`sqlite`] | what all gateways of a user share on a machine |
 //! | [`redis`] | what a fleet's gateways share, in Redis or Valkey |
 
+pub mod approval;
 pub mod memory;
 mod place;
 pub mod redis;
+pub mod round;
 pub mod sqlite;
 mod standing;
 
@@ -19,6 +21,8 @@ pub use place::{BadPlace, COUNTERS, PASSWORD, RedisUrl, StorePlace, USERNAME, op
 
 use serde::{Deserialize, Serialize};
 
+pub use self::approval::{Answer, Approval, ApprovalVerdict, Asked, CallArgs};
+pub use self::round::Round;
 use crate::policy::counter::{Reserved, Taken, Usage, Want};
 use crate::time::Timestamp;
 
@@ -91,6 +95,9 @@ pub struct Override {
     /// How many calls it is good for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uses: Option<u32>,
+    /// The only gateway run that heeds it, for one that lasts until the gateway restarts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// Who set it.
     pub by: String,
     /// When.
@@ -118,7 +125,7 @@ pub enum OverrideEffect {
     Approved,
 }
 
-/// Who lifted a freeze before its end, and why.
+/// Who lifted a freeze, or ended an override, before its end, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lift {
     /// Who.
@@ -136,9 +143,11 @@ pub struct Standing {
     pub freezes: Vec<Freeze>,
     /// Overrides that have not ended.
     pub overrides: Vec<Override>,
+    /// Questions that wait, approvals that are not spent, and refusals that still hold.
+    pub approvals: Vec<Approval>,
 }
 
-/// Counters, freezes and overrides that several gateways share.
+/// Counters, freezes, overrides, approvals and rounds that several gateways share.
 pub trait Store: Send + Sync {
     /// Counts every want, or none.
     ///
@@ -170,14 +179,14 @@ pub trait Store: Send + Sync {
     /// As [`Store::reserve`].
     fn release(&self, taken: &[Taken]) -> Result<(), StoreError>;
 
-    /// Freezes and overrides in force.
+    /// Freezes and overrides in force, and approvals that stand.
     ///
     /// # Errors
     /// As [`Store::reserve`].
     fn standing(&self, now: Timestamp) -> Result<Standing, StoreError>;
 
-    /// A number that differs from the last one given whenever a freeze or an override was set or
-    /// ended meanwhile, by anyone. Cheap enough to ask ten times a second.
+    /// A number that differs from the last one given whenever a freeze, an override or an approval
+    /// was set, changed or ended meanwhile, by anyone. Cheap enough to ask ten times a second.
     ///
     /// # Errors
     /// As [`Store::reserve`]; also when the store was removed or replaced under this process.
@@ -232,7 +241,73 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// As [`Store::reserve`].
-    fn end_override(&self, id: &str) -> Result<Option<Override>, StoreError>;
+    fn end_override(&self, id: &str) -> Result<Option<Override>, StoreError> {
+        self.end_override_by(id, None)
+    }
+
+    /// As [`Store::end_override`], and remembers who ended it: [`Store::lifted`] tells it.
+    ///
+    /// # Errors
+    /// As [`Store::reserve`].
+    fn end_override_by(&self, id: &str, lift: Option<&Lift>) -> Result<Option<Override>, StoreError>;
+
+    /// Asks a question. An equal one that waits is joined ([`Approval::join`]); one that was answered
+    /// meanwhile gives its answer. At most [`approval::MAX_WAITING`] of one grant on one server wait.
+    ///
+    /// # Errors
+    /// As [`Store::reserve`]; also when another question with that id is there.
+    fn ask_approval(&self, now: Timestamp, question: &Approval) -> Result<Asked, StoreError>;
+
+    /// A call is held for the question no longer. One that was `cancelled` by everyone ends
+    /// ([`Approval::leave`]); nothing happens to one that was answered or is gone.
+    ///
+    /// # Errors
+    /// As [`Store::reserve`].
+    fn leave_approval(&self, now: Timestamp, id: &str, cancelled: bool) -> Result<(), StoreError>;
+
+    /// Answers a question, once, whoever else tries: `None` when it does not wait at `now`.
+    ///
+    /// # Errors
+    /// As [`Store::reserve`].
+    fn decide_approval(
+        &self,
+        now: Timestamp,
+        id: &str,
+        verdict: &ApprovalVerdict,
+    ) -> Result<Option<Approval>, StoreError>;
+
+    /// The questions that wait, the approvals that are not spent, and the refusals that still hold,
+    /// in the order in which they were asked.
+    ///
+    /// # Errors
+    /// As [`Store::reserve`].
+    fn approvals(&self, now: Timestamp) -> Result<Vec<Approval>, StoreError> {
+        Ok(self.standing(now)?.approvals)
+    }
+
+    /// Spends an approval and counts every want, both or neither. `None` when it was not given, is
+    /// spent, over or gone; nothing was counted then. Where a limit is full it is not spent.
+    ///
+    /// # Errors
+    /// As [`Store::reserve`].
+    fn reserve_with_approval(
+        &self,
+        now: Timestamp,
+        wants: &[Want],
+        id: &str,
+    ) -> Result<Option<Reserved>, StoreError>;
+
+    /// Remembers that a server wants another round of a call, until it is taken or an hour is over.
+    ///
+    /// # Errors
+    /// As [`Store::reserve`].
+    fn remember_round(&self, now: Timestamp, round: &Round) -> Result<(), StoreError>;
+
+    /// Takes one such round away. `false`: none is remembered, so that the call is a new one.
+    ///
+    /// # Errors
+    /// As [`Store::reserve`].
+    fn take_round(&self, now: Timestamp, round: &Round) -> Result<bool, StoreError>;
 
     /// Starts housekeeping that no call should wait for, where there is any to do; it does not wait
     /// for it either. To be called about once a second.

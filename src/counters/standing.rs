@@ -5,6 +5,11 @@ use crate::policy::decide;
 use crate::time::Timestamp;
 
 impl Standing {
+    /// Leaves out the overrides that another gateway run than this one heeds.
+    pub fn keep_run(&mut self, run: Option<&str>) {
+        self.overrides.retain(|entry| entry.run.is_none() || entry.run.as_deref() == run);
+    }
+
     /// The freeze in whose scope a call lies.
     pub fn frozen(&self, server: &str, grant: &str, tool: &str, now: Timestamp) -> Option<&Freeze> {
         self.freezes.iter().find(|freeze| freeze.covers(server, grant, tool, now))
@@ -12,7 +17,7 @@ impl Standing {
 
     /// The override that applies to a call of a server, by a grant, of a tool: a deny before any
     /// other, then an allow, then an approval. `digest` gives the SHA-256 of the call's canonical
-    /// arguments; it is asked only where an override is bound to them. `spent` are ids that turned
+    /// arguments, nothing where they have none; it is asked only where an override is bound to them. `spent` are ids that turned
     /// out to be used up.
     pub fn overriding(
         &self,
@@ -27,7 +32,10 @@ impl Standing {
                 && entry.grant.as_deref().is_none_or(|label| label == grant)
                 && entry.stands(now)
                 && !spent.contains(&entry.id)
-                && entry.args_sha256.as_ref().is_none_or(|bound| bound.eq_ignore_ascii_case(&digest()))
+                && entry
+                    .args_sha256
+                    .as_ref()
+                    .is_none_or(|bound| !bound.is_empty() && bound.eq_ignore_ascii_case(&digest()))
         };
         let rank = |entry: &&Override| match entry.effect {
             OverrideEffect::Deny => 0,
@@ -63,6 +71,7 @@ mod tests {
             args_sha256: None,
             until: None,
             uses: None,
+            run: None,
             by: "me".to_owned(),
             at: Timestamp(0),
             reason: String::new(),
@@ -95,6 +104,11 @@ mod tests {
         standing.overrides[0].args_sha256 = Some("d2".to_owned());
         assert_eq!(find(&standing, call, 10, &[]), None);
         standing.overrides[1] = Override { uses: Some(0), ..entry("used", OverrideEffect::Allow) };
+        assert_eq!(find(&standing, call, 0, &[]), None);
+        standing.overrides[1] = Override { run: Some("r".to_owned()), ..entry("run", OverrideEffect::Allow) };
+        standing.keep_run(Some("r"));
+        assert_eq!(find(&standing, call, 0, &[]).as_deref(), Some("run"));
+        standing.keep_run(None);
         assert_eq!(find(&standing, call, 0, &[]), None);
     }
 }

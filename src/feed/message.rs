@@ -4,7 +4,7 @@ use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use crate::counters::{Freeze, Override};
+use crate::counters::{Approval, ApprovalVerdict, CallArgs, Freeze, Override};
 use crate::mcp::tool::Tool;
 use crate::record::CounterState;
 use crate::time::Timestamp;
@@ -121,10 +121,10 @@ pub enum State {
         /// All of them.
         freezes: Vec<Freeze>,
     },
-    /// Approvals that wait.
+    /// Approvals that wait, and those given that no call has used yet.
     Approvals {
-        /// All of them.
-        approvals: Vec<serde_json::Value>,
+        /// All of them, in the order in which they were asked.
+        approvals: Vec<ApprovalView>,
     },
     /// Overrides in force.
     Overrides {
@@ -141,6 +141,89 @@ pub enum State {
         /// As in [`Hello`].
         servers: Vec<ServerInfo>,
     },
+}
+
+/// A question to a person, as screens show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalView {
+    /// Names it, for answering it.
+    pub id: String,
+    /// The server's name.
+    pub server: String,
+    /// The grant's label.
+    pub grant: String,
+    /// The tool's name.
+    pub tool: String,
+    /// The revision of the policy that asks.
+    pub policy: String,
+    /// The arguments, unmasked: to operators only, and not where all of them together are too many
+    /// to be sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub args: Option<CallArgs>,
+    /// SHA-256 of the canonical arguments: to operators only, for what can be guessed can be tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub args_sha256: Option<String>,
+    /// The short code of the rule that asks.
+    pub rule: String,
+    /// The exact pointer of that rule.
+    pub pointer: String,
+    /// The policy's text for the person.
+    pub message: String,
+    /// The client's name and version, as it claims them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// When it was asked first.
+    pub asked_at: Timestamp,
+    /// When it ends unanswered.
+    pub until: Timestamp,
+    /// How long an answer is good for, in seconds.
+    pub timeout_s: u64,
+    /// How many calls are held for it at this moment.
+    pub holders: u32,
+    /// The answer, once it is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<ApprovalVerdict>,
+}
+
+impl ApprovalView {
+    /// As an operator sees it.
+    pub fn of(entry: &Approval) -> Self {
+        Self {
+            id: entry.id.clone(),
+            server: entry.server.clone(),
+            grant: entry.grant.clone(),
+            tool: entry.tool.clone(),
+            policy: entry.policy.clone(),
+            args: Some(entry.args.clone()),
+            args_sha256: Some(entry.args_sha256.clone()),
+            rule: entry.rule.clone(),
+            pointer: entry.pointer.clone(),
+            message: entry.message.clone(),
+            client: entry.client.clone(),
+            asked_at: entry.asked_at,
+            until: entry.until,
+            timeout_s: entry.timeout_s,
+            holders: entry.holders,
+            verdict: entry.verdict.clone(),
+        }
+    }
+}
+
+impl State {
+    /// What a viewer gets instead; `None` where it is the same for everyone.
+    pub fn for_viewers(&self) -> Option<Self> {
+        match self {
+            Self::Approvals { approvals } => {
+                let bare = |one: &ApprovalView| ApprovalView { args: None, args_sha256: None, ..one.clone() };
+                Some(Self::Approvals { approvals: approvals.iter().map(bare).collect() })
+            }
+            Self::Overrides { overrides } => {
+                let bare = |one: &Override| Override { args_sha256: None, ..one.clone() };
+                Some(Self::Overrides { overrides: overrides.iter().map(bare).collect() })
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A counter with its server.
@@ -195,6 +278,60 @@ pub enum Ask {
         /// Why.
         reason: String,
     },
+    /// Operator: let a held call run, once, or equal ones for a while.
+    Approve {
+        /// Which question.
+        id: String,
+        /// Who; filled in by the gateway when empty.
+        by: String,
+        /// A word about it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        note: String,
+        /// Equal calls of the grant need no further approval for so many seconds, at most a day.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        for_s: Option<u64>,
+    },
+    /// Operator: do not let a held call run.
+    Reject {
+        /// Which question.
+        id: String,
+        /// Who; filled in by the gateway when empty.
+        by: String,
+        /// Why; the agent reads it.
+        note: String,
+    },
+    /// Operator: a temporary rule for one of this gateway's servers.
+    Override {
+        /// It needs a reason and an end: `until`, `uses`, or `run`, which must be this gateway's own
+        /// and lasts until it restarts. `id`, `by` and `at` are filled in by the gateway when empty.
+        entry: Override,
+    },
+    /// Operator: end an override before its time.
+    #[serde(rename = "end_override")]
+    EndOverride {
+        /// Which.
+        id: String,
+        /// Who; filled in by the gateway when empty.
+        by: String,
+        /// Why.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
+    },
+}
+
+impl Ask {
+    /// Its `type`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Subscribe { .. } => "subscribe",
+            Self::Freeze { .. } => "freeze",
+            Self::Unfreeze { .. } => "unfreeze",
+            Self::Approve { .. } => "approve",
+            Self::Reject { .. } => "reject",
+            Self::Override { .. } => "override",
+            Self::EndOverride { .. } => "end_override",
+        }
+    }
 }
 
 // Read by hand: serde keeps a tagged or flattened value in a buffer of its own, in which a decimal

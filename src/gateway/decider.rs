@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
 
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 
 use super::conversation::Conversation;
 use super::desk::Desk;
@@ -13,8 +12,8 @@ use super::lock;
 use super::reload::Loaded;
 use super::standing;
 use crate::counters::{Freeze, OverrideEffect};
-use crate::json::Node;
-use crate::json::canonical::canonical;
+
+use crate::json::canonical::arguments_sha256;
 use crate::mcp::envelope::ToolCall;
 use crate::policy::compiled::Compiled;
 use crate::policy::counter::{Caller, Reserved, Taken, Usage, Want};
@@ -164,7 +163,7 @@ impl Decider {
             let Some(in_force) = in_force.as_deref() else {
                 return deciding.denied(deciding.without_policy(frozen), Vec::new(), None);
             };
-            let digest = || arguments_digest(call.arguments);
+            let digest = || arguments_sha256(call.arguments).unwrap_or_default();
             let entry = standing::overriding(&above, who, now, &spent, &digest);
             let circumstances = Circumstances {
                 frozen: frozen.map(|freeze| freeze.reason.as_str()),
@@ -325,14 +324,4 @@ pub(super) fn state(usage: &Usage) -> CounterState {
         max: usage.max,
         resets_at: usage.resets_at,
     }
-}
-
-fn arguments_digest(arguments: Option<&Node<'_>>) -> String {
-    use std::fmt::Write as _;
-    let text = arguments.map_or_else(|| "{}".to_owned(), canonical);
-    let mut digest = String::with_capacity(64);
-    for byte in Sha256::digest(text.as_bytes()) {
-        let _ = write!(digest, "{byte:02x}");
-    }
-    digest
 }

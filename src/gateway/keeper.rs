@@ -12,11 +12,10 @@ use serde_json::json;
 
 use super::desk::{Desk, ShownList};
 use super::lists;
-use super::standing::Change;
 use crate::clock;
-use crate::counters::{self, Freeze, Lift, Store};
-use crate::feed::message::{Ask, GrantInfo, ServerCounter, ServerInfo, State};
-use crate::feed::server::{Command, Hub, HubConfig, Reply};
+use crate::counters;
+use crate::feed::message::{GrantInfo, ServerCounter, ServerInfo, State};
+use crate::feed::server::{Command, Hub, HubConfig};
 use crate::mcp::tool::Tool;
 use crate::policy::counter::{Amount, Want};
 use crate::record::EventKind;
@@ -31,7 +30,7 @@ const RETRY: u32 = 25;
 const SHOWN: usize = 512;
 
 pub(super) struct Keeper {
-    desk: Arc<Desk>,
+    pub(super) desk: Arc<Desk>,
     store_trouble: Option<String>,
     /// Turns since the store last failed.
     quiet: u32,
@@ -113,7 +112,7 @@ impl Keeper {
     }
 
     /// Reads freezes and overrides if they changed, or one of them has ended by itself.
-    fn refresh(&mut self) {
+    pub(super) fn refresh(&mut self) {
         if let Some(why) = self.desk.trouble() {
             self.store_failed(&why);
         }
@@ -123,7 +122,8 @@ impl Keeper {
         let read = store.standing_version().and_then(|version| {
             let (copy, _) = self.desk.standing.get();
             let over = copy.freezes.iter().filter_map(|freeze| freeze.until).any(|until| until <= now)
-                || copy.overrides.iter().filter_map(|entry| entry.until).any(|until| until <= now);
+                || copy.overrides.iter().filter_map(|entry| entry.until).any(|until| until <= now)
+                || copy.approvals.iter().any(|entry| entry.ends() <= now);
             if self.desk.standing.is_version(version) && !over {
                 return Ok(None);
             }
@@ -131,7 +131,8 @@ impl Keeper {
         });
         match read {
             Ok(None) => self.desk.standing.confirm(tick),
-            Ok(Some((version, standing))) => {
+            Ok(Some((version, mut standing))) => {
+                standing.keep_run(Some(&self.desk.recorder.gateway));
                 let change = self.desk.standing.replace(standing, version, tick);
                 self.changed(change);
             }
@@ -146,76 +147,6 @@ impl Keeper {
         if self.quiet > RETRY && self.store_trouble.take().is_some() {
             super::say("the counters' store can be used again");
             self.desk.recorder.event(EventKind::Store, None, None, json!({"state": "back"}));
-        }
-    }
-
-    fn changed(&mut self, change: Change) {
-        let (standing, _) = self.desk.standing.get();
-        for freeze in change.frozen {
-            let data = scope(&freeze);
-            self.desk.recorder.event(EventKind::Freeze, Some(freeze.by), Some(freeze.reason), data);
-        }
-        for freeze in change.unfrozen {
-            let ended = freeze.until.is_some_and(|until| until <= clock::now());
-            // Whoever lifted it left a note, whichever way it was done.
-            let lift = self.desk.store().and_then(|store| store.lifted(&freeze.id).ok().flatten());
-            let (by, reason) = match lift {
-                Some(lift) => (Some(lift.by), Some(lift.reason)),
-                None => (None, ended.then(|| "its time is over".to_owned())),
-            };
-            let said = |text: &String| !text.is_empty();
-            let (by, reason) = (by.filter(said), reason.filter(said));
-            self.desk.recorder.event(EventKind::Unfreeze, by, reason, scope(&freeze));
-        }
-        let Some(hub) = self.desk.recorder.hub() else { return };
-        hub.set_state(State::Freezes { freezes: standing.freezes.clone() });
-        hub.set_state(State::Overrides { overrides: standing.overrides.clone() });
-    }
-
-    /// Does what an operator asks.
-    fn ask(&mut self, ask: Ask, reply: Reply) {
-        let Some(store) = self.desk.store() else {
-            return reply.refused("the counters' store cannot be opened");
-        };
-        match ask {
-            Ask::Freeze { freeze } => self.freeze(store.as_ref(), freeze, reply),
-            Ask::Unfreeze { server, grant, tool, by, reason } => {
-                let lift = Lift { by, at: clock::now(), reason };
-                let (server, grant, tool) = (server.as_deref(), grant.as_deref(), tool.as_deref());
-                match store.unfreeze_by(server, grant, tool, Some(&lift)) {
-                    Ok(ended) if ended.is_empty() => reply.refused("there is no freeze with this scope"),
-                    Ok(_) => {
-                        // Its record is written when the change is seen, here as in every gateway.
-                        self.refresh();
-                        reply.done("unfrozen");
-                    }
-                    Err(error) => reply.refused(error.to_string()),
-                }
-            }
-            // The feed answers that one itself.
-            Ask::Subscribe { .. } => reply.refused("there is nothing to do"),
-        }
-    }
-
-    fn freeze(&mut self, store: &dyn Store, mut freeze: Freeze, reply: Reply) {
-        if freeze.reason.trim().is_empty() {
-            return reply.refused("a freeze needs a reason: those whose calls are denied see it");
-        }
-        if freeze.id.is_empty() {
-            freeze.id = super::fresh_id();
-        }
-        if freeze.by.is_empty() {
-            "feed".clone_into(&mut freeze.by);
-        }
-        if freeze.at.0 == 0 {
-            freeze.at = clock::now();
-        }
-        match store.freeze(&freeze) {
-            Ok(()) => {
-                self.refresh();
-                reply.done("frozen");
-            }
-            Err(error) => reply.refused(error.to_string()),
         }
     }
 
@@ -333,11 +264,4 @@ pub(super) fn server_infos(desk: &Desk) -> Vec<ServerInfo> {
         });
     }
     servers.into_values().collect()
-}
-
-fn scope(freeze: &Freeze) -> serde_json::Value {
-    json!({
-        "id": freeze.id, "server": freeze.server, "grant": freeze.grant, "tool": freeze.tool,
-        "until": freeze.until,
-    })
 }

@@ -13,7 +13,8 @@
 //! | [`stdio`] | the stdio gateway: threads, lifecycle |
 //! | `link`, `inbound`, `outbound` | its streams, and the two directions |
 //! | `standing` | the copy of freezes and overrides, and how old it is |
-//! | `keeper` | the background: freezes, operators' asks, screens, retries |
+//! | `keeper` | the background: the copy's freshness, screens, retries |
+//! | `operators` | what people ask over the feed, and the records of what they changed |
 //! | [`reload`], `watch` | the policy file and its versions |
 //! | [`config`], [`grants`] | gateway.json: servers, grants and tokens |
 //! | [`server`], [`guard`] | the server's process, and that it is never left behind |
@@ -39,6 +40,7 @@ mod keeper;
 mod link;
 pub mod listing;
 mod lists;
+mod operators;
 mod outbound;
 mod policies;
 mod recorder;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use super::lock;
 use crate::clock;
-use crate::counters::{Freeze, Override, Standing};
+use crate::counters::{Approval, Freeze, Override, Standing};
 use crate::time::Timestamp;
 
 /// A copy older than this is no ground to decide on, in nanoseconds.
@@ -32,7 +32,18 @@ pub(super) struct Copy {
 pub(super) struct Change {
     pub(super) frozen: Vec<Freeze>,
     pub(super) unfrozen: Vec<Freeze>,
-    pub(super) overrides: bool,
+    pub(super) overrides_set: Vec<Override>,
+    pub(super) overrides_ended: Vec<Override>,
+    /// Questions that were answered.
+    pub(super) answered: Vec<Approval>,
+    /// Questions that are gone unanswered.
+    pub(super) unanswered: Vec<Approval>,
+}
+
+/// What stands in the first and not in the second, by id.
+fn only_in<T: Clone>(all: &[T], others: &[T], id: fn(&T) -> &str) -> Vec<T> {
+    let known: HashSet<&str> = others.iter().map(id).collect();
+    all.iter().filter(|one| !known.contains(id(one))).cloned().collect()
 }
 
 impl Copy {
@@ -56,12 +67,23 @@ impl Copy {
     /// Takes a new reading, made at `tick`, when the store's version was this.
     pub(super) fn replace(&self, standing: Standing, version: u64, tick: u64) -> Change {
         let mut slot = lock(&self.standing);
-        let ids = |freezes: &[Freeze]| freezes.iter().map(|freeze| freeze.id.clone()).collect::<HashSet<_>>();
-        let (before, after) = (ids(&slot.freezes), ids(&standing.freezes));
+        let before = &**slot;
+        let freeze_id: fn(&Freeze) -> &str = |freeze| &freeze.id;
+        let override_id: fn(&Override) -> &str = |entry| &entry.id;
+        let open = |approvals: &[Approval]| -> Vec<Approval> {
+            approvals.iter().filter(|entry| entry.verdict.is_none()).cloned().collect()
+        };
+        let answered = |approvals: &[Approval]| -> Vec<Approval> {
+            approvals.iter().filter(|entry| entry.verdict.is_some()).cloned().collect()
+        };
+        let approval_id: fn(&Approval) -> &str = |entry| &entry.id;
         let change = Change {
-            frozen: standing.freezes.iter().filter(|freeze| !before.contains(&freeze.id)).cloned().collect(),
-            unfrozen: slot.freezes.iter().filter(|freeze| !after.contains(&freeze.id)).cloned().collect(),
-            overrides: slot.overrides != standing.overrides,
+            frozen: only_in(&standing.freezes, &before.freezes, freeze_id),
+            unfrozen: only_in(&before.freezes, &standing.freezes, freeze_id),
+            overrides_set: only_in(&standing.overrides, &before.overrides, override_id),
+            overrides_ended: only_in(&before.overrides, &standing.overrides, override_id),
+            answered: only_in(&answered(&standing.approvals), &answered(&before.approvals), approval_id),
+            unanswered: only_in(&open(&before.approvals), &standing.approvals, approval_id),
         };
         *slot = Arc::new(standing);
         drop(slot);
@@ -116,11 +138,11 @@ mod tests {
         let copy = Copy::default();
         assert!(!copy.get().1);
         let first =
-            copy.replace(Standing { freezes: vec![freeze("a")], overrides: Vec::new() }, 1, clock::tick());
+            copy.replace(Standing { freezes: vec![freeze("a")], ..Standing::default() }, 1, clock::tick());
         assert_eq!((first.frozen.len(), first.unfrozen.len()), (1, 0));
         assert!(copy.get().1);
         let second =
-            copy.replace(Standing { freezes: vec![freeze("b")], overrides: Vec::new() }, 1, clock::tick());
+            copy.replace(Standing { freezes: vec![freeze("b")], ..Standing::default() }, 1, clock::tick());
         assert_eq!((second.frozen[0].id.as_str(), second.unfrozen[0].id.as_str()), ("b", "a"));
     }
 }

@@ -102,6 +102,7 @@ pub fn run(config: &Config) -> Result<u8, StartError> {
     let code = preside(&link, &happenings, &handle);
     drop(watch);
     desk.close();
+    super::operators::end_run(&desk);
     desk.recorder.settle();
     desk.recorder.event(
         EventKind::Stop,

@@ -58,11 +58,23 @@ pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
 
-/// The SHA-256 of a call's arguments, whatever their spelling; absent and null ones are `{}`.
-pub fn arguments_sha256(arguments: Option<&Node<'_>>) -> String {
+/// The SHA-256 of a call's arguments, whatever their spelling; absent and null ones are `{}`. `None`
+/// where a string holds an unpaired surrogate: what parsers make of it differs, so such arguments are
+/// equal to none.
+pub fn arguments_sha256(arguments: Option<&Node<'_>>) -> Option<String> {
     match arguments.filter(|node| !node.is_null()) {
-        Some(node) => sha256(canonical(node).as_bytes()),
-        None => sha256(b"{}"),
+        Some(node) if exact(node) => Some(sha256(canonical(node).as_bytes())),
+        Some(_) => None,
+        None => Some(sha256(b"{}")),
+    }
+}
+
+fn exact(node: &Node<'_>) -> bool {
+    match &node.value {
+        Value::String(text) => text.exact,
+        Value::Array(items) => items.iter().all(exact),
+        Value::Object(members) => members.iter().all(|member| member.key.exact && exact(&member.value)),
+        _ => true,
     }
 }
 

@@ -34,7 +34,7 @@ use redis::{Cmd, Connection, RedisResult, Script};
 use self::keys::{Keys, digits, optional, read_digits};
 use self::pool::Pool;
 use super::place::RedisUrl;
-use super::{Freeze, Lift, Override, Standing, Store, StoreError};
+use super::{Approval, ApprovalVerdict, Asked, Freeze, Lift, Override, Round, Standing, Store, StoreError};
 use crate::policy::counter::{Amount, CounterKey, Reserved, Taken, Usage, Want};
 use crate::time::Timestamp;
 
@@ -48,6 +48,9 @@ const AT_ONCE: usize = 512;
 /// A window in microseconds is a number that a script holds exactly; one that is longer (285
 /// years) began in 1970 all the same.
 const LONGEST: u64 = 1 << 52;
+
+/// Calls that need an approval are denied by such a store, and every round is a new call.
+const NO_QUESTIONS: &str = "approvals and rounds are kept by the embedded store only";
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -440,9 +443,43 @@ impl Store for RedisStore {
         self.added(&answer, "an override", &entry.id)
     }
 
-    fn end_override(&self, id: &str) -> Result<Option<Override>> {
-        let answer = self.stand(crate::clock::now(), &["end override", id])?;
+    fn end_override_by(&self, id: &str, lift: Option<&Lift>) -> Result<Option<Override>> {
+        let note = match lift {
+            Some(lift) => format!("{}||{}", lift.at.0, self.text(lift)?),
+            None => String::new(),
+        };
+        let now = lift.map_or_else(crate::clock::now, |lift| lift.at);
+        let answer = self.stand(now, &["end override", id, &note])?;
         answer.get(2).map(|kept| self.read_override(kept)).transpose()
+    }
+
+    fn ask_approval(&self, _now: Timestamp, _question: &Approval) -> Result<Asked> {
+        Err(self.fail(NO_QUESTIONS))
+    }
+
+    fn leave_approval(&self, _now: Timestamp, _id: &str, _cancelled: bool) -> Result<()> {
+        Err(self.fail(NO_QUESTIONS))
+    }
+
+    fn decide_approval(
+        &self,
+        _now: Timestamp,
+        _id: &str,
+        _verdict: &ApprovalVerdict,
+    ) -> Result<Option<Approval>> {
+        Err(self.fail(NO_QUESTIONS))
+    }
+
+    fn reserve_with_approval(&self, _now: Timestamp, _wants: &[Want], _id: &str) -> Result<Option<Reserved>> {
+        Err(self.fail(NO_QUESTIONS))
+    }
+
+    fn remember_round(&self, _now: Timestamp, _round: &Round) -> Result<()> {
+        Err(self.fail(NO_QUESTIONS))
+    }
+
+    fn take_round(&self, _now: Timestamp, _round: &Round) -> Result<bool> {
+        Err(self.fail(NO_QUESTIONS))
     }
 
     fn counters(&self, now: Timestamp) -> Result<Vec<Usage>> {

@@ -28,7 +28,14 @@ elseif ARGV[4] == 'end override' then
   local found = redis.call('HGET', KEYS[3], ARGV[5])
   redis.call('HDEL', KEYS[3], ARGV[5])
   local answer = {'done', changed(true)}
-  if found then answer[3] = found end
+  if found then
+    answer[3] = found
+    -- ARGV[6] '' or who ended it.
+    if ARGV[6] ~= '' then
+      redis.call('HSET', KEYS[4], ARGV[5], ARGV[6])
+      redis.call('PEXPIRE', KEYS[4], whole(2 * DAY))
+    end
+  end
   return answer
 elseif ARGV[4] == 'unfreeze' then
   -- ARGV[5] the scope, ARGV[6] '' or who lifted it.

@@ -7,6 +7,7 @@
 //! every counter.
 
 mod open;
+mod questions;
 mod rows;
 
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use std::time::SystemTime;
 use rusqlite::Connection;
 
 use self::open::FileId;
-use super::{Freeze, Lift, Override, Standing, Store, StoreError};
+use super::{Approval, ApprovalVerdict, Asked, Freeze, Lift, Override, Round, Standing, Store, StoreError};
 use crate::policy::counter::{Amount, Reserved, Taken, Usage, Want, admit};
 use crate::time::Timestamp;
 
@@ -306,12 +307,65 @@ impl Store for SqliteStore {
         self.change(|connection| rows::insert_override(connection, entry))
     }
 
-    fn end_override(&self, id: &str) -> Result<Option<Override>> {
+    fn end_override_by(&self, id: &str, lift: Option<&Lift>) -> Result<Option<Override>> {
         self.change(|connection| {
             let entry = rows::read_override(connection, id)?;
             connection.prepare_cached("DELETE FROM override WHERE id = ?1")?.execute([id])?;
+            if let Some(lift) = lift.filter(|_| entry.is_some()) {
+                rows::note_lift(connection, id, lift)?;
+            }
             Ok(entry)
         })
+    }
+
+    fn ask_approval(&self, now: Timestamp, question: &Approval) -> Result<Asked> {
+        self.transact(|connection| questions::ask(connection, now, question))
+    }
+
+    fn leave_approval(&self, now: Timestamp, id: &str, cancelled: bool) -> Result<()> {
+        self.change(|connection| questions::leave(connection, now, id, cancelled))
+    }
+
+    fn decide_approval(
+        &self,
+        now: Timestamp,
+        id: &str,
+        verdict: &ApprovalVerdict,
+    ) -> Result<Option<Approval>> {
+        self.change(|connection| questions::decide(connection, now, id, verdict))
+    }
+
+    fn approvals(&self, now: Timestamp) -> Result<Vec<Approval>> {
+        let watch = self.watch()?;
+        questions::standing(&watch.connection, now).map_err(|fault| self.fail(fault))
+    }
+
+    fn reserve_with_approval(&self, now: Timestamp, wants: &[Want], id: &str) -> Result<Option<Reserved>> {
+        let mut main = self.main()?;
+        let main = &mut *main;
+        begin(&main.connection).map_err(|fault| self.fail(fault))?;
+        let connection = &main.connection;
+        let counted = (|| {
+            if !questions::find(connection, now, id)?.is_some_and(|entry| entry.usable(now)) {
+                return Ok(None);
+            }
+            let reserved = Self::count(connection, now, wants)?;
+            if matches!(reserved, Reserved::Done { .. }) {
+                questions::remove(connection, id)?;
+                rows::bump(connection)?;
+            }
+            Ok(Some(reserved))
+        })();
+        let keep = matches!(counted, Ok(Some(Reserved::Done { .. })));
+        end(&main.connection, counted, keep).map_err(|fault| self.fail(fault))
+    }
+
+    fn remember_round(&self, now: Timestamp, round: &Round) -> Result<()> {
+        self.transact(|connection| questions::remember(connection, now, round))
+    }
+
+    fn take_round(&self, now: Timestamp, round: &Round) -> Result<bool> {
+        self.transact(|connection| questions::take(connection, now, round))
     }
 
     /// Moves what was written lately from the log into the main file, so that no call has to. A
@@ -345,16 +399,22 @@ impl Store for SqliteStore {
 impl SqliteStore {
     /// One change of what stands, seen by everyone.
     fn change<T>(&self, change: impl FnOnce(&Connection) -> std::result::Result<T, Fault>) -> Result<T> {
+        self.transact(|connection| {
+            let value = change(connection)?;
+            rows::bump(connection)?;
+            Ok(value)
+        })
+    }
+
+    /// All of it, or nothing.
+    fn transact<T>(&self, change: impl FnOnce(&Connection) -> std::result::Result<T, Fault>) -> Result<T> {
         let mut watch = self.watch()?;
         let watch = &mut *watch;
         // A connection does not see its own changes in its data version.
         watch.data_version = None;
         let connection = &watch.connection;
         let changed = begin(connection).and_then(|()| {
-            let changed = change(connection).and_then(|value| {
-                rows::bump(connection)?;
-                Ok(value)
-            });
+            let changed = change(connection);
             let keep = changed.is_ok();
             end(connection, changed, keep)
         });

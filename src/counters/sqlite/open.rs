@@ -12,8 +12,19 @@ use crate::paths::private_dir;
 
 /// `callg` cut to four letters: marks the file as ours.
 const APPLICATION: i32 = i32::from_be_bytes(*b"calg");
-/// The version of [`SCHEMA`].
-const VERSION: i32 = 1;
+/// What was added to [`SCHEMA`] since it was released, in order: the layout's version is one more
+/// than how many of these a file has had.
+const ADDED: [&str; 1] = ["
+CREATE TABLE approval(
+  id TEXT PRIMARY KEY, server TEXT NOT NULL, grant_label TEXT NOT NULL, tool TEXT NOT NULL, args TEXT NOT NULL,
+  policy TEXT NOT NULL, ends INTEGER NOT NULL, json TEXT NOT NULL, UNIQUE(server, grant_label, tool, args, policy)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE round(
+  number INTEGER PRIMARY KEY, at INTEGER NOT NULL, server TEXT NOT NULL, grant_label TEXT NOT NULL,
+  tool TEXT NOT NULL, args TEXT NOT NULL, state TEXT
+) STRICT;
+CREATE INDEX round_grant ON round(server, grant_label, number);
+"];
 /// Every commit writes whole pages to the log, and checks their sums: small ones, since a call
 /// changes a few dozen bytes.
 const PAGE: u32 = 1024;
@@ -130,6 +141,16 @@ fn create(path: &Path) -> Result<(), Fault> {
 }
 
 fn build(draft: &Path) -> Result<(), Fault> {
+    build_with(draft, latest(), &ADDED.concat())
+}
+
+/// A store as the first release made it.
+#[cfg(test)]
+pub(super) fn build_released(draft: &Path) -> Result<(), Fault> {
+    build_with(draft, 1, "")
+}
+
+fn build_with(draft: &Path, version: i32, added: &str) -> Result<(), Fault> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -143,7 +164,7 @@ fn build(draft: &Path) -> Result<(), Fault> {
     connection.pragma_update(None, "page_size", PAGE)?;
     write_ahead(&connection)?;
     connection.execute_batch(&format!(
-        "BEGIN; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; {SCHEMA} COMMIT;"
+        "BEGIN; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {version}; {SCHEMA} {added} COMMIT;"
     ))?;
     connection.close().map_err(|(_, error)| Fault::Sqlite(error))
 }
@@ -165,6 +186,38 @@ fn write_ahead(connection: &Connection) -> Result<(), Fault> {
     }
 }
 
+/// The version of the layout that this callgate makes.
+fn latest() -> i32 {
+    i32::try_from(ADDED.len()).unwrap_or(0).saturating_add(1)
+}
+
+/// The version of the layout that a file has, where this callgate knows it.
+fn layout(connection: &Connection) -> Result<i32, Fault> {
+    let version: i32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if (1..=latest()).contains(&version) {
+        return Ok(version);
+    }
+    Err(Fault::Wrong(format!(
+        "it has the layout {version}, this callgate knows 1 to {}; use the newer callgate everywhere",
+        latest()
+    )))
+}
+
+/// Adds what an older callgate's file lacks, all or nothing: another process may be at it too.
+fn extend(connection: &Connection) -> Result<(), Fault> {
+    super::begin(connection)?;
+    let extended = layout(connection).and_then(|version| {
+        let had = usize::try_from(version.saturating_sub(1)).unwrap_or(0);
+        for sql in ADDED.iter().skip(had) {
+            connection.execute_batch(sql)?;
+        }
+        connection.execute_batch(&format!("PRAGMA user_version = {}", latest()))?;
+        Ok(())
+    });
+    let keep = extended.is_ok();
+    super::end(connection, extended, keep)
+}
+
 /// A connection with everything set that matters.
 pub(super) fn connect(path: &Path) -> Result<Connection, Fault> {
     let mut connection = Connection::open_with_flags(path, flags())?;
@@ -175,13 +228,11 @@ pub(super) fn connect(path: &Path) -> Result<Connection, Fault> {
             "it belongs to another program; move it away, and counters begin at zero".to_owned(),
         ));
     }
-    let version: i32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if version != VERSION {
-        return Err(Fault::Wrong(format!(
-            "it has the layout {version}, this callgate knows {VERSION}; use the newer callgate everywhere"
-        )));
-    }
+    let version = layout(&connection)?;
     write_ahead(&connection)?;
+    if version < latest() {
+        extend(&connection)?;
+    }
     connection.execute_batch(
         "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -1024; PRAGMA wal_autocheckpoint = 16000; \
          PRAGMA journal_size_limit = 4194304; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;",

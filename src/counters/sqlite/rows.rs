@@ -114,6 +114,8 @@ pub(super) fn prune(connection: &Connection, before: Timestamp, at_most: u32) ->
     connection.prepare_cached("DELETE FROM freeze WHERE until < ?1")?.execute([before.0])?;
     connection.prepare_cached("DELETE FROM override WHERE until < ?1")?.execute([before.0])?;
     connection.prepare_cached("DELETE FROM lifted WHERE at < ?1")?.execute([before.0])?;
+    connection.prepare_cached("DELETE FROM approval WHERE ends < ?1")?.execute([before.0])?;
+    connection.prepare_cached("DELETE FROM round WHERE at < ?1")?.execute([before.0])?;
     Ok(())
 }
 
@@ -170,15 +172,15 @@ pub(super) fn bump(connection: &Connection) -> Result<()> {
     Ok(())
 }
 
-fn unreadable(what: &str, error: &serde_json::Error) -> Fault {
+pub(super) fn unreadable(what: &str, error: &serde_json::Error) -> Fault {
     Fault::Wrong(format!("it holds {what} that cannot be read ({error}): it is damaged"))
 }
 
-fn text(value: &impl serde::Serialize) -> Result<String> {
+pub(super) fn text(value: &impl serde::Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|error| Fault::Wrong(error.to_string()))
 }
 
-/// Freezes and overrides that have not ended.
+/// Freezes and overrides that have not ended, and approvals that stand.
 pub(super) fn standing(connection: &Connection, now: Timestamp) -> Result<Standing> {
     let mut standing = Standing::default();
     let mut statement = connection.prepare_cached("SELECT json FROM freeze ORDER BY id")?;
@@ -200,6 +202,7 @@ pub(super) fn standing(connection: &Connection, now: Timestamp) -> Result<Standi
             standing.overrides.push(entry);
         }
     }
+    standing.approvals = super::questions::standing(connection, now)?;
     standing.freezes.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
     standing.overrides.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
     Ok(standing)

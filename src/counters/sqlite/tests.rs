@@ -154,6 +154,7 @@ fn a_use_of_an_override_is_taken_with_the_count_or_not_at_all() {
         args_sha256: None,
         until: None,
         uses: Some(1),
+        run: None,
         by: "me".to_owned(),
         at: NOW,
         reason: String::new(),
@@ -312,4 +313,56 @@ fn maintenance_moves_the_log_and_loses_nothing() {
         main.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     assert!(busy == 0 && rest < 10, "{rest} pages are left in the log");
     assert_eq!(used(&store, NOW, "a"), 1201);
+}
+
+#[test]
+fn a_store_of_the_released_layout_is_extended_and_keeps_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.sqlite");
+    open::build_released(&path).unwrap();
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(
+        "INSERT INTO counter VALUES('s', 'grant', 'local', 'a', 60, 1800000000000000, 1800000060000000,
+           x'00000000000000000000000000000007', x'0000000000000000000000000000000a');
+         INSERT INTO freeze VALUES('f', NULL, NULL, NULL, NULL,
+           '{\"id\":\"f\",\"by\":\"me\",\"at\":\"2027-01-15T08:00:00.000000Z\",\"reason\":\"why\"}');
+         INSERT INTO override VALUES('o', NULL, '{\"id\":\"o\",\"effect\":\"deny\",\"server\":\"s\",\"tool\":\"t\",\"uses\":2,
+           \"by\":\"me\",\"at\":\"2027-01-15T08:00:00.000000Z\",\"reason\":\"\"}');",
+    )
+    .unwrap();
+    // Many at once, while the old one is still in use.
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let store = SqliteStore::open(&path).unwrap();
+                assert_eq!(used(&store, NOW, "a"), 7);
+                assert!(store.approvals(NOW).unwrap().is_empty());
+            });
+        }
+    });
+    let store = SqliteStore::open(&path).unwrap();
+    let standing = store.standing(NOW).unwrap();
+    assert_eq!((standing.freezes.len(), standing.overrides.len()), (1, 1));
+    assert_eq!((standing.overrides[0].uses, &standing.overrides[0].run), (Some(2), &None));
+    let round = Round {
+        server: "s".to_owned(),
+        grant: "g".to_owned(),
+        tool: "t".to_owned(),
+        args_sha256: String::new(),
+        state_sha256: None,
+    };
+    store.remember_round(NOW, &round).unwrap();
+    assert!(store.take_round(NOW, &round).unwrap());
+    old.execute_batch("UPDATE counter SET used = x'00000000000000000000000000000008'").unwrap();
+    assert_eq!(used(&store, NOW, "a"), 8, "an older callgate that runs goes on counting");
+    let layouts = |path: &std::path::Path| -> Vec<String> {
+        let connection = Connection::open(path).unwrap();
+        let mut statement =
+            connection.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.map(|row| row.unwrap()).collect()
+    };
+    let fresh = folder.path().join("fresh.sqlite");
+    drop(SqliteStore::open(&fresh).unwrap());
+    assert_eq!(layouts(&path), layouts(&fresh), "as one made anew");
 }

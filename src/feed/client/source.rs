@@ -118,7 +118,7 @@ impl Source {
 
     async fn refuse(&self, ask: &Ask) {
         let message = "the gateway is not connected".to_owned();
-        let of = name_of(ask).to_owned();
+        let of = ask.name().to_owned();
         let _ = self.events.send(FeedEvent::Reply { source: self.id, ok: false, of, message }).await;
     }
 }
@@ -132,15 +132,6 @@ async fn ended(announced: &mut Option<watch::Receiver<bool>>) {
             }
         }
         None => std::future::pending().await,
-    }
-}
-
-/// The `type` of an ask.
-fn name_of(ask: &Ask) -> &'static str {
-    match ask {
-        Ask::Subscribe { .. } => "subscribe",
-        Ask::Freeze { .. } => "freeze",
-        Ask::Unfreeze { .. } => "unfreeze",
     }
 }
 

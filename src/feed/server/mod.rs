@@ -122,6 +122,8 @@ struct Snapshot {
     state: State,
     /// As text, once some client needed it.
     text: Option<Utf8Bytes>,
+    /// As text for viewers, where they do not get the same.
+    for_viewers: Option<Utf8Bytes>,
 }
 
 #[derive(Debug, Default)]
@@ -309,7 +311,7 @@ impl Hub {
             return;
         }
         let version = self.shared.state_version.fetch_add(1, Ordering::SeqCst).saturating_add(1);
-        states.insert(key, Snapshot { version, state, text: None });
+        states.insert(key, Snapshot { version, state, text: None, for_viewers: None });
     }
 
     /// What operators ask. The first call gets the asks; later ones a receiver that is at its end.
@@ -381,24 +383,40 @@ impl Shared {
         (Say::Hello(Box::new(hello)), next)
     }
 
-    /// The states that a client has not seen, as text.
-    fn news(&self, seen: &mut BTreeMap<StateKey, u64>) -> Vec<Utf8Bytes> {
+    /// The states that a client of this role has not seen, as text.
+    fn news(&self, role: Role, seen: &mut BTreeMap<StateKey, u64>) -> Vec<Utf8Bytes> {
         let mut news = Vec::new();
         for (key, snapshot) in lock(&self.states).iter_mut() {
             if seen.get(key) == Some(&snapshot.version) {
                 continue;
             }
-            let text = match &snapshot.text {
-                Some(text) => text.clone(),
-                None => match serde_json::to_string(&Say::State(Box::new(snapshot.state.clone()))) {
-                    Ok(text) => snapshot.text.insert(text.into()).clone(),
-                    Err(_) => continue,
-                },
-            };
+            let Some(text) = snapshot.text(role) else { continue };
             seen.insert(key.clone(), snapshot.version);
             news.push(text);
         }
         news
+    }
+}
+
+impl Snapshot {
+    /// As a client of this role gets it.
+    fn text(&mut self, role: Role) -> Option<Utf8Bytes> {
+        let said =
+            |state: State| serde_json::to_string(&Say::State(Box::new(state))).ok().map(Utf8Bytes::from);
+        if role != Role::Operator {
+            if self.for_viewers.is_none()
+                && let Some(state) = self.state.for_viewers()
+            {
+                self.for_viewers = Some(said(state)?);
+            }
+            if self.for_viewers.is_some() {
+                return self.for_viewers.clone();
+            }
+        }
+        if self.text.is_none() {
+            self.text = Some(said(self.state.clone())?);
+        }
+        self.text.clone()
     }
 }
 

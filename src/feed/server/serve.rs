@@ -46,10 +46,10 @@ pub(super) async fn serve(shared: &Arc<Shared>, socket: Socket, role: Role) {
     let (sink, stream) = socket.split();
     let (out, inbox) = mpsc::channel(16);
     let writer =
-        Writer { shared, sink, seen: BTreeMap::new(), looked: None, next: 0, batch: Vec::new(), inbox };
+        Writer { shared, sink, role, seen: BTreeMap::new(), looked: None, next: 0, batch: Vec::new(), inbox };
     // Whoever ends first ends the other: a client that reads nothing is found by the silence.
     tokio::select! {
-        _ = writer.run(role) => {}
+        _ = writer.run() => {}
         () = read(shared, stream, role, out) => {}
     }
 }
@@ -77,23 +77,20 @@ fn reply(ok: bool, of: &str, message: String) -> Say {
 }
 
 async fn answer(shared: &Arc<Shared>, ask: Ask, role: Role) -> Out {
-    let of = match &ask {
-        Ask::Subscribe { gateway, since_seq } => {
-            let next = shared.last.load(Ordering::SeqCst).saturating_add(1);
-            if lock(&shared.hello).gateway != *gateway {
-                return Out::Say(reply(false, "subscribe", "this is another gateway run".to_owned()));
-            }
-            let from = since_seq.saturating_add(1);
-            let said = if from <= next {
-                reply(true, "subscribe", String::new())
-            } else {
-                reply(true, "subscribe", format!("there is no record {since_seq} yet"))
-            };
-            return Out::GoTo(said, from.min(next));
+    let of = ask.name();
+    if let Ask::Subscribe { gateway, since_seq } = &ask {
+        let next = shared.last.load(Ordering::SeqCst).saturating_add(1);
+        if lock(&shared.hello).gateway != *gateway {
+            return Out::Say(reply(false, of, "this is another gateway run".to_owned()));
         }
-        Ask::Freeze { .. } => "freeze",
-        Ask::Unfreeze { .. } => "unfreeze",
-    };
+        let from = since_seq.saturating_add(1);
+        let said = if from <= next {
+            reply(true, of, String::new())
+        } else {
+            reply(true, of, format!("there is no record {since_seq} yet"))
+        };
+        return Out::GoTo(said, from.min(next));
+    }
     if role != Role::Operator {
         return Out::Say(reply(false, of, "an operator's token is needed".to_owned()));
     }
@@ -110,6 +107,7 @@ async fn answer(shared: &Arc<Shared>, ask: Ask, role: Role) -> Out {
 struct Writer<'a> {
     shared: &'a Arc<Shared>,
     sink: SplitSink<Socket, Message>,
+    role: Role,
     /// The versions of the states that the client has.
     seen: BTreeMap<StateKey, u64>,
     /// When the states were last looked at.
@@ -121,11 +119,11 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    async fn run(mut self, role: Role) -> Result<(), Error> {
+    async fn run(mut self) -> Result<(), Error> {
         let mut found = self.shared.found.subscribe();
         let mut ping = tokio::time::interval_at(Instant::now() + PING, PING);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (hello, next) = self.shared.hello(role);
+        let (hello, next) = self.shared.hello(self.role);
         self.next = next;
         self.say(&hello).await?;
         let mut pinging = false;
@@ -188,7 +186,7 @@ impl Writer<'_> {
         if self.looked.is_some_and(|looked| looked.elapsed() < STATE) {
             return Ok(true);
         }
-        let news = self.shared.news(&mut self.seen);
+        let news = self.shared.news(self.role, &mut self.seen);
         if !news.is_empty() {
             self.looked = Some(Instant::now());
         }
