@@ -43,6 +43,8 @@ fn app() -> App {
         path: "policy.json".into(),
         theme: Theme::new(Depth::True, false, true),
         keymap: Keymap::default(),
+        seed: "test".to_owned(),
+        bell: true,
         read_only: false,
         user: "kim".to_owned(),
         title: None,

@@ -67,6 +67,8 @@ fn open() -> App {
         path: "policy.json".into(),
         theme: Theme::new(Depth::True, false, true),
         keymap: Keymap::default(),
+        seed: "test".to_owned(),
+        bell: true,
         read_only: false,
         user: "bench".to_owned(),
         title: None,

@@ -8,13 +8,13 @@ mod tui_support;
 use std::sync::Arc;
 
 use callgate::counters::Freeze;
-use callgate::feed::message::{GrantInfo, Hello, PROTOCOL, Role, ServerInfo, State};
+use callgate::feed::message::State;
 use callgate::mcp::tool::Tool;
 use callgate::record::Record;
 use callgate::tui::app::policy::PolicyMsg;
 use callgate::tui::app::{FeedMsg, Msg, Row};
 use callgate::tui::theme::{Depth, Theme};
-use tui_support::{POLICY, Ui, has_color, now, tools};
+use tui_support::{POLICY, Ui, has_color, hello, now, tools};
 
 /// A place on the screen, by the keys that lead to it.
 const PLACES: [(&str, &str); 13] = [
@@ -131,29 +131,6 @@ fn hostile_names_are_visible_marks() {
         assert!(!matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200b}'), "{c:?}");
     }
     insta::assert_snapshot!("hostile", screen);
-}
-
-fn hello() -> Hello {
-    Hello {
-        protocol: PROTOCOL.to_owned(),
-        gateway: "g1".to_owned(),
-        name: "git".to_owned(),
-        host: "desk".to_owned(),
-        pid: 7,
-        version: "0.1.0".to_owned(),
-        role: Role::Operator,
-        next_seq: 1,
-        oldest_seq: 1,
-        servers: vec![ServerInfo {
-            name: "git".to_owned(),
-            upstream: "npx git-server".to_owned(),
-            grants: vec![GrantInfo {
-                label: "local".to_owned(),
-                policy: Some("/home/kim/policy.json".to_owned()),
-                revision: None,
-            }],
-        }],
-    }
 }
 
 #[test]

@@ -13,6 +13,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use callgate::feed::message::{GrantInfo, Hello, PROTOCOL, Role, ServerInfo};
 use callgate::mcp::tool::Tool;
 use callgate::time::Timestamp;
 use callgate::tui::app::policy::{PolicyEffect, PolicyMsg, Saved, Server};
@@ -90,6 +91,8 @@ impl Ui {
             path: "/home/kim/policy.json".into(),
             theme,
             keymap: Keymap::default(),
+            seed: "test".to_owned(),
+            bell: true,
             read_only,
             user: "kim".to_owned(),
             title: None,
@@ -204,4 +207,28 @@ pub fn has_color(buffer: &Buffer) -> bool {
 pub fn now(ms: u64) -> Now {
     let start = Timestamp::parse("2026-11-20T21:20:00Z").unwrap();
     Now { ts: start.plus_micros(i64::try_from(ms).unwrap() * 1000), ms }
+}
+
+/// A gateway of the policy's user, on the server `git`.
+pub fn hello() -> Hello {
+    Hello {
+        protocol: PROTOCOL.to_owned(),
+        gateway: "g1".to_owned(),
+        name: "git".to_owned(),
+        host: "desk".to_owned(),
+        pid: 7,
+        version: "0.1.0".to_owned(),
+        role: Role::Operator,
+        next_seq: 1,
+        oldest_seq: 1,
+        servers: vec![ServerInfo {
+            name: "git".to_owned(),
+            upstream: "npx git-server".to_owned(),
+            grants: vec![GrantInfo {
+                label: "local".to_owned(),
+                policy: Some("/home/kim/policy.json".to_owned()),
+                revision: None,
+            }],
+        }],
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! From this table come the key trie, the footer, `?` help, the palette and the written key lists.
 
+mod approvals;
 mod global;
 mod live;
 mod policy;
@@ -29,6 +30,8 @@ pub enum Context {
     Live,
     /// The Counters screen.
     Counters,
+    /// The Approvals screen.
+    Approvals,
 }
 
 impl Context {
@@ -44,6 +47,7 @@ impl Context {
             Self::Review => "review",
             Self::Live => "live rows",
             Self::Counters => "counters",
+            Self::Approvals => "approvals",
         }
     }
 }
@@ -61,6 +65,13 @@ pub enum Action {
     ScreenPolicy,
     ScreenLive,
     ScreenCounters,
+    ScreenApprovals,
+    ApproveOnce,
+    ApproveFor,
+    Reject,
+    Bell,
+    Override,
+    EndOverride,
     LiveFilter,
     NextScreen,
     PreviousScreen,
@@ -172,7 +183,7 @@ fn always(_: &App) -> When {
 
 /// The whole table.
 pub fn table() -> impl Iterator<Item = &'static Entry> {
-    global::TABLE.iter().chain(policy::TABLE).chain(live::TABLE)
+    global::TABLE.iter().chain(policy::TABLE).chain(live::TABLE).chain(approvals::TABLE)
 }
 
 /// An action's entry. Every action has one: a test holds it.

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::{App, Kind};
-use crate::counters::Freeze;
+use super::approvals::Entry;
+use super::approvals::news::{hear, queue};
+use super::{App, Effect, Kind};
+use crate::counters::{Freeze, Override, OverrideEffect};
 use crate::feed::message::{Hello, Role, RuleHits, State};
 use crate::mcp::tool::Tool;
 use crate::record::{Decision, Record, Verdict};
@@ -52,6 +54,10 @@ pub struct Gateway {
     pub tools: BTreeMap<String, Arc<State>>,
     /// Freezes in force.
     pub freezes: Vec<Freeze>,
+    /// Overrides in force.
+    pub overrides: Vec<Override>,
+    /// Approvals that wait, or are given and not used.
+    pub approvals: Vec<Entry>,
     /// How often each rule decided.
     pub rules: Vec<RuleHits>,
     /// Records that were lost on the way.
@@ -126,6 +132,39 @@ impl Feeds {
             .filter(move |freeze| freeze.until.is_none_or(|until| now < until) && seen.insert(&freeze.id))
     }
 
+    /// Overrides in force, each once.
+    pub fn overrides(&self, now: Timestamp) -> impl Iterator<Item = &Override> {
+        let mut seen = std::collections::BTreeSet::new();
+        self.gateways
+            .values()
+            .filter(|gateway| gateway.alive)
+            .flat_map(|gateway| &gateway.overrides)
+            .filter(move |entry| entry.stands(now) && seen.insert(&entry.id))
+    }
+
+    /// The override of a tool at any of these servers that has the last word.
+    pub fn override_of(&self, servers: &[String], tool: &str, now: Timestamp) -> Option<&Override> {
+        let of_tool = |entry: &&Override| entry.tool == tool && servers.contains(&entry.server);
+        self.overrides(now).filter(of_tool).min_by_key(|entry| match entry.effect {
+            OverrideEffect::Deny => 0,
+            OverrideEffect::Allow => 1,
+            OverrideEffect::Approved => 2,
+        })
+    }
+
+    /// The names of gateways, each once and with how many bear it.
+    pub fn names(&self, sources: &[Source]) -> String {
+        let mut names: BTreeMap<String, usize> = BTreeMap::new();
+        for gateway in sources.iter().filter_map(|source| self.gateway(*source)) {
+            *names.entry(crate::visible::visible(&gateway.hello.name).into_owned()).or_default() += 1;
+        }
+        let words = |(name, count): (String, usize)| match count {
+            1 => name,
+            many => format!("{name} ({many} gateways)"),
+        };
+        names.into_iter().map(words).collect::<Vec<_>>().join(", ")
+    }
+
     /// The calls of a server's tool.
     pub fn calls(&self, server: &str, tool: &str) -> Option<&Calls> {
         // A key of two borrowed strings cannot be looked up in a map of two owned ones.
@@ -174,7 +213,7 @@ impl Feeds {
 }
 
 /// Takes in what a gateway said.
-pub(super) fn update(app: &mut App, msg: &FeedMsg) {
+pub(super) fn update(app: &mut App, msg: &FeedMsg, effects: &mut Vec<Effect>) {
     match msg {
         FeedMsg::Connected(source, hello) => {
             let known = app.feeds.gateways.get_mut(source);
@@ -187,6 +226,8 @@ pub(super) fn update(app: &mut App, msg: &FeedMsg) {
                     alive: true,
                     tools: BTreeMap::new(),
                     freezes: Vec::new(),
+                    overrides: Vec::new(),
+                    approvals: Vec::new(),
                     rules: Vec::new(),
                     lost: 0,
                 };
@@ -211,15 +252,23 @@ pub(super) fn update(app: &mut App, msg: &FeedMsg) {
                         gateway.hello = Arc::new(hello);
                         app.policy_attached();
                     }
-                    State::Approvals { .. } | State::Overrides { .. } => {}
+                    State::Overrides { overrides } => gateway.overrides.clone_from(overrides),
+                    State::Approvals { approvals } => {
+                        gateway.approvals = approvals.iter().map(Entry::from).collect();
+                        queue(app, effects);
+                    }
                 }
             }
         }
         FeedMsg::Records(source, rows) => {
             for row in rows.iter() {
-                if let Record::Decision(decision) = &row.record {
-                    app.feeds.count(decision);
-                    app.counters.decision(decision);
+                match &row.record {
+                    Record::Decision(decision) => {
+                        app.feeds.count(decision);
+                        app.counters.decision(decision);
+                    }
+                    Record::Event(event) => hear(app, event),
+                    Record::Outcome(_) => {}
                 }
             }
             app.live.live.take(*source, rows.iter().map(|row| &row.record));
@@ -236,6 +285,8 @@ pub(super) fn update(app: &mut App, msg: &FeedMsg) {
                 gateway.alive = false;
                 gateway.hello.name.clone()
             });
+            super::asks::lost(app, *source);
+            queue(app, effects);
             if let Some(name) = name {
                 let name = crate::visible::visible(&name).into_owned();
                 if *ended {
@@ -245,8 +296,10 @@ pub(super) fn update(app: &mut App, msg: &FeedMsg) {
                 }
             }
         }
-        FeedMsg::Reply(_, ok, of, message) => {
-            if *ok {
+        FeedMsg::Reply(source, ok, of, message) => {
+            if super::asks::answer(app, *source, *ok, of, message) {
+                // It is said when it is known what came of it everywhere.
+            } else if *ok {
                 app.toast(Kind::Good, message.clone());
             } else {
                 app.toast(Kind::Bad, format!("{of} was refused: {message}"));

@@ -107,6 +107,12 @@ pub enum Then {
     Policy(super::policy::Then),
     /// Lift a freeze, by its id.
     Unfreeze(String),
+    /// Decide an approval, by its id.
+    Decide(String, super::approvals::keys::Decide),
+    /// Set an override.
+    Override(Box<super::overrides::Wanted>),
+    /// End an override, by its id.
+    EndOverride(String),
 }
 
 impl Ask {
@@ -369,6 +375,9 @@ pub(super) fn then(app: &mut App, then: Then, effects: &mut Vec<Effect>) {
         Then::SaveAndQuit => super::policy::save_and_quit(app),
         Then::Policy(then) => super::policy::then(app, then, effects),
         Then::Unfreeze(id) => super::route::unfreeze(app, &id, effects),
+        Then::Decide(id, decide) => super::approvals::keys::decide(app, &id, decide, effects),
+        Then::Override(wanted) => super::overrides::set(app, *wanted, effects),
+        Then::EndOverride(id) => super::overrides::end(app, &id, effects),
     }
 }
 

@@ -9,20 +9,27 @@
 //! | [`policy`] | the Policy screen: table, inspector, editor |
 //! | [`live`] | the Live screen: rows as they come, filter, detail |
 //! | [`counters`] | the Counters screen: limits as gauges |
+//! | [`approvals`] | the Approvals screen: calls that wait for a person |
+//! | [`overrides`] | temporary rules: set, shown, ended |
+//! | [`asks`] | what gateways were asked, until it is known which took it |
 //! | `route` | which part gets a key or a click |
 //!
 //! A new screen is a variant of [`Screen`] (listed in [`Screen::SHOWN`] once it works), a field of
 //! [`App`], a context with its actions in `action/`, an arm in `route::act` and one in `view::draw`.
 
+pub mod approvals;
+pub mod asks;
 pub mod counters;
 pub mod feeds;
 pub mod field;
 pub mod layer;
 pub mod live;
+pub mod overrides;
 pub mod policy;
 mod route;
 pub mod toast;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -61,11 +68,13 @@ pub enum Screen {
     Live,
     /// Limits as gauges.
     Counters,
+    /// Calls that wait for a person.
+    Approvals,
 }
 
 impl Screen {
     /// Those that have a tab.
-    pub const SHOWN: &[Self] = &[Self::Policy, Self::Live, Self::Counters];
+    pub const SHOWN: &[Self] = &[Self::Policy, Self::Live, Self::Counters, Self::Approvals];
 
     /// Its name on the tab.
     pub fn title(self) -> &'static str {
@@ -73,6 +82,7 @@ impl Screen {
             Self::Policy => "Policy",
             Self::Live => "Live",
             Self::Counters => "Counters",
+            Self::Approvals => "Approvals",
         }
     }
 
@@ -82,6 +92,7 @@ impl Screen {
             Self::Policy => Action::ScreenPolicy,
             Self::Live => Action::ScreenLive,
             Self::Counters => Action::ScreenCounters,
+            Self::Approvals => Action::ScreenApprovals,
         }
     }
 }
@@ -162,6 +173,8 @@ pub enum Effect {
     Suspend,
     /// Forget what is on the terminal and draw everything.
     Redraw,
+    /// Ring the terminal's bell.
+    Bell,
     /// Switch the mouse on or off.
     Mouse(bool),
     /// Put text on the person's clipboard.
@@ -201,6 +214,12 @@ pub struct App {
     pub counters: counters::Counters,
     /// The Counters screen.
     pub counters_screen: counters::CountersScreen,
+    /// The Approvals screen.
+    pub approvals: approvals::Approvals,
+    /// How approvals ended, by id, as the journals' events say.
+    approvals_told: HashMap<String, approvals::queue::Told>,
+    /// What gateways were asked and have not settled.
+    pub asks: asks::Asks,
     /// What the last frame stands for.
     pub hits: Arc<[(Rect, Hit)]>,
     /// Whether the mouse is captured.
@@ -209,6 +228,10 @@ pub struct App {
     pub read_only: bool,
     /// Who sets freezes: the user's name.
     pub user: String,
+    /// Begins the ids that this program gives.
+    seed: String,
+    /// How many it gave.
+    ids: u64,
     /// Shown at the top left instead of the program's name.
     pub title: Option<String>,
     /// The program is leaving.
@@ -238,6 +261,10 @@ pub struct Start {
     pub has_editor: bool,
     /// Where the person is, for times of day.
     pub tz: jiff::tz::TimeZone,
+    /// Begins the ids that this program gives: no other run may have the same.
+    pub seed: String,
+    /// Whether the terminal's bell rings when a call waits for a person.
+    pub bell: bool,
 }
 
 impl App {
@@ -257,10 +284,15 @@ impl App {
             live: LiveScreen::new(live::ring::Bounds::default(), start.tz),
             counters: counters::Counters::default(),
             counters_screen: counters::CountersScreen::default(),
+            approvals: approvals::Approvals::new(start.bell),
+            approvals_told: HashMap::new(),
+            asks: asks::Asks::default(),
             hits: Arc::from([]),
             mouse: true,
             read_only: start.read_only,
             user: start.user,
+            seed: start.seed,
+            ids: 0,
             title: start.title,
             leaving: false,
         }
@@ -275,6 +307,7 @@ impl App {
             Screen::Policy => self.policy.place(),
             Screen::Live => vec![Context::Live, Context::List, Context::Global],
             Screen::Counters => vec![Context::Counters, Context::List, Context::Global],
+            Screen::Approvals => vec![Context::Approvals, Context::List, Context::Global],
         }
     }
 
@@ -285,7 +318,7 @@ impl App {
         let spin = self.policy.is_loading().then(|| self.now.ms.saturating_add(100));
         // A filter looks through older rows in steps, so that keys are answered between them.
         let search = self.live.live.search_progress().map(|_| self.now.ms);
-        [clock, spin, search, self.toasts.next_end()].into_iter().flatten().min()
+        [clock, spin, search, self.toasts.next_end(), self.asks.next_end()].into_iter().flatten().min()
     }
 
     /// Whether the terminal is too small to draw on.
@@ -312,6 +345,9 @@ impl App {
         self.live.live.set_height(super::view::live::rows_in(body, self.live.detail, self.live.typing()));
         self.live.pane = super::view::live::pane_of(body);
         self.counters_screen.set_height(super::view::counters::rows_in(body));
+        let (rows, pane) = super::view::approvals::sizes(body, self.approvals.whole);
+        self.approvals.pane = pane;
+        self.approvals.set_height(rows);
     }
 
     #[expect(clippy::unused_self, reason = "the table takes methods of the state")]
@@ -320,13 +356,30 @@ impl App {
     }
 
     pub(crate) fn can_open(&self) -> When {
-        let here = self.screen != Screen::Policy || self.policy.can_open();
+        let here = match self.screen {
+            Screen::Policy => self.policy.can_open(),
+            Screen::Live => self.live.live.count() > 0,
+            Screen::Counters => false,
+            Screen::Approvals => self.approvals.selected().is_some(),
+        };
         When::if_so(here, "there is nothing to open here")
     }
 
     pub(crate) fn can_go_back(&self) -> When {
-        let here = !self.layers.is_empty() || self.screen != Screen::Policy || self.policy.can_go_back();
+        let here = match self.screen {
+            _ if !self.layers.is_empty() => true,
+            Screen::Policy => self.policy.can_go_back(),
+            Screen::Live => true,
+            Screen::Counters => false,
+            Screen::Approvals => self.approvals.whole,
+        };
         When::if_so(here, "there is nothing to go back from")
+    }
+
+    /// An id that nothing else has.
+    pub(crate) fn fresh_id(&mut self) -> String {
+        self.ids += 1;
+        format!("{}-{}", self.seed, self.ids)
     }
 
     pub(crate) fn can_freeze(&self) -> When {
@@ -361,7 +414,7 @@ pub fn update(app: &mut App, msg: Msg, now: Now) -> Vec<Effect> {
         Msg::Tick => {
             app.live.live.search_on();
         }
-        Msg::Feed(msg) => feeds::update(app, &msg),
+        Msg::Feed(msg) => feeds::update(app, &msg, &mut effects),
         Msg::Policy(msg) => policy::update(app, msg, &mut effects),
         Msg::Terminate => {
             app.leaving = true;
@@ -369,6 +422,7 @@ pub fn update(app: &mut App, msg: Msg, now: Now) -> Vec<Effect> {
         }
         Msg::Note(kind, text) => app.toast(kind, text),
     }
+    asks::settle(app);
     policy::keep(app, &mut effects);
     app.fit_lists();
     effects

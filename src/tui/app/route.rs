@@ -1,5 +1,6 @@
 //! Which part gets a key, a click or an action.
 
+use super::asks::{Asked, Proof};
 use super::layer::{self, Ask, Help, Layer, Palette, Then};
 use super::{App, Effect, Hit, Kind, Mouse, Screen};
 use crate::feed::message::Ask as FeedAsk;
@@ -19,7 +20,7 @@ pub(super) fn key(app: &mut App, key: Key, effects: &mut Vec<Effect>) {
         && match app.screen {
             Screen::Policy => super::policy::typing_key(app, key, effects),
             Screen::Live => super::live::keys::typing_key(app, key),
-            Screen::Counters => false,
+            Screen::Counters | Screen::Approvals => false,
         };
     if typed {
         app.pending.clear();
@@ -50,7 +51,7 @@ pub(super) fn paste(app: &mut App, text: &str, effects: &mut Vec<Effect>) {
     match app.screen {
         Screen::Policy => super::policy::paste(app, text, effects),
         Screen::Live => super::live::keys::paste(app, text),
-        Screen::Counters => {}
+        Screen::Counters | Screen::Approvals => {}
     }
 }
 
@@ -76,6 +77,7 @@ pub(super) fn mouse(app: &mut App, mouse: Mouse, effects: &mut Vec<Effect>) {
                     Screen::Policy => super::policy::click(app, hit, effects),
                     Screen::Live => super::live::keys::click(app, hit),
                     Screen::Counters => super::counters::keys::click(app, hit),
+                    Screen::Approvals => super::approvals::keys::click(app, hit),
                 },
             }
         }
@@ -89,6 +91,7 @@ pub(super) fn mouse(app: &mut App, mouse: Mouse, effects: &mut Vec<Effect>) {
                     Screen::Policy => super::policy::wheel(app, pane, steps),
                     Screen::Live => super::live::keys::wheel(app, pane, steps),
                     Screen::Counters => super::counters::keys::wheel(app, steps),
+                    Screen::Approvals => super::approvals::keys::wheel(app, pane, steps),
                 }
             }
         }
@@ -124,6 +127,7 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         Action::ScreenPolicy => app.screen = Screen::Policy,
         Action::ScreenLive => app.screen = Screen::Live,
         Action::ScreenCounters => app.screen = Screen::Counters,
+        Action::ScreenApprovals => app.screen = Screen::Approvals,
         Action::NextScreen => turn(app, true),
         Action::PreviousScreen => turn(app, false),
         Action::Mouse => {
@@ -136,11 +140,14 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         Action::Suspend => effects.push(Effect::Suspend),
         Action::Freeze => super::policy::form::open_freeze(app),
         Action::Unfreeze => ask_unfreeze(app),
+        Action::Override => super::overrides::open(app),
+        Action::EndOverride => super::overrides::ask_end(app),
         Action::Quit => super::policy::quit(app, effects),
         _ => match app.screen {
             Screen::Policy => super::policy::act(app, action, effects),
             Screen::Live => super::live::keys::act(app, action),
             Screen::Counters => super::counters::keys::act(app, action),
+            Screen::Approvals => super::approvals::keys::act(app, action),
         },
     }
 }
@@ -177,8 +184,6 @@ pub(super) fn unfreeze(app: &mut App, id: &str, effects: &mut Vec<Effect>) {
         app.toast(Kind::Info, "that freeze is over");
         return;
     };
-    // Freezes lie in the store that all gateways of the user share: asking one is enough, but
-    // gateways with stores of their own may be attached too.
     let ask = FeedAsk::Unfreeze {
         server: freeze.server.clone(),
         grant: freeze.grant.clone(),
@@ -187,13 +192,14 @@ pub(super) fn unfreeze(app: &mut App, id: &str, effects: &mut Vec<Effect>) {
         reason: String::new(),
     };
     let knows = |gateway: &super::feeds::Gateway| gateway.freezes.iter().any(|other| other.id == freeze.id);
-    let sources: Vec<_> = app
-        .feeds
-        .operators()
-        .filter(|(_, gateway)| knows(gateway))
-        .map(|(source, _)| source)
-        .take(1)
-        .collect();
+    let sources: Vec<_> =
+        app.feeds.operators().filter(|(_, gateway)| knows(gateway)).map(|(source, _)| source).collect();
+    if sources.is_empty() {
+        app.toast(Kind::Bad, "no gateway where you are operator has that freeze");
+        return;
+    }
+    let proof = Proof::Freeze(freeze.id.clone(), false);
+    let what = super::feeds::scope_words(&freeze);
+    app.asks.push(Asked::new("unfreeze", "unfrozen", what, proof, &sources));
     effects.extend(sources.into_iter().map(|source| Effect::Ask(source, Box::new(ask.clone()))));
-    app.toast(Kind::Info, format!("lifting the freeze of {}", super::feeds::scope_words(&freeze)));
 }

@@ -21,7 +21,7 @@ use self::redraw::Redraw;
 use self::terminal::{Canvas, Guard};
 use super::app::policy::{PolicyEffect, PolicyMsg, Server, search, table::ToolRow};
 use super::app::toast::Kind;
-use super::app::{self, App, Effect, Msg, Now, Start};
+use super::app::{self, App, Effect, FeedMsg, Msg, Now, Start};
 use super::keymap::Keymap;
 use super::theme::{Depth, Theme, light_background, unicode_locale};
 use crate::feed::client::{Feeds, SourceId};
@@ -149,6 +149,8 @@ impl Loop {
             loading: !matches!(options.tools, Tools::Attached),
             has_editor: editor_command().is_some(),
             tz: jiff::tz::TimeZone::system(),
+            seed: seed(),
+            bell: var("CALLGATE_BELL").is_none_or(|value| value != "off"),
         };
 
         // Before the terminal is changed: from here on a signal undoes that.
@@ -276,6 +278,11 @@ impl Loop {
             Effect::Suspend => {
                 let _ = self.suspend();
             }
+            Effect::Bell => {
+                use std::io::Write as _;
+                let mut out = io::stdout();
+                let _ = out.write_all(b"\x07").and_then(|()| out.flush());
+            }
             Effect::Redraw => self.canvas.forget(),
             Effect::Mouse(on) => self.guard.mouse(on),
             Effect::Copy(text) => {
@@ -283,10 +290,11 @@ impl Loop {
                 let _ = crossterm::execute!(io::stdout(), copy);
             }
             Effect::Ask(source, ask) => {
+                let of = ask.name();
                 let asked = self.feeds.as_ref().is_some_and(|feeds| feeds.ask(SourceId(source), *ask));
                 if !asked {
-                    let note = "the gateway could not be asked: try again".to_owned();
-                    self.take(Msg::Note(Kind::Bad, note));
+                    let why = "too much was asked at once: try again".to_owned();
+                    self.take(Msg::Feed(FeedMsg::Reply(source, false, of.to_owned(), why)));
                 }
             }
             Effect::Policy(effect) => self.perform_policy(effect),
@@ -451,6 +459,15 @@ impl Signals {
             }
         }
     }
+}
+
+/// Begins the ids that this run gives.
+fn seed() -> String {
+    let mut random = [0_u8; 8];
+    // Without randomness the time and the process still tell runs apart.
+    let _ = getrandom::fill(&mut random);
+    let seconds = crate::clock::now().secs();
+    format!("{seconds:x}-{:x}-{:016x}", std::process::id(), u64::from_be_bytes(random))
 }
 
 fn editor_command() -> Option<String> {

@@ -7,6 +7,7 @@ use super::paint::Paint;
 use crate::tui::action::{self, Action, Entry, When};
 use crate::tui::app::feeds::scope_words;
 use crate::tui::app::policy::Loading;
+use crate::tui::app::policy::inspect::wrap;
 use crate::tui::app::toast::Kind;
 use crate::tui::app::{App, Hit, Screen};
 use crate::tui::key;
@@ -20,6 +21,9 @@ pub(crate) fn has_banner(app: &App) -> bool {
 fn banner_text(app: &App) -> Option<(Role, String)> {
     let mut freezes = app.feeds.freezes(app.now.ts);
     let Some(freeze) = freezes.next() else {
+        if app.policy.theirs.is_none() {
+            return overridden(app);
+        }
         let word = if app.policy.theirs.as_ref()?.is_some() { "changed" } else { "deleted" };
         let name = app.policy.file_name();
         return Some((
@@ -43,6 +47,20 @@ fn banner_text(app: &App) -> Option<(Role, String)> {
     ))
 }
 
+/// What is overridden, and until when.
+fn overridden(app: &App) -> Option<(Role, String)> {
+    let now = app.now.ts;
+    let mut overrides = app.feeds.overrides(now);
+    let entry = overrides.next()?;
+    let more = match overrides.count() {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    let show = crate::visible::visible;
+    let words = crate::tui::app::overrides::sentence(entry, now);
+    Some((Role::Warn, format!("OVERRIDE: {words}{more}, by {}: {}", show(&entry.by), show(&entry.reason))))
+}
+
 /// The bar at the top.
 pub(super) fn header(app: &App, area: Rect, paint: &mut Paint<'_>) {
     paint.tint(area, Role::Bar);
@@ -51,17 +69,23 @@ pub(super) fn header(app: &App, area: Rect, paint: &mut Paint<'_>) {
     let mut x = paint.text(1, y, end, Role::Accent, name);
     x += 2;
     if Screen::SHOWN.len() > 1 {
+        // Narrow bars stand closer: what is at their right is read too.
+        let gap = if area.width < 100 { 2 } else { 3 };
         for (number, screen) in (1..).zip(Screen::SHOWN) {
             let current = *screen == app.screen;
             let start = x;
             x = paint.text(x, y, end, Role::Key, &number.to_string());
             x = paint.text(x + 1, y, end, if current { Role::Strong } else { Role::Muted }, screen.title());
+            let waiting = app.approvals.waiting();
+            if *screen == Screen::Approvals && waiting > 0 {
+                x = paint.text(x + 1, y, end, Role::Warn, &waiting.to_string());
+            }
             let tab = Rect::new(start.saturating_sub(1), y, x.saturating_sub(start) + 2, 1);
             if current {
                 paint.select(tab, true);
             }
             paint.hits.push((tab, Hit::Tab(*screen)));
-            x += 3;
+            x += gap;
         }
     }
     status(app, x, area, paint);
@@ -163,25 +187,36 @@ pub(super) fn footer(app: &App, area: Rect, paint: &mut Paint<'_>) {
     }
 }
 
+/// The lines of a toast at most.
+const MOST_TOAST: u16 = 4;
+
 /// The toasts, above the footer at the right.
 pub(super) fn toasts(app: &App, footer: Rect, paint: &mut Paint<'_>) {
     let mut y = footer.y;
     for toast in app.toasts.iter().rev() {
-        let Some(above) = y.checked_sub(1) else { break };
-        y = above;
         let (role, word) = match toast.kind {
             Kind::Good => (Role::Good, paint.glyphs().allow),
             Kind::Info => (Role::Strong, paint.glyphs().dot),
             Kind::Warn => (Role::Warn, "!"),
             Kind::Bad => (Role::Bad, paint.glyphs().deny),
         };
+        // What gateways and colleagues said is read whole.
         let text = crate::visible::visible(&toast.text);
-        let width = u16::try_from(text.width() + 4).unwrap_or(u16::MAX).min(footer.width.saturating_sub(2));
-        let area = Rect::new(footer.right() - width, y, width, 1);
+        let lines = wrap(&text, usize::from(footer.width.saturating_sub(6)).min(90));
+        let longest = lines.iter().map(|line| line.width()).max().unwrap_or(0);
+        let width = u16::try_from(longest + 4).unwrap_or(u16::MAX).min(footer.width.saturating_sub(2));
+        let height = u16::try_from(lines.len()).unwrap_or(1).clamp(1, MOST_TOAST);
+        y = y.saturating_sub(height);
+        if y == 0 {
+            break;
+        }
+        let area = Rect::new(footer.right() - width, y, width, height);
         paint.clear(area);
         paint.tint(area, Role::Bar);
-        let x = paint.text(area.x + 1, y, area.right(), role, word);
-        paint.text(x + 1, y, area.right().saturating_sub(1), Role::Text, &text);
+        paint.text(area.x + 1, y, area.right(), role, word);
+        for (line, y) in lines.iter().zip(area.y..area.bottom()) {
+            paint.text(area.x + 3, y, area.right().saturating_sub(1), Role::Text, line);
+        }
     }
 }
 

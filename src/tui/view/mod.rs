@@ -1,5 +1,6 @@
 //! Drawing: `&App` onto cells, purely, and what stands where for the mouse.
 
+pub mod approvals;
 mod cells;
 mod chrome;
 pub mod counters;
@@ -43,6 +44,7 @@ pub fn draw(app: &App, buf: &mut Buffer) -> Drawn {
             Screen::Policy => policy::draw(app, &mut paint),
             Screen::Live => live::draw(app, frame.body, &mut paint),
             Screen::Counters => counters::draw(app, frame.body, &mut paint),
+            Screen::Approvals => approvals::draw(app, frame.body, &mut paint),
         }
         chrome::footer(app, frame.footer, &mut paint);
         chrome::toasts(app, frame.footer, &mut paint);

@@ -4,8 +4,10 @@ use ratatui::layout::Rect;
 
 use super::paint::Paint;
 use super::{chrome, inspector, layout};
+use crate::counters::{Override, OverrideEffect};
 use crate::policy::model;
 use crate::policy::state::{ToolState, limit_text};
+use crate::tui::app::overrides;
 use crate::tui::app::policy::table::{Item, ToolRow};
 use crate::tui::app::policy::{Focus, Loading, inspect, search};
 use crate::tui::app::{App, Hit};
@@ -64,7 +66,8 @@ fn table(app: &App, area: Rect, paint: &mut Paint<'_>) {
     } else if let Some((role, text)) = chrome::loading_words(app) {
         paint.text(x + 1, y, end, role, &format!(" {text} "));
     }
-    let columns = Columns::of(area, app.policy.table.longest());
+    let overridden = app.feeds.overrides(app.now.ts).next().is_some();
+    let columns = Columns::of(area, app.policy.table.longest(), overridden);
     columns.heads(area.y + 1, paint);
     let rows = usize::from(area.height.saturating_sub(2));
     let top = app.policy.table.top;
@@ -107,10 +110,11 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(area: Rect, longest: u16) -> Self {
+    fn of(area: Rect, longest: u16, overridden: bool) -> Self {
         let end = area.right().saturating_sub(1);
         let state = area.x + 2;
-        let name = state + 10;
+        // An override stands in the same column, with its end.
+        let name = state + if overridden { 14 } else { 10 };
         let calls = end.saturating_sub(10);
         // What the names do not need goes to the rules, where that is enough to say something.
         let rest = calls.saturating_sub(name + RISK + 1);
@@ -142,6 +146,20 @@ fn state(state: ToolState, stated: bool, columns: &Columns, y: u16, paint: &mut 
     let role = if stated { role } else { Role::Muted };
     let x = paint.text(columns.state, y, columns.name, role, glyph);
     paint.text(x + 1, y, columns.name, role, state.name());
+}
+
+/// An override in the place of the state: what it does, and its end.
+fn overridden(app: &App, entry: &Override, columns: &Columns, y: u16, paint: &mut Paint<'_>) {
+    let glyphs = paint.glyphs();
+    let (role, glyph, word) = match entry.effect {
+        OverrideEffect::Allow => (Role::Allow, glyphs.allow, "allow"),
+        OverrideEffect::Deny => (Role::Deny, glyphs.deny, "deny"),
+        OverrideEffect::Approved => (Role::Approve, glyphs.allow, "skip"),
+    };
+    let x = paint.text(columns.state, y, columns.name, role, glyph);
+    let x = paint.text(x + 1, y, columns.name, role, word);
+    let end = overrides::end_words(entry, app.now.ts);
+    paint.text(x + 1, y, columns.name.saturating_sub(1), Role::Warn, &end);
 }
 
 fn document_row(app: &App, item: Item, columns: &Columns, row: Rect, paint: &mut Paint<'_>) {
@@ -179,7 +197,10 @@ fn tool_row(app: &App, tool: &ToolRow, columns: &Columns, row: Rect, paint: &mut
     }
     let now = editor.state(&tool.name);
     let stated = now == ToolState::Hide || editor.tool(&tool.name).is_some();
-    state(now, stated, columns, y, paint);
+    match app.feeds.override_of(&app.policy.enforced_by, &tool.name, app.now.ts) {
+        Some(entry) => overridden(app, entry, columns, y, paint),
+        None => state(now, stated, columns, y, paint),
+    }
     let query = app.policy.search.field.text();
     let marks = if query.is_empty() { Vec::new() } else { search::marks(&tool.shown, query) };
     let dim = !tool.listed || now == ToolState::Hide;

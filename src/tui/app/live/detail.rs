@@ -38,15 +38,20 @@ pub struct Line {
     pub tone: Tone,
 }
 
-fn line(label: &'static str, text: impl Into<String>, tone: Tone) -> Line {
+pub(crate) fn line(label: &'static str, text: impl Into<String>, tone: Tone) -> Line {
     Line { label, text: text.into(), tone }
 }
 
 /// The lines of a row's detail, wrapped to `width` columns of text: nothing of a message or an
 /// argument is cut away where a person came to read it. Every line is safe to show.
 pub fn wrapped(row: &Row, names: &Names, now: Timestamp, width: usize) -> Vec<Line> {
+    wrap_all(lines(row, names, now), width)
+}
+
+/// Lines wrapped to `width` columns of text, hostile characters marked.
+pub(crate) fn wrap_all(lines: Vec<Line>, width: usize) -> Vec<Line> {
     let mut out = Vec::new();
-    for entry in lines(row, names, now) {
+    for entry in lines {
         let text = visible(&entry.text);
         // What continues a line of JSON stands under its value.
         let indent = text.len() - text.trim_start().len();
@@ -251,7 +256,7 @@ pub fn seconds(millis: u64) -> String {
 }
 
 /// JSON over several lines; what is no JSON stays one line.
-fn pretty(text: &str) -> Vec<String> {
+pub(crate) fn pretty(text: &str) -> Vec<String> {
     if text.is_empty() {
         return Vec::new();
     }

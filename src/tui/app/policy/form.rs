@@ -14,8 +14,10 @@ pub(super) use self::rule::{
 use super::{App, Kind, Then};
 use crate::policy::edit::{Edit, Place, RuleDraft, apply_to};
 use crate::policy::model::RuleList;
+use crate::tui::app::approvals::keys::Decide;
 use crate::tui::app::field::Field;
 use crate::tui::app::layer::Then as LayerThen;
+use crate::tui::app::overrides::{self, Target};
 use crate::tui::key::{Code, Key};
 
 /// A form.
@@ -40,6 +42,10 @@ pub struct Form {
 pub enum Makes {
     /// A freeze; the scopes that the first field offers, as server and tool.
     Freeze(Vec<(Option<String>, Option<String>)>),
+    /// An override; what the first field offers.
+    Override(Vec<Target>),
+    /// The rejection of an approval, by its id.
+    Reject(String),
     /// A limit.
     Limit {
         /// Where; several for marked tools.
@@ -63,8 +69,12 @@ pub enum Makes {
 /// Which field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Id {
-    /// How far a freeze reaches.
+    /// How far a freeze or an override reaches.
     Scope,
+    /// What an override does.
+    Effect,
+    /// How long an override lasts.
+    Span,
     /// Why.
     Reason,
     /// A limit that is used often.
@@ -292,6 +302,8 @@ const TRY_AT_ONCE: usize = 128 * 1024;
 pub(super) fn check(app: &App, form: &mut Form) {
     match &form.makes {
         Makes::Freeze(_) => freeze::check(form),
+        Makes::Override(_) => overrides::check(form),
+        Makes::Reject(_) => {}
         Makes::Limit { .. } => limit::check(app, form),
         Makes::Rule { .. } => rule::check(app, form),
     }
@@ -310,7 +322,7 @@ fn dry_run(app: &App, form: &Form) -> Option<String> {
 
 fn edit(app: &App, form: &Form) -> Option<Edit> {
     match &form.makes {
-        Makes::Freeze(_) => None,
+        Makes::Freeze(_) | Makes::Override(_) | Makes::Reject(_) => None,
         Makes::Limit { places, index } => limit::edit(app, form, places, *index),
         Makes::Rule { tool, at, condition, base } => rule::made(app, form, tool, *at, *condition, base),
     }
@@ -322,6 +334,13 @@ fn made(app: &App, form: &Form) -> Option<LayerThen> {
             let (server, tool) = scopes.get(form.field(Id::Scope)?.chosen())?.clone();
             let reason = form.value(Id::Reason).trim().to_owned();
             Some(LayerThen::Policy(Then::Freeze { server, tool, reason }))
+        }
+        Makes::Override(targets) => {
+            overrides::made(form, targets).map(|wanted| LayerThen::Override(Box::new(wanted)))
+        }
+        Makes::Reject(id) => {
+            let note = form.value(Id::Reason).trim().to_owned();
+            Some(LayerThen::Decide(id.clone(), Decide::Reject(note)))
         }
         Makes::Limit { .. } | Makes::Rule { .. } => {
             Some(LayerThen::Policy(Then::Edit(Box::new(edit(app, form)?))))

@@ -8,6 +8,7 @@ use crate::policy::model::{self, RuleList};
 use crate::policy::state::{self, ToolState};
 use crate::record::Verdict;
 use crate::tui::app::layer::Step;
+use crate::tui::app::overrides;
 use crate::tui::theme::Role;
 
 /// A line of the inspector.
@@ -170,6 +171,20 @@ fn tool_lines(app: &App, editor: &Editor, row: &ToolRow, width: usize, lines: &m
     let means =
         if entry.is_none() && state != ToolState::Hide { "by default: it is not listed" } else { means };
     lines.push(Line::new(role, label(state.name())).and(Role::Text, means).to(Target::State));
+    let now = app.now.ts;
+    if let Some(entry) = app.feeds.override_of(&app.policy.enforced_by, &row.name, now) {
+        let words = format!("override: {}, by {}", overrides::sentence(entry, now), show(&entry.by));
+        for (index, part) in wrap(&words, width.saturating_sub(LABEL)).into_iter().enumerate() {
+            lines.push(
+                Line::new(Role::Warn, label(if index == 0 { "overridden" } else { "" }))
+                    .and(Role::Text, part),
+            );
+        }
+        lines.push(
+            Line::new(Role::Muted, label(""))
+                .and(Role::Muted, format!("\"{}\"  O ends it", show(&entry.reason))),
+        );
+    }
     let risk = &row.risk;
     lines.push(
         Line::new(severity_role(risk.severity), label(risk.severity.name()))

@@ -3,6 +3,7 @@
 use super::{Form, FormField, Id, Makes};
 use crate::counters::Freeze;
 use crate::feed::message::Ask as FeedAsk;
+use crate::tui::app::asks::{Asked, Proof};
 use crate::tui::app::layer::Layer;
 use crate::tui::app::{App, Effect, Kind};
 
@@ -66,7 +67,7 @@ pub(in crate::tui::app::policy) fn freeze(
     effects: &mut Vec<Effect>,
 ) {
     let freeze = Freeze {
-        id: String::new(),
+        id: app.fresh_id(),
         server: server.clone(),
         grant: None,
         tool,
@@ -75,19 +76,18 @@ pub(in crate::tui::app::policy) fn freeze(
         at: app.now.ts,
         reason,
     };
-    // A freeze lies in the store that all gateways of the user share: one that knows the server is
-    // asked, and all of them where it is for everything (they may have stores of their own).
     let knows = |gateway: &crate::tui::app::feeds::Gateway| {
         server.as_ref().is_none_or(|name| gateway.hello.servers.iter().any(|server| server.name == *name))
     };
-    let mut sources: Vec<_> =
+    let sources: Vec<_> =
         app.feeds.operators().filter(|(_, gateway)| knows(gateway)).map(|(source, _)| source).collect();
-    sources.truncate(1);
     if sources.is_empty() {
         app.toast(Kind::Bad, "no attached gateway knows that server any more: nothing was frozen");
         return;
     }
-    app.toast(Kind::Info, format!("freezing {}", crate::tui::app::feeds::scope_words(&freeze)));
+    let proof = Proof::Freeze(freeze.id.clone(), true);
+    let what = crate::tui::app::feeds::scope_words(&freeze);
+    app.asks.push(Asked::new("freeze", "frozen", what, proof, &sources));
     let ask = FeedAsk::Freeze { freeze };
     effects.extend(sources.into_iter().map(|source| Effect::Ask(source, Box::new(ask.clone()))));
 }
