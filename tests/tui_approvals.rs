@@ -81,6 +81,19 @@ fn some() -> Vec<Value> {
     ]
 }
 
+/// What the toasts say.
+fn said(ui: &Ui) -> String {
+    ui.app.toasts.iter().map(|toast| toast.text.as_str()).collect::<Vec<_>>().join("\n")
+}
+
+/// An event's record that tells how an approval ended.
+fn event(id: &str, what: &str) -> Row {
+    let line = format!(
+        r#"{{"type":"event","seq":9,"ts":"2026-11-20T21:20:30.000000Z","gateway":"g1","kind":"approval","by":"ana","reason":"wrong customer","data":{{"id":"{id}","state":"{what}"}}}}"#
+    );
+    Row { line: Arc::from(line.as_bytes()), record: Record::parse(line.as_bytes()).unwrap() }
+}
+
 #[test]
 fn screens() {
     for (size, name) in [((80, 24), "80x24"), ((160, 45), "160x45")] {
@@ -220,11 +233,25 @@ fn the_slower_of_two_monitors_is_told_who_was_faster() {
     report(&mut ui, 1, &some());
     ui.keys("a y");
     asked(&mut ui);
-    reply(&mut ui, 1, false, "approve", "ana rejected it already");
+    reply(&mut ui, 1, false, "approve", "it does not wait any more");
+    assert!(!ui.screen().contains("not approved"), "the state and the journal tell who was faster");
+    report(&mut ui, 1, &some()[1..]);
+    ui.send(Msg::Feed(FeedMsg::Records(1, Arc::from([event("a1", "rejected")]))));
     let screen = ui.screen();
-    assert!(screen.contains("not approved: refund_payment of git: ana rejected it already"), "{screen}");
+    assert!(
+        screen.contains("not approved: refund_payment of git: ana was faster: it was rejected"),
+        "{screen}"
+    );
+    // Where nobody tells, the gateway's own word is said after a moment.
+    ui.keys("j A y");
+    asked(&mut ui);
+    reply(&mut ui, 1, false, "approve", "the store is locked");
+    ui.ms = 2_000;
+    ui.send(Msg::Tick);
+    let screen = ui.screen();
+    assert!(screen.contains("the store is locked"), "{screen}");
     // The same when the question was still on the screen.
-    ui.keys("j a");
+    ui.keys("g a");
     report(&mut ui, 1, &[given(some()[1].clone(), true, "ana", "")]);
     ui.keys("y");
     assert_eq!(asked(&mut ui), []);
@@ -250,7 +277,9 @@ fn one_approval_of_many_gateways_is_one_row_and_one_ask() {
     assert_eq!(asks.iter().map(|(source, _)| *source).collect::<Vec<_>>(), [3]);
     // Its gateway goes away: the other still reports it, and it is not asked twice.
     ui.send(Msg::Feed(FeedMsg::Lost(3, "closed".to_owned(), true)));
-    assert!(ui.screen().contains("lost before it answered"));
+    ui.ms = 2_000;
+    ui.send(Msg::Tick);
+    assert!(said(&ui).contains("lost before it answered"), "{}", said(&ui));
     assert_eq!(ui.app.approvals.waiting(), 3);
     let When::Not(why) = ui.app.when(Action::Reject) else { panic!("only a viewer's feed is left") };
     assert!(why.contains("operator"), "{why}");
@@ -284,12 +313,6 @@ fn the_countdown_warns_and_what_is_over_says_how() {
     assert!(screen.contains("expired: nobody decided in time"), "{screen}");
     assert_eq!(ui.app.approvals.selected().unwrap().id, "a1");
     // An event's record says how another one ended, before or after it is gone.
-    let event = |id: &str, what: &str| {
-        let line = format!(
-            r#"{{"type":"event","seq":9,"ts":"2026-11-20T21:20:30.000000Z","gateway":"g1","kind":"approval","by":"ana","reason":"wrong customer","data":{{"id":"{id}","state":"{what}"}}}}"#
-        );
-        Row { line: Arc::from(line.as_bytes()), record: Record::parse(line.as_bytes()).unwrap() }
-    };
     ui.send(Msg::Feed(FeedMsg::Records(1, Arc::from([event("a2", "rejected")]))));
     report(&mut ui, 1, &some()[2..]);
     ui.send(Msg::Feed(FeedMsg::Records(1, Arc::from([event("a1", "cancelled")]))));
@@ -417,6 +440,6 @@ fn a_freeze_goes_to_every_gateway_concerned_and_says_which_took_it() {
     assert!(!ui.screen().contains("frozen: "), "its state may show it yet");
     ui.ms = 2_000;
     ui.send(Msg::Tick);
-    let screen = ui.screen();
-    assert!(screen.contains("by git, but not by spare: the disk is full"), "{screen}");
+    let said = said(&ui);
+    assert!(said.contains("by git, but not by spare: the disk is full"), "{said}");
 }

@@ -143,8 +143,12 @@ pub(super) fn settle(app: &mut App) {
         asked.took.extend(late.into_iter().map(|(source, _)| source));
         let waits = if asked.waiting.is_empty() {
             let settles_at = *asked.settles_at.get_or_insert(now.saturating_add(SETTLE));
-            let by_state = !matches!(asked.proof, Proof::Approval(_));
-            by_state && !asked.refused.is_empty() && !asked.took.is_empty() && now < settles_at
+            // States say who has it after all, or who was faster.
+            let known = match &asked.proof {
+                Proof::Approval(id) => faster(app, id).is_some(),
+                _ => asked.took.is_empty(),
+            };
+            !asked.refused.is_empty() && !known && now < settles_at
         } else {
             true
         };
@@ -158,6 +162,18 @@ pub(super) fn settle(app: &mut App) {
     app.asks.0 = open;
 }
 
+/// Who decided an approval before this person did, or how it ended.
+fn faster(app: &App, id: &str) -> Option<String> {
+    let entry = app.approvals.get(id)?;
+    let by = entry.given.as_ref().map(|given| given.by.as_str()).filter(|by| !by.is_empty());
+    match (entry.word()?, by) {
+        (word, Some(by)) => Some(format!("{} was faster: it was {word}", crate::visible::visible(by))),
+        ("expired", None) => Some("its time was over".to_owned()),
+        ("cancelled", None) => Some("the caller left".to_owned()),
+        _ => None,
+    }
+}
+
 fn conclude(app: &mut App, asked: &Asked) {
     let Asked { done, what, .. } = asked;
     let whys: Vec<String> = asked
@@ -168,7 +184,7 @@ fn conclude(app: &mut App, asked: &Asked) {
     if let Proof::Approval(id) = &asked.proof {
         let id = id.clone();
         if let Some((_, why)) = asked.refused.first() {
-            let why = crate::visible::visible(why).into_owned();
+            let why = faster(app, &id).unwrap_or_else(|| crate::visible::visible(why).into_owned());
             return app.toast(Kind::Bad, format!("not {done}: {what}: {why}"));
         }
         app.toast(Kind::Good, format!("{done}: {what}"));

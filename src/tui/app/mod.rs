@@ -29,7 +29,6 @@ pub mod policy;
 mod route;
 pub mod toast;
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -216,8 +215,6 @@ pub struct App {
     pub counters_screen: counters::CountersScreen,
     /// The Approvals screen.
     pub approvals: approvals::Approvals,
-    /// How approvals ended, by id, as the journals' events say.
-    approvals_told: HashMap<String, approvals::queue::Told>,
     /// What gateways were asked and have not settled.
     pub asks: asks::Asks,
     /// What the last frame stands for.
@@ -285,7 +282,6 @@ impl App {
             counters: counters::Counters::default(),
             counters_screen: counters::CountersScreen::default(),
             approvals: approvals::Approvals::new(start.bell),
-            approvals_told: HashMap::new(),
             asks: asks::Asks::default(),
             hits: Arc::from([]),
             mouse: true,

@@ -62,6 +62,9 @@ pub fn effect_words(effect: OverrideEffect) -> &'static str {
 /// When an override ends, short enough for a column: `once`, `14 m`, `run` (until
 /// the gateway restarts), `open` (until it is ended).
 pub fn end_words(entry: &Override, now: Timestamp) -> String {
+    if entry.run.is_some() {
+        return "run".to_owned();
+    }
     match (entry.uses, entry.until) {
         (Some(1), _) => "once".to_owned(),
         (Some(uses), _) => format!("{uses} calls"),
@@ -70,7 +73,6 @@ pub fn end_words(entry: &Override, now: Timestamp) -> String {
             left @ 60..3_600 => format!("{} m", left.div_ceil(60)),
             left => format!("{} h", left.div_ceil(3_600)),
         },
-        (None, None) if entry.run.is_some() => "run".to_owned(),
         (None, None) => "open".to_owned(),
     }
 }
@@ -81,10 +83,10 @@ pub fn sentence(entry: &Override, now: Timestamp) -> String {
     let grant = entry.grant.as_deref().map(|grant| format!(" for grant {}", show(grant)));
     let arguments = if entry.args_sha256.is_some() { " with the same arguments" } else { "" };
     let end = match (entry.uses, entry.until) {
+        _ if entry.run.is_some() => "until the gateway restarts".to_owned(),
         (Some(1), _) => "once".to_owned(),
         (Some(uses), _) => format!("{uses} times"),
         (None, Some(until)) => format!("{} more", seconds(now.millis_until(until))),
-        (None, None) if entry.run.is_some() => "until the gateway restarts".to_owned(),
         (None, None) => "until it is ended".to_owned(),
     };
     format!(

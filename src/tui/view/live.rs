@@ -166,7 +166,7 @@ fn draw_list(screen: &LiveScreen, theme: &Theme, area: Rect, buf: &mut Buffer) -
     for (line, id) in (0..rows.height).zip(live.visible()) {
         let Some(row) = live.ring.get(id) else { continue };
         let place = Rect { y: rows.y + line, height: 1, ..rows };
-        let cells = row_line(live, row, &columns, theme, &screen.tz);
+        let cells = row_line(live, (id, row), &columns, theme, &screen.tz);
         buf.set_line(place.x, place.y, &cells, place.width);
         if selected == Some(id) {
             buf.set_style(place, theme.style(Role::Selection));
@@ -221,7 +221,7 @@ fn heading<'a>(columns: &Columns, theme: &Theme) -> Line<'a> {
 
 fn row_line<'a>(
     live: &Live,
-    row: &Row,
+    (id, row): (u64, &Row),
     columns: &Columns,
     theme: &Theme,
     tz: &jiff::tz::TimeZone,
@@ -266,7 +266,7 @@ fn row_line<'a>(
     let why =
         if columns.rule == 0 && Live::is_denied(row) { short_rule(names.text(row.rule)) } else { &row.args };
     put(why, columns.args, muted);
-    let (end, style) = outcome(row, theme);
+    let (end, style) = outcome(live, id, row, theme);
     spans.push(Span::styled(cells::right(&end, columns.end, more), style));
     Line::from(spans)
 }
@@ -293,7 +293,7 @@ fn event_text(live: &Live, row: &Row) -> String {
         Kind::Event(EventKind::Policy | EventKind::PolicyRejected) => {
             format!("{} {}", text("path"), text("revision"))
         }
-        _ => ["name", "server", "tool"]
+        _ => ["name", "state", "effect", "server", "tool"]
             .into_iter()
             .map(text)
             .filter(|part| !part.is_empty())
@@ -310,7 +310,7 @@ fn event_text(live: &Live, row: &Row) -> String {
     out
 }
 
-fn outcome(row: &Row, theme: &Theme) -> (String, Style) {
+fn outcome(live: &Live, id: u64, row: &Row, theme: &Theme) -> (String, Style) {
     match (row.kind, row.ended) {
         (_, Some(ended)) => {
             let (text, role) = match ended.status {
@@ -321,6 +321,16 @@ fn outcome(row: &Row, theme: &Theme) -> (String, Style) {
                 Status::Lost => ("lost".to_owned(), Role::Bad),
             };
             (text, theme.style(role))
+        }
+        (Kind::Call(Verdict::Approve), None) => {
+            let ring = &live.ring;
+            let answer = ring.held.answer_of(id).and_then(|id| ring.get(id)).and_then(Row::verdict);
+            let (text, role) = match answer {
+                Some(Verdict::Allow) => ("allowed", Role::Allow),
+                Some(_) => ("denied", Role::Deny),
+                None => ("held", Role::Warn),
+            };
+            (text.to_owned(), theme.style(role))
         }
         (Kind::Call(Verdict::Allow), None) => (theme.glyphs.more.to_owned(), theme.style(Role::Muted)),
         _ => (String::new(), theme.style(Role::Muted)),
@@ -380,9 +390,9 @@ fn draw_detail(screen: &LiveScreen, now: Timestamp, theme: &Theme, area: Rect, p
     } else {
         buf.set_string(pane.x, pane.y, theme.glyphs.line.repeat(usize::from(pane.width)), line);
     }
-    let Some(row) = screen.live.selected_row() else { return };
+    let Some(id) = screen.live.selected() else { return };
     let width = usize::from(inner.width).saturating_sub(LABEL);
-    let lines = detail::wrapped(row, &screen.live.ring.names, now, width);
+    let lines = detail::wrapped(&screen.live.ring, id, now, width);
     let height = usize::from(inner.height);
     let top = screen.detail_top.min(lines.len().saturating_sub(height));
     for (offset, entry) in (0..inner.height).zip(lines.iter().skip(top)) {

@@ -1,11 +1,12 @@
 //! The queue itself: what every gateway reports, each approval once, and what became of it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Approvals, PAST};
 use crate::feed::message::ApprovalView;
 use crate::time::Timestamp;
 use crate::tui::app::feeds::Source;
+use crate::tui::app::live::held::{Held, Told};
 
 /// An approval.
 #[derive(Debug, Clone, PartialEq)]
@@ -138,19 +139,6 @@ impl Entry {
     }
 }
 
-/// What was told about an approval in an event's record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
-    /// In a word, as [`Over::word`].
-    pub word: &'static str,
-    /// By whom.
-    pub by: String,
-    /// Their note.
-    pub note: String,
-    /// When.
-    pub at: Timestamp,
-}
-
 /// What changed in the queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct News {
@@ -160,12 +148,7 @@ pub struct News {
 
 impl Approvals {
     /// Takes over what the gateways report now: every approval once, however many report it.
-    pub fn take(
-        &mut self,
-        reported: Vec<(Source, Vec<Entry>)>,
-        told: &HashMap<String, Told>,
-        now: Timestamp,
-    ) -> News {
+    pub fn take(&mut self, reported: Vec<(Source, Vec<Entry>)>, held: &Held, now: Timestamp) -> News {
         let mut fresh: BTreeMap<String, Entry> = BTreeMap::new();
         for (source, entries) in reported {
             for mut entry in entries {
@@ -190,7 +173,7 @@ impl Approvals {
             match fresh.contains_key(&entry.id) {
                 true => drop(known.insert(entry.id)),
                 false if entry.over.is_some() => past.push(entry),
-                false => past.push(ended(entry, told, now)),
+                false => past.push(ended(entry, held, now)),
             }
         }
         let came = fresh.values().filter(|entry| entry.is_waiting() && !known.contains(&entry.id));
@@ -223,7 +206,7 @@ fn over_at(entry: &Entry) -> Option<Timestamp> {
     entry.over.as_ref().map(|over| over.at)
 }
 
-fn ended(mut entry: Entry, told: &HashMap<String, Told>, now: Timestamp) -> Entry {
+fn ended(mut entry: Entry, held: &Held, now: Timestamp) -> Entry {
     let word = match &entry.given {
         Some(given) if given.approved => "approved",
         Some(_) => "rejected",
@@ -231,7 +214,7 @@ fn ended(mut entry: Entry, told: &HashMap<String, Told>, now: Timestamp) -> Entr
         None => "over",
     };
     entry.over = Some(Over { word, at: now });
-    if let Some(told) = told.get(&entry.id) {
+    if let Some(told) = held.told(&entry.id) {
         explain(&mut entry, told);
     }
     entry

@@ -4,6 +4,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
 use super::names::Names;
+use super::ring::Ring;
 use super::row::{Kind, Row, Shadow};
 use crate::policy::model::Window;
 use crate::record::{Status, Verdict};
@@ -44,8 +45,8 @@ pub(crate) fn line(label: &'static str, text: impl Into<String>, tone: Tone) -> 
 
 /// The lines of a row's detail, wrapped to `width` columns of text: nothing of a message or an
 /// argument is cut away where a person came to read it. Every line is safe to show.
-pub fn wrapped(row: &Row, names: &Names, now: Timestamp, width: usize) -> Vec<Line> {
-    wrap_all(lines(row, names, now), width)
+pub fn wrapped(ring: &Ring, id: u64, now: Timestamp, width: usize) -> Vec<Line> {
+    wrap_all(lines(ring, id, now), width)
 }
 
 /// Lines wrapped to `width` columns of text, hostile characters marked.
@@ -101,7 +102,9 @@ fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
 }
 
 /// The lines of a row's detail.
-pub fn lines(row: &Row, names: &Names, now: Timestamp) -> Vec<Line> {
+pub fn lines(ring: &Ring, id: u64, now: Timestamp) -> Vec<Line> {
+    let Some(row) = ring.get(id) else { return Vec::new() };
+    let names = &ring.names;
     let text = |name| names.text(name).to_owned();
     let mut out = Vec::new();
     match row.kind {
@@ -143,7 +146,11 @@ pub fn lines(row: &Row, names: &Names, now: Timestamp) -> Vec<Line> {
             if let Some(millis) = row.retry_after_ms {
                 out.push(line("retry", format!("after {}", seconds(millis)), Tone::Plain));
             }
-            out.push(outcome(row));
+            let asks = verdict == Verdict::Approve;
+            if !asks {
+                out.push(outcome(row));
+            }
+            approval(ring, id, row, &mut out);
         }
     }
     arguments(row, &mut out);
@@ -178,6 +185,49 @@ fn beside(shadow: Shadow, decided: Verdict, names: &Names) -> Line {
         }
     }
     line("shadow", text, if shadow.decision == decided { Tone::Plain } else { Tone::Warn })
+}
+
+/// For whom a call was held, how long, and who decided.
+fn approval(ring: &Ring, id: u64, row: &Row, out: &mut Vec<Line>) {
+    let names = &ring.names;
+    let asks = row.verdict() == Some(Verdict::Approve);
+    let other = if asks { ring.held.answer_of(id) } else { ring.held.asked_by(id) };
+    let other = other.and_then(|id| ring.get(id));
+    if asks {
+        let (text, tone) = match other {
+            Some(answer) => {
+                let (word, tone) = match answer.verdict() {
+                    Some(Verdict::Allow) => ("allowed", Tone::Good),
+                    _ => ("denied", Tone::Bad),
+                };
+                (format!("held {}, then {word}", seconds(row.ts.millis_until(answer.ts))), tone)
+            }
+            None => ("held: a person decides on it".to_owned(), Tone::Warn),
+        };
+        out.push(line("outcome", text, tone));
+        if let Some(answer) = other {
+            out.push(line("decided", format!("as number {} of its gateway", answer.seq), Tone::Plain));
+        }
+    } else if let Some(asked) = other {
+        let text = format!("held {} before, as number {}", seconds(asked.ts.millis_until(row.ts)), asked.seq);
+        out.push(line("asked", text, Tone::Plain));
+    }
+    if row.approval == Names::EMPTY {
+        return;
+    }
+    out.push(line("approval", names.text(row.approval).to_owned(), Tone::Plain));
+    if let Some(told) = ring.held.told(names.text(row.approval)) {
+        let tone = match told.word {
+            "approved" => Tone::Good,
+            "rejected" => Tone::Bad,
+            _ => Tone::Warn,
+        };
+        let by = if told.by.is_empty() { String::new() } else { format!(" by {}", told.by) };
+        out.push(line("", format!("{}{by} at {}", told.word, told.at), tone));
+        if !told.note.is_empty() {
+            out.push(line("note", told.note.clone(), Tone::Plain));
+        }
+    }
 }
 
 fn arguments(row: &Row, out: &mut Vec<Line>) {
@@ -216,7 +266,6 @@ fn outcome(row: &Row) -> Line {
     let Some(ended) = row.ended else {
         let text = match row.kind {
             Kind::Call(Verdict::Allow) => "no answer yet",
-            Kind::Call(Verdict::Approve) => "held",
             _ => "never forwarded",
         };
         return line("outcome", text, Tone::Plain);

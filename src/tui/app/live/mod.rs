@@ -4,6 +4,7 @@
 //! (the selection, the top of a paused screen) is an arrival number.
 
 pub mod detail;
+pub mod held;
 pub mod hits;
 pub mod keys;
 pub mod names;

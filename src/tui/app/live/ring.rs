@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use super::held::Held;
 use super::names::{Name, Names};
 use super::row::{Ended, Gauge, Kind, Row, Shadow};
 use crate::record::{Decision, Event, Outcome, Record, Verdict};
@@ -40,6 +41,8 @@ pub struct Ring {
     /// For each gateway run the arrival numbers of its decisions, oldest first.
     by_source: HashMap<SourceNo, VecDeque<u64>>,
     totals: Totals,
+    /// Calls that were held for a person.
+    pub held: Held,
 }
 
 /// Counts over everything that ever arrived.
@@ -76,7 +79,8 @@ impl Ring {
     }
 
     fn decision(&mut self, source: SourceNo, decision: &Decision) {
-        self.totals.decisions += 1;
+        // The second decision of a held call is the same call.
+        self.totals.decisions += u64::from(decision.call.is_none());
         match decision.decision {
             Verdict::Deny => self.totals.denies += 1,
             Verdict::Approve => self.totals.approvals += 1,
@@ -102,6 +106,7 @@ impl Ring {
             pointer: name(decision.pointer.as_deref()),
             message: name(Some(&decision.message)),
             policy: name(decision.policy.as_deref()),
+            approval: name(decision.approval.as_deref()),
             args: decision.args.as_ref().map_or_else(Box::default, |args| args.get().into()),
             gauges: decision
                 .counters
@@ -127,6 +132,9 @@ impl Ring {
         };
         let id = self.keep(row);
         self.by_source.entry(source).or_default().push_back(id);
+        if let Some(asked) = decision.call.and_then(|seq| self.decided_as(source, seq)) {
+            self.held.link(asked, id);
+        }
     }
 
     fn event(&mut self, source: SourceNo, event: &Event) {
@@ -149,6 +157,7 @@ impl Ring {
             pointer: Names::EMPTY,
             message: names.add(event.reason.as_deref().unwrap_or("")),
             policy: Names::EMPTY,
+            approval: Names::EMPTY,
             args: if event.data.is_null() { Box::default() } else { event.data.to_string().into() },
             gauges: Box::default(),
             decide_ns: 0,
@@ -161,9 +170,9 @@ impl Ring {
 
     /// Joins an outcome to its call's row, which is looked for among the rows of its gateway run.
     fn outcome(&mut self, source: SourceNo, outcome: &Outcome) -> Option<u64> {
-        let ids = self.by_source.get(&source)?;
-        let at = ids.binary_search_by_key(&outcome.call, |id| self.get(*id).map_or(0, |row| row.seq));
-        let id = at.ok().and_then(|at| ids.get(at)).copied()?;
+        let id = self.decided_as(source, outcome.call)?;
+        // What ran is what was allowed in the end.
+        let id = self.held.answer_of(id).unwrap_or(id);
         self.get_mut(id)?.ended = Some(Ended {
             status: outcome.status,
             code: outcome.code,
@@ -172,6 +181,13 @@ impl Ring {
             released: outcome.released,
         });
         Some(id)
+    }
+
+    /// The row of a gateway run's decision, while it is kept.
+    fn decided_as(&self, source: SourceNo, seq: u64) -> Option<u64> {
+        let ids = self.by_source.get(&source)?;
+        let at = ids.binary_search_by_key(&seq, |id| self.get(*id).map_or(0, |row| row.seq));
+        at.ok().and_then(|at| ids.get(at)).copied()
     }
 
     fn keep(&mut self, row: Row) -> u64 {
@@ -194,6 +210,7 @@ impl Ring {
         {
             ids.pop_front();
         }
+        self.held.forget(self.first);
         self.first += 1;
     }
 

@@ -50,6 +50,8 @@ pub struct Row {
     pub message: Name,
     /// The policy's revision.
     pub policy: Name,
+    /// The approval that the call was held for.
+    pub approval: Name,
     /// The recorded arguments, or an event's data, as JSON.
     pub args: Box<str>,
     /// The call's limits after the decision.
@@ -139,6 +141,7 @@ impl Row {
             &mut self.pointer,
             &mut self.message,
             &mut self.policy,
+            &mut self.approval,
         ] {
             *name = to(*name);
         }

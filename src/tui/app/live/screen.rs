@@ -128,9 +128,10 @@ impl LiveScreen {
     /// Scrolls the detail by so many lines.
     pub fn scroll_detail(&mut self, lines: isize) {
         let (width, height) = self.pane;
-        let total = self.live.selected_row().map_or(0, |row| {
-            super::detail::wrapped(row, &self.live.ring.names, Timestamp::default(), width).len()
-        });
+        let total = self
+            .live
+            .selected()
+            .map_or(0, |id| super::detail::wrapped(&self.live.ring, id, Timestamp::default(), width).len());
         let last = total.saturating_sub(height.max(1));
         self.detail_top = self.detail_top.saturating_add_signed(lines).min(last);
     }

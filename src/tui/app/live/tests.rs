@@ -139,6 +139,69 @@ fn outcomes_join_their_calls() {
 }
 
 #[test]
+fn a_held_call_is_two_rows_and_one_call() {
+    let mut live = filled(3);
+    let Record::Decision(mut asks) = call(4, "pull", Verdict::Approve) else { unreachable!() };
+    asks.approval = Some("a1".to_owned());
+    live.take(0, &[Record::Decision(asks), call(5, "ps", Verdict::Deny)]);
+    let Record::Decision(mut answer) = call(65_004, "pull", Verdict::Allow) else { unreachable!() };
+    answer.approval = Some("a1".to_owned());
+    answer.call = Some(4);
+    let told = Record::Event(Box::new(crate::record::Event {
+        seq: 6,
+        ts: Timestamp(0),
+        gateway: "g1".to_owned(),
+        kind: crate::record::EventKind::Approval,
+        by: Some("ana".to_owned()),
+        reason: Some("fine".to_owned()),
+        data: serde_json::json!({"id": "a1", "state": "approved"}),
+    }));
+    if let Record::Event(event) = &told {
+        assert_eq!(live.ring.held.hear(event).as_deref(), Some("a1"));
+    }
+    live.take(0, &[told, Record::Decision(answer)]);
+    let totals = live.ring.totals();
+    assert_eq!((totals.decisions, totals.denies, totals.approvals), (5, 1, 1));
+    assert_eq!((live.ring.held.answer_of(3), live.ring.held.asked_by(6)), (Some(6), Some(3)));
+    let text = |id| {
+        let lines = detail::lines(&live.ring, id, Timestamp(0));
+        lines.iter().map(|line| format!("{} {}", line.label, line.text)).collect::<Vec<_>>().join("\n")
+    };
+    assert!(text(3).contains("outcome held 1 m 05 s, then allowed"), "{}", text(3));
+    assert!(text(6).contains("asked held 1 m 05 s before, as number 4"), "{}", text(6));
+    assert!(text(6).contains("approved by ana") && text(6).contains("note fine"), "{}", text(6));
+    // What ran is what was allowed, whichever of the two numbers the outcome names.
+    let outcome = |call: u64| {
+        Record::Outcome(Box::new(Outcome {
+            seq: 70_000,
+            ts: Timestamp(0),
+            gateway: "g1".to_owned(),
+            call,
+            status: Status::Ok,
+            code: None,
+            upstream_us: 1,
+            bytes: 1,
+            released: false,
+        }))
+    };
+    for seq in [4, 65_004] {
+        live.take(0, &[outcome(seq)]);
+        assert!(live.ring.get(3).is_some_and(|row| row.ended.is_none()));
+        assert!(live.ring.get(6).is_some_and(|row| row.ended.is_some()), "{seq}");
+    }
+    // When the first is gone the second stands alone.
+    let mut small = Live::new(Bounds { rows: 2, bytes: usize::MAX });
+    let Record::Decision(mut answer) = call(3, "pull", Verdict::Deny) else { unreachable!() };
+    answer.call = Some(1);
+    small.take(
+        0,
+        &[call(1, "pull", Verdict::Approve), call(2, "ps", Verdict::Allow), Record::Decision(answer)],
+    );
+    assert_eq!(small.ring.held.asked_by(2), None);
+    assert_eq!(small.ring.totals().decisions, 2);
+}
+
+#[test]
 fn a_filter_by_how_calls_ended_sees_outcomes_that_come_later() {
     let ended = |call: u64, status: Status| {
         Record::Outcome(Box::new(Outcome {
