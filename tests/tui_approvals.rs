@@ -159,12 +159,22 @@ fn an_arriving_approval_is_announced_and_takes_nothing_from_a_person_who_types()
     ui.keys("'_b'");
     assert_eq!(ui.app.policy.search.field.text(), "push_b", "keys go where they went");
     assert_eq!(ui.app.screen, Screen::Policy);
+    ui.effects.clear();
+    // What comes within the same second rings no second time.
+    report(&mut ui, 1, &some()[..2]);
+    assert!(!ui.effects.contains(&Effect::Bell));
+    ui.ms = 1_500;
+    report(&mut ui, 1, &some()[..3]);
+    assert!(ui.effects.contains(&Effect::Bell));
+    ui.effects.clear();
     // The same queue again is no news.
     ui.effects.clear();
-    report(&mut ui, 1, &some()[..1]);
+    report(&mut ui, 1, &some()[..3]);
     assert_eq!(ui.effects, []);
     // Silenced, nothing rings.
     ui.keys("enter 4 b");
+    ui.ms = 9_000;
+    report(&mut ui, 1, &some()[..1]);
     report(&mut ui, 1, &some());
     assert_eq!(ui.effects, []);
 }

@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use callgate::tui::action;
 use callgate::tui::app::policy::{PolicyMsg, Saved};
-use callgate::tui::app::{Effect, Mouse, Msg};
+use callgate::tui::app::{Effect, FeedMsg, Mouse, Msg};
 use callgate::tui::theme::Depth;
 use proptest::prelude::*;
-use tui_support::{POLICY, Ui, has_color, tools};
+use tui_support::{POLICY, Ui, has_color, hello, tools};
 
 fn key() -> impl Strategy<Value = String> {
     let bound: Vec<String> = action::table()
@@ -29,6 +29,23 @@ fn key() -> impl Strategy<Value = String> {
     ]
 }
 
+/// A gateway's queue of these approvals.
+fn queue(numbers: Vec<u32>) -> Msg {
+    let approvals: Vec<serde_json::Value> = numbers
+        .into_iter()
+        .map(|number| {
+            serde_json::json!({
+                "id": format!("q{number}"), "server": "git", "grant": "local", "tool": "push_branch",
+                "args": {"number": number}, "args_sha256": "00", "policy": "0123456789ab", "rule": "/tools/push_branch/action",
+                "pointer": "/tools/push_branch/action", "message": "", "asked_at": "2026-11-20T21:19:00.000000Z",
+                "until": "2026-11-20T21:29:00.000000Z", "timeout_s": 600, "holders": number
+            })
+        })
+        .collect();
+    let text = serde_json::json!({"of": "approvals", "approvals": approvals}).to_string();
+    Msg::Feed(FeedMsg::State(1, Arc::new(serde_json::from_str(&text).unwrap())))
+}
+
 fn msg() -> impl Strategy<Value = Msg> {
     prop_oneof![
         30 => key().prop_filter_map("a key", |spec| spec.parse().ok().map(Msg::Key)),
@@ -39,6 +56,8 @@ fn msg() -> impl Strategy<Value = Msg> {
         1 => proptest::sample::select(vec![None, Some(POLICY), Some("{"), Some(r#"{"version":"1","default":"allow"}"#)])
             .prop_map(|text| Msg::Policy(PolicyMsg::Disk(text.map(Arc::from)))),
         1 => Just(Msg::Tick),
+        1 => Just(Msg::Feed(FeedMsg::Connected(1, Arc::new(hello())))),
+        3 => proptest::sample::subsequence((0..6).collect::<Vec<u32>>(), 0..6).prop_map(queue),
     ]
 }
 
@@ -51,8 +70,14 @@ proptest! {
         let mut ui = Ui::with(Some(POLICY), tools(), (80, 24), depth);
         let mut kept: Option<String> = None;
         for msg in msgs {
+            let selected = ui.app.approvals.selected().map(|entry| entry.id.clone());
+            let news = matches!(msg, Msg::Feed(_));
             let cleared = matches!(msg, Msg::Policy(PolicyMsg::Disk(_)));
             ui.send(msg);
+            if let Some(selected) = selected.filter(|_| news) {
+                let now = ui.app.approvals.selected().map(|entry| entry.id.clone());
+                prop_assert_eq!(now.as_deref(), Some(&*selected), "what comes and goes moves no selection");
+            }
             // The runtime's part: files are written and edits kept.
             for effect in std::mem::take(&mut ui.effects) {
                 use callgate::tui::app::policy::PolicyEffect::{Forget, Keep, Save};

@@ -5,6 +5,7 @@
 //! them then says to be in force is the answer. A gateway that refuses because another one of its
 //! store was faster has it all the same.
 
+use super::approvals::Given;
 use super::feeds::{Gateway, Source};
 use super::{App, Kind};
 
@@ -18,8 +19,8 @@ pub enum Proof {
     Freeze(String, bool),
     /// An override with this id is in force, or no more.
     Override(String, bool),
-    /// Its answer alone: the approval with this id.
-    Approval(String),
+    /// Its answer alone: the approval with this id, and how this person decided.
+    Approval(String, Given),
 }
 
 impl Proof {
@@ -35,7 +36,7 @@ impl Proof {
                 };
                 gateway.overrides.iter().any(|entry| is(&entry.id)) == *there
             }
-            Self::Approval(_) => false,
+            Self::Approval(..) => false,
         }
     }
 }
@@ -91,7 +92,7 @@ impl Asks {
 
     /// Whether a decision on this approval is on its way.
     pub fn decides(&self, id: &str) -> bool {
-        self.0.iter().any(|asked| matches!(&asked.proof, Proof::Approval(other) if other == id))
+        self.0.iter().any(|asked| matches!(&asked.proof, Proof::Approval(other, _) if other == id))
     }
 
     /// When something here is settled by time alone, in milliseconds of `Now::ms`.
@@ -145,7 +146,7 @@ pub(super) fn settle(app: &mut App) {
             let settles_at = *asked.settles_at.get_or_insert(now.saturating_add(SETTLE));
             // States say who has it after all, or who was faster.
             let known = match &asked.proof {
-                Proof::Approval(id) => faster(app, id).is_some(),
+                Proof::Approval(id, _) => faster(app, id).is_some(),
                 _ => asked.took.is_empty(),
             };
             !asked.refused.is_empty() && !known && now < settles_at
@@ -181,14 +182,13 @@ fn conclude(app: &mut App, asked: &Asked) {
         .iter()
         .map(|(source, why)| format!("{}: {}", app.feeds.names(&[*source]), crate::visible::visible(why)))
         .collect();
-    if let Proof::Approval(id) = &asked.proof {
-        let id = id.clone();
+    if let Proof::Approval(id, given) = &asked.proof {
         if let Some((_, why)) = asked.refused.first() {
-            let why = faster(app, &id).unwrap_or_else(|| crate::visible::visible(why).into_owned());
+            let why = faster(app, id).unwrap_or_else(|| crate::visible::visible(why).into_owned());
             return app.toast(Kind::Bad, format!("not {done}: {what}: {why}"));
         }
         app.toast(Kind::Good, format!("{done}: {what}"));
-        return app.approvals.decided(&id);
+        return app.approvals.decided(id, given);
     }
     match (asked.took.is_empty(), whys.is_empty()) {
         (false, true) => {

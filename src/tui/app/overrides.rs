@@ -77,11 +77,17 @@ pub fn end_words(entry: &Override, now: Timestamp) -> String {
     }
 }
 
-/// An override in a sentence: `allow push_branch of git for grant local, 14 m 02 s more`.
-pub fn sentence(entry: &Override, now: Timestamp) -> String {
+/// What an override does to which calls: `allow push_branch of git for grant local`.
+pub fn subject(entry: &Override) -> String {
     let show = crate::visible::visible;
     let grant = entry.grant.as_deref().map(|grant| format!(" for grant {}", show(grant)));
     let arguments = if entry.args_sha256.is_some() { " with the same arguments" } else { "" };
+    let (effect, grant) = (effect_words(entry.effect), grant.unwrap_or_default());
+    format!("{effect} {} of {}{grant}{arguments}", show(&entry.tool), show(&entry.server))
+}
+
+/// An override in a sentence: `allow push_branch of git for grant local, 14 m 02 s more`.
+pub fn sentence(entry: &Override, now: Timestamp) -> String {
     let end = match (entry.uses, entry.until) {
         _ if entry.run.is_some() => "until the gateway restarts".to_owned(),
         (Some(1), _) => "once".to_owned(),
@@ -89,13 +95,7 @@ pub fn sentence(entry: &Override, now: Timestamp) -> String {
         (None, Some(until)) => format!("{} more", seconds(now.millis_until(until))),
         (None, None) => "until it is ended".to_owned(),
     };
-    format!(
-        "{} {} of {}{}{arguments}, {end}",
-        effect_words(entry.effect),
-        show(&entry.tool),
-        show(&entry.server),
-        grant.unwrap_or_default()
-    )
+    format!("{}, {end}", subject(entry))
 }
 
 impl App {
@@ -283,7 +283,8 @@ pub(super) fn ask_end(app: &mut App) {
     let answers: Vec<(char, String, LayerThen)> = ('a'..='z')
         .zip(app.feeds.overrides(now))
         .map(|(letter, entry)| {
-            let words = format!("{} ({}: {})", sentence(entry, now), entry.by, entry.reason);
+            let words =
+                format!("{}, {}, {}: {}", subject(entry), end_words(entry, now), entry.by, entry.reason);
             (letter, words, LayerThen::EndOverride(entry.id.clone()))
         })
         .collect();

@@ -154,10 +154,13 @@ fn queue(app: &App, area: Rect, paint: &mut Paint<'_>) {
     for (y, (at, entry)) in (rows.y..rows.bottom()).zip(screen.entries().iter().enumerate().skip(screen.top))
     {
         let place = Rect { y, height: 1, ..rows };
-        row(app, entry, &columns, place, paint);
+        let marks = row(app, entry, &columns, place, paint);
         if selected == Some(at) {
             paint.select(place, true);
             paint.text(place.x, y, place.x + 1, Role::Accent, paint.glyphs().cursor);
+        }
+        for (x, text) in marks {
+            paint.strange(x, y, place.right(), &text);
         }
         paint.hits.push((place, Hit::Row(at)));
     }
@@ -168,7 +171,15 @@ fn queue(app: &App, area: Rect, paint: &mut Paint<'_>) {
     }
 }
 
-fn row(app: &App, entry: &Entry, columns: &Columns, place: Rect, paint: &mut Paint<'_>) {
+/// Draws a row; gives the texts in which hostile characters are to stand out, selected or not.
+fn row(
+    app: &App,
+    entry: &Entry,
+    columns: &Columns,
+    place: Rect,
+    paint: &mut Paint<'_>,
+) -> Vec<(u16, String)> {
+    let mut marks = Vec::new();
     let now = app.now.ts;
     let more = paint.glyphs().more;
     let (role, ends) = match entry.word() {
@@ -186,7 +197,9 @@ fn row(app: &App, entry: &Entry, columns: &Columns, place: Rect, paint: &mut Pai
     let mut put = |paint: &mut Paint<'_>, role: Role, text: &str, width: usize| {
         if width > 0 {
             paint.text(x, place.y, place.right(), role, text);
-            paint.strange(x, place.y, place.right(), text);
+            if text.contains("\\u{") {
+                marks.push((x, text.to_owned()));
+            }
             x += u16::try_from(width + 1).unwrap_or(0);
         }
     };
@@ -198,6 +211,7 @@ fn row(app: &App, entry: &Entry, columns: &Columns, place: Rect, paint: &mut Pai
     let args = entry.args.as_deref().unwrap_or("");
     let role = if waits { Role::Text } else { Role::Muted };
     put(paint, role, &cells::left(args, columns.args, more), columns.args);
+    marks
 }
 
 /// The selected approval.

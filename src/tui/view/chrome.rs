@@ -8,6 +8,7 @@ use crate::tui::action::{self, Action, Entry, When};
 use crate::tui::app::feeds::scope_words;
 use crate::tui::app::policy::Loading;
 use crate::tui::app::policy::inspect::wrap;
+use crate::tui::app::overrides;
 use crate::tui::app::toast::Kind;
 use crate::tui::app::{App, Hit, Screen};
 use crate::tui::key;
@@ -57,8 +58,9 @@ fn overridden(app: &App) -> Option<(Role, String)> {
         more => format!(" (and {more} more)"),
     };
     let show = crate::visible::visible;
-    let words = crate::tui::app::overrides::sentence(entry, now);
-    Some((Role::Warn, format!("OVERRIDE: {words}{more}, by {}: {}", show(&entry.by), show(&entry.reason))))
+    let (words, end) = (overrides::subject(entry), overrides::end_words(entry, now));
+    let why = format!("{}: {}", show(&entry.by), show(&entry.reason));
+    Some((Role::Warn, format!("OVERRIDE ({end}): {words}{more}, by {why}")))
 }
 
 /// The bar at the top.

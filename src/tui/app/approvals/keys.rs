@@ -1,6 +1,6 @@
 //! What keys, clicks, the wheel and gateways do on the Approvals screen.
 
-use super::Entry;
+use super::{Entry, Given};
 use crate::feed::message::Ask as FeedAsk;
 use crate::tui::action::{Action, When};
 use crate::tui::app::asks::{Asked, Proof};
@@ -139,6 +139,20 @@ pub(crate) fn decide(app: &mut App, id: &str, decide: Decide, effects: &mut Vec<
         app.feeds.operators().map(|(source, _)| source).find(|source| entry.sources.contains(source));
     let Some(source) = source else { return };
     let (id, by) = (entry.id.clone(), app.user.clone());
+    let span = i64::try_from(entry.timeout_s.saturating_mul(1_000_000)).unwrap_or(i64::MAX);
+    let mut given = Given {
+        approved: !matches!(decide, Decide::Reject(_)),
+        by: by.clone(),
+        at: app.now.ts,
+        note: String::new(),
+        until: app.now.ts.plus_micros(span),
+        for_s: None,
+    };
+    match &decide {
+        Decide::Once => {}
+        Decide::For(span) => given.for_s = Some(*span),
+        Decide::Reject(note) => given.note.clone_from(note),
+    }
     let (of, done, ask) = match decide {
         Decide::Once => {
             ("approve", "approved", FeedAsk::Approve { id, by, note: String::new(), for_s: None })
@@ -150,7 +164,7 @@ pub(crate) fn decide(app: &mut App, id: &str, decide: Decide, effects: &mut Vec<
         ),
         Decide::Reject(note) => ("reject", "rejected", FeedAsk::Reject { id, by, note }),
     };
-    let proof = Proof::Approval(entry.id.clone());
+    let proof = Proof::Approval(entry.id.clone(), given);
     app.asks.push(Asked::new(of, done, entry.name(), proof, &[source]));
     effects.push(Effect::Ask(source, Box::new(ask)));
 }

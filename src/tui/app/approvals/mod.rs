@@ -30,6 +30,8 @@ pub struct Approvals {
     pub whole: bool,
     /// Whether the terminal's bell rings when something comes.
     pub bell: bool,
+    /// When it last rang, in milliseconds of `Now::ms`.
+    rang_at: Option<u64>,
 }
 
 impl Approvals {
@@ -44,7 +46,17 @@ impl Approvals {
             pane: (40, 10),
             whole: false,
             bell,
+            rang_at: None,
         }
+    }
+
+    /// Whether the bell rings now: at most once a second.
+    fn ring(&mut self, now: u64) -> bool {
+        let rings = self.bell && self.rang_at.is_none_or(|at| now.saturating_sub(at) >= 1_000);
+        if rings {
+            self.rang_at = Some(now);
+        }
+        rings
     }
 
     /// The rows, in order.
@@ -104,7 +116,11 @@ impl Approvals {
     }
 
     /// This person's decision was taken: on to the next one that waits.
-    pub fn decided(&mut self, id: &str) {
+    pub fn decided(&mut self, id: &str, given: &Given) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == id) {
+            // Until the gateway says so itself.
+            entry.given.get_or_insert_with(|| given.clone());
+        }
         if self.selected.as_deref() != Some(id) {
             return;
         }

@@ -14,7 +14,7 @@ pub(crate) fn queue(app: &mut App, effects: &mut Vec<Effect>) {
     let news = app.approvals.take(reported, &app.live.live.ring.held, app.now.ts);
     let Some(first) = news.came.first().and_then(|id| app.approvals.get(id)) else { return };
     let name = first.name();
-    if app.approvals.bell {
+    if app.approvals.ring(app.now.ms) {
         effects.push(Effect::Bell);
     }
     if app.screen == Screen::Approvals && app.layers.is_empty() {
