@@ -237,6 +237,7 @@ pub struct App {
 
 /// What an [`App`] starts from.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each stands for itself")]
 pub struct Start {
     /// The policy file's path, as people wrote it.
     pub path: PathBuf,

@@ -113,7 +113,7 @@ fn ask_approve(app: &mut App, lasting: bool) {
 fn open_reject(app: &mut App) {
     let Some(entry) = app.approvals.selected() else { return };
     let mut note = FormField::text(Id::Reason, "note", "");
-    note.note = "The agent reads it. Empty: it is told only that a person said no.".to_owned();
+    "The agent reads it. Empty: it is told only that a person said no.".clone_into(&mut note.note);
     let form = Form {
         makes: Makes::Reject(entry.id.clone()),
         title: format!("Reject {}", entry.name()),

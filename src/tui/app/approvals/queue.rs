@@ -21,8 +21,6 @@ pub struct Entry {
     pub tool: String,
     /// The arguments as JSON; `None` where this feed does not show them.
     pub args: Option<Box<str>>,
-    /// SHA-256 of the canonical arguments.
-    pub args_sha256: String,
     /// The short code of the rule that holds the call.
     pub rule: String,
     /// The exact pointer to it.
@@ -82,8 +80,7 @@ impl From<&ApprovalView> for Entry {
             server: view.server.clone(),
             grant: view.grant.clone(),
             tool: view.tool.clone(),
-            args: view.args.as_ref().map(|args| args.get().into()),
-            args_sha256: view.args_sha256.clone(),
+            args: view.args.as_ref().map(|args| args.text().into()),
             rule: view.rule.clone(),
             pointer: view.pointer.clone(),
             message: view.message.clone(),
@@ -178,7 +175,7 @@ impl Approvals {
         }
         let came = fresh.values().filter(|entry| entry.is_waiting() && !known.contains(&entry.id));
         let news = News { came: came.map(|entry| entry.id.clone()).collect() };
-        past.sort_by(|a, b| over_at(b).cmp(&over_at(a)));
+        past.sort_by_key(|entry| std::cmp::Reverse(over_at(entry)));
         past.truncate(PAST);
         self.entries = fresh.into_values().chain(past).collect();
         self.entries.sort_by_key(|entry| {

@@ -79,7 +79,7 @@ fn the_detail_says_what_the_shadow_would_have_decided() {
     live.take(0, &[with(1, Verdict::Deny), with(2, Verdict::Allow), call(3, "ps", Verdict::Allow)]);
     let shadow = |seq: u64| {
         let id = *live.visible().iter().find(|id| live.ring.get(**id).expect("kept").seq == seq).unwrap();
-        let lines = detail::lines(live.ring.get(id).expect("kept"), &live.ring.names, Timestamp(0));
+        let lines = detail::lines(&live.ring, id, Timestamp(0));
         lines.into_iter().find(|line| line.label == "shadow").map(|line| (line.text, line.tone))
     };
     let said = |text: &str, tone| Some((text.to_owned(), tone));
