@@ -397,7 +397,7 @@ fn an_override_is_set_shown_and_ended() {
     }
     let screen = ui.screen();
     assert!(screen.contains("allow push_branch of git"), "{screen}");
-    assert!(screen.contains("by git, other"), "{screen}");
+    assert!(said(&ui).contains("taken by git, other"), "{screen}");
     ui.ms = 20_000;
     ui.send(Msg::Tick);
     insta::assert_snapshot!("overridden", ui.screen());
@@ -411,8 +411,7 @@ fn an_override_is_set_shown_and_ended() {
     ui.send(Msg::Feed(FeedMsg::State(1, Arc::new(State::Overrides { overrides: Vec::new() }))));
     ui.ms += 2_000;
     ui.send(Msg::Tick);
-    let screen = ui.screen();
-    assert!(screen.contains("but not by other"), "{screen}");
+    assert!(said(&ui).contains("taken by git, but not by other"), "{}", said(&ui));
 }
 
 #[test]
@@ -451,5 +450,5 @@ fn a_freeze_goes_to_every_gateway_concerned_and_says_which_took_it() {
     ui.ms = 2_000;
     ui.send(Msg::Tick);
     let said = said(&ui);
-    assert!(said.contains("by git, but not by spare: the disk is full"), "{said}");
+    assert!(said.contains("taken by git, but not by spare: the disk is full"), "{said}");
 }

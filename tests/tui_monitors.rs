@@ -1,9 +1,11 @@
-//! Two people at two monitors of one gateway: a hundred calls wait, both decide as fast as they can,
-//! and each approval is decided once.
+//! What people at monitors do to gateways. Two of them on one queue: a hundred calls wait, both decide
+//! as fast as they can, and each approval is decided once. One on two real gateways with one store: a
+//! freeze and overrides reach both, and are lifted at both.
 
 #![cfg(all(unix, feature = "tui"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod gateway_support;
 mod pty_support;
 
 use std::collections::BTreeMap;
@@ -13,6 +15,7 @@ use std::time::{Duration, Instant};
 use callgate::clock;
 use callgate::feed::message::{Ask, GrantInfo, ServerInfo, State};
 use callgate::feed::server::{Hub, HubConfig};
+use gateway_support::{Home, LONG, denied};
 use pty_support::Program;
 use serde_json::{Value, json};
 
@@ -133,4 +136,65 @@ fn a_hundred_approvals_are_decided_from_two_monitors_each_once() {
     assert!(questions.decided.values().all(|by| by.len() == 1), "each once: {:?}", questions.decided);
     let by = |user: &str| questions.decided.values().filter(|by| by[0] == user).count();
     assert_eq!(by("ana") + by("kim"), CALLS);
+}
+
+#[test]
+fn a_freeze_and_overrides_reach_every_gateway_of_a_store() {
+    let policy = r#"{"version":"1","default":"allow","tools":{"echo":{},"fail":{"action":"deny"}}}"#;
+    let home = Home::new(policy);
+    let mut gateways = [home.gateway(&[], &[]), home.gateway(&["--grant", "other"], &[])];
+    let program = Program::new(&home.path("home")).arg(home.policy()).env("USER", "kim");
+    let mut term = program.size(140, 40).patience(LONG).start();
+    term.wait("2 gateways");
+    term.wait("fail");
+
+    // The two share a store: one of them is faster, and both have it.
+    term.type_keys("F");
+    term.wait("Freeze: deny every call");
+    term.type_keys("a loop\r");
+    term.wait("taken by fixture (2 gateways)");
+    term.wait("FROZEN");
+    for (id, gateway) in (1..).zip(&mut gateways) {
+        let tool = if term.screen().text().contains("tool fail") { "fail" } else { "echo" };
+        let answer = gateway.call(id, tool, "{}");
+        assert!(answer.to_string().contains("Frozen: a loop"), "{answer}");
+    }
+    term.type_keys("U\r");
+    term.wait("unfrozen: ");
+    term.wait_gone("FROZEN");
+
+    // Select the tool by its name; the policy denies it.
+    term.type_keys("/fail\r");
+    term.type_keys("o");
+    term.wait("Override the policy for a while");
+    term.type_keys("incident\r");
+    term.wait("overridden: allow fail of fixture");
+    term.wait("OVERRIDE (15 m)");
+    for (id, gateway) in (10..).zip(&mut gateways) {
+        let late = Instant::now() + LONG;
+        while denied(&gateway.call(id, "fail", "{}")) {
+            assert!(Instant::now() < late, "the override never came");
+        }
+    }
+    term.type_keys("O\r");
+    term.wait("ended: allow fail of fixture");
+    term.wait_gone("OVERRIDE (");
+    for (id, gateway) in (20..).zip(&mut gateways) {
+        assert!(denied(&gateway.call(id, "fail", "{}")));
+    }
+
+    // Until restart: each gateway's run has its own.
+    term.type_keys("o");
+    term.wait("Override the policy for a while");
+    term.type_keys("\u{1b}[A\u{1b}[C\u{1b}[B");
+    term.type_keys("debug\r");
+    term.wait("OVERRIDE (run): allow fail of fixture (and 1 more), by kim: debug");
+    let [mut first, mut second] = gateways;
+    assert!(!denied(&first.call(30, "fail", "{}")) && !denied(&second.call(30, "fail", "{}")));
+    first.finish();
+    term.wait("OVERRIDE (run): allow fail of fixture, by kim: debug");
+    assert!(!denied(&second.call(31, "fail", "{}")), "the other one's stands");
+    term.type_keys("q");
+    assert_eq!(term.end(), 0);
+    second.finish();
 }

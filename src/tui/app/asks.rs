@@ -192,11 +192,11 @@ fn conclude(app: &mut App, asked: &Asked) {
     }
     match (asked.took.is_empty(), whys.is_empty()) {
         (false, true) => {
-            app.toast(Kind::Good, format!("{done}: {what}, by {}", app.feeds.names(&asked.took)));
+            app.toast(Kind::Good, format!("{done}: {what}; taken by {}", app.feeds.names(&asked.took)));
         }
         (false, false) => {
             let by = app.feeds.names(&asked.took);
-            app.toast(Kind::Bad, format!("{done}: {what}, by {by}, but not by {}", whys.join("; ")));
+            app.toast(Kind::Bad, format!("{done}: {what}; taken by {by}, but not by {}", whys.join("; ")));
         }
         (true, _) => app.toast(Kind::Bad, format!("not {done}: {what}: {}", whys.join("; "))),
     }

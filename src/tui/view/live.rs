@@ -293,7 +293,19 @@ fn event_text(live: &Live, row: &Row) -> String {
         Kind::Event(EventKind::Policy | EventKind::PolicyRejected) => {
             format!("{} {}", text("path"), text("revision"))
         }
-        _ => ["name", "state", "effect", "server", "tool"]
+        Kind::Event(EventKind::Approval | EventKind::Override) => {
+            let of = |name: &str| Some(text(name)).filter(|part| !part.is_empty());
+            let what = match (of("tool"), of("server")) {
+                (Some(tool), Some(server)) => format!("{tool} of {server}"),
+                (tool, server) => tool.or(server).unwrap_or_default(),
+            };
+            [text("state"), text("effect"), what]
+                .into_iter()
+                .filter(|part| !part.is_empty())
+                .collect::<Vec<_>>()
+                .join(" ")
+        }
+        _ => ["name", "server", "tool"]
             .into_iter()
             .map(text)
             .filter(|part| !part.is_empty())

@@ -20,11 +20,11 @@ pub(crate) fn queue(app: &mut App, effects: &mut Vec<Effect>) {
     if app.screen == Screen::Approvals && app.layers.is_empty() {
         return;
     }
-    let more = match news.came.len() - 1 {
-        0 => String::new(),
-        more => format!(" and {more} more"),
+    let text = match news.came.len() - 1 {
+        0 => format!("{name} waits for approval: 4 shows it"),
+        more => format!("{name} and {more} more wait for approval: 4 shows them"),
     };
-    app.toast(Kind::Warn, format!("{name}{more} waits for approval: 4 shows it"));
+    app.toast(Kind::Warn, text);
 }
 
 /// Takes in an event: one about an approval tells how it ended.
