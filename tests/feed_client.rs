@@ -66,7 +66,8 @@ fn gateways_present_and_future_are_found() {
     let run = folder.path().join("run");
     let first = Gateway::start(&run, "g1");
     first.publish(10);
-    let (mut events, handle) = watch(Feeds::RunDir(run.clone()), WatchOptions { history: 4 }).unwrap();
+    let (mut events, handle) =
+        watch(Feeds::RunDir(run.clone()), WatchOptions { history: 4, ..WatchOptions::default() }).unwrap();
     let FeedEvent::Connected { hello, .. } = next(&mut events) else { panic!("connected") };
     assert_eq!(hello.gateway, "g1");
     let mut last = 6;
@@ -128,7 +129,7 @@ fn another_run_at_the_same_address_begins_anew() {
     let address_of = first.hub.address();
     let token = ("both".to_owned(), callgate::feed::message::Role::Operator);
     let feeds = Feeds::These(vec![FeedAddr { url: first.url(), token: first.hub.token().to_owned() }]);
-    let (mut events, _handle) = watch(feeds, WatchOptions { history: 0 }).unwrap();
+    let (mut events, _handle) = watch(feeds, WatchOptions { history: 0, fleet: false }).unwrap();
     until(&mut events, |event| matches!(event, FeedEvent::Connected { .. }).then_some(()));
     let old_token = first.hub.token().to_owned();
     drop(first);

@@ -94,7 +94,7 @@ fn greetings_that_are_none() {
         ("rubbish".to_owned(), "hello"),
         ("[".repeat(1_000_000), "hello"),
         (String::from_utf8(line("g", 1).to_vec()).unwrap(), "hello"),
-        (serde_json::to_string(&Say::Gap { from_seq: 1, to_seq: 2 }).unwrap(), "hello"),
+        (serde_json::to_string(&Say::Gap { gateway: None, from_seq: 1, to_seq: 2 }).unwrap(), "hello"),
         (
             words(|hello| hello.protocol = "callgate.feed/2\u{1b}[31m".to_owned()),
             "callgate.feed/2\\u{1b}[31m",
@@ -142,7 +142,7 @@ fn rubbish_between_records_is_said_and_nothing_is_lost() {
         let _ = peer.send(Message::binary(vec![0, 1, 2]));
         record(peer, 3);
         record(peer, 7);
-        say(peer, &Say::Gap { from_seq: 8, to_seq: 9 });
+        say(peer, &Say::Gap { gateway: None, from_seq: 8, to_seq: 9 });
         record(peer, 10);
         stay(peer);
     });

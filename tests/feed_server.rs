@@ -159,15 +159,15 @@ async fn missed_records_come_from_the_journal_and_gaps_are_said() {
     let mut socket = join(&gateway).await;
     let Say::Hello(hello) = hear_say(&mut socket).await else { panic!("hello first") };
     assert_eq!((hello.oldest_seq, hello.next_seq), (11, 1001));
-    tell(&mut socket, &Ask::Subscribe { gateway: "other".to_owned(), since_seq: 0 }).await;
+    tell(&mut socket, &Ask::Subscribe { gateway: "other".to_owned(), since_seq: 0, fleet: false }).await;
     assert!(matches!(hear_say(&mut socket).await, Say::Reply { ok: false, .. }));
-    tell(&mut socket, &Ask::Subscribe { gateway: "g1".to_owned(), since_seq: 4 }).await;
+    tell(&mut socket, &Ask::Subscribe { gateway: "g1".to_owned(), since_seq: 4, fleet: false }).await;
     assert!(matches!(hear_say(&mut socket).await, Say::Reply { ok: true, .. }));
     let mut expected = 5;
     let mut gaps = Vec::new();
     while expected <= 1000 {
         let text = hear(&mut socket).await.unwrap();
-        if let Ok(Say::Gap { from_seq, to_seq }) = serde_json::from_str(&text) {
+        if let Ok(Say::Gap { from_seq, to_seq, .. }) = serde_json::from_str(&text) {
             assert_eq!(from_seq, expected);
             expected = to_seq + 1;
             gaps.push((from_seq, to_seq));
@@ -180,7 +180,7 @@ async fn missed_records_come_from_the_journal_and_gaps_are_said() {
     gateway.publish(1);
     assert_eq!(hear(&mut socket).await.unwrap().as_bytes(), &*line("g1", 1001));
     // From the future: what comes next.
-    tell(&mut socket, &Ask::Subscribe { gateway: "g1".to_owned(), since_seq: u64::MAX }).await;
+    tell(&mut socket, &Ask::Subscribe { gateway: "g1".to_owned(), since_seq: u64::MAX, fleet: false }).await;
     assert!(matches!(hear_say(&mut socket).await, Say::Reply { ok: true, .. }));
     gateway.publish(1);
     assert_eq!(hear(&mut socket).await.unwrap().as_bytes(), &*line("g1", 1002));

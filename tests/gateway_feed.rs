@@ -45,7 +45,8 @@ fn monitors_see_calls_counters_tools_and_may_freeze() {
     let mut gateway = home.gateway(&[], &[]);
     gateway.ask(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
     let (mut events, handle) =
-        watch(Feeds::RunDir(home.path("home/run")), WatchOptions { history: 100 }).unwrap();
+        watch(Feeds::RunDir(home.path("home/run")), WatchOptions { history: 100, ..WatchOptions::default() })
+            .unwrap();
     let (source, hello) = find(&mut events, "hello", |event| match event {
         FeedEvent::Connected { source, hello, .. } => Some((*source, hello.clone())),
         _ => None,

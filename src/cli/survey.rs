@@ -74,7 +74,8 @@ pub(super) fn survey(run_dir: &Path) -> Result<Vec<Seen>, CliError> {
     let feeds =
         seen.iter().map(|one| FeedAddr { url: one.entry.url(), token: one.entry.token.clone() }).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(outside)?;
-    let (mut events, _handle) = watch(Feeds::These(feeds), WatchOptions { history: 0 }).map_err(outside)?;
+    let (mut events, _handle) =
+        watch(Feeds::These(feeds), WatchOptions { history: 0, fleet: false }).map_err(outside)?;
     runtime.block_on(async {
         let end = Instant::now() + DEADLINE;
         loop {

@@ -158,7 +158,7 @@ impl Tail<'_> {
         };
         let history = if self.since.is_some() || args.no_follow { u64::MAX } else { EARLIER as u64 };
         let feeds = Feeds::These(vec![FeedAddr { url: url.to_owned(), token }]);
-        let (mut events, _handle) = client::watch(feeds, WatchOptions { history })
+        let (mut events, _handle) = client::watch(feeds, WatchOptions { history, fleet: !args.no_follow })
             .map_err(|error| CliError::outside(format!("the feed cannot be watched: {error}"), ""))?;
         let mut end = None;
         while let Some(event) = events.blocking_recv() {
@@ -174,7 +174,12 @@ impl Tail<'_> {
                         return Ok(());
                     }
                 }
-                FeedEvent::Gap { from, to, .. } => self.out.note(&format!("records {from} to {to} are lost")),
+                FeedEvent::Gap { gateway, from, to, .. } => {
+                    let of = gateway.map_or_else(String::new, |gateway| {
+                        format!(" of gateway {}", crate::visible::visible(&gateway))
+                    });
+                    self.out.note(&format!("records {from} to {to}{of} are lost"));
+                }
                 FeedEvent::Lost { why, ended, .. } => {
                     let why = crate::visible::visible(&why).into_owned();
                     if args.no_follow || ended {

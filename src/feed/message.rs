@@ -33,6 +33,9 @@ pub enum Say {
     State(Box<State>),
     /// Records that cannot be delivered any more.
     Gap {
+        /// The gateway run that they are of; the feed's own when it is not said.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        gateway: Option<String>,
         /// The first that is missing.
         from_seq: u64,
         /// The last that is missing.
@@ -259,6 +262,9 @@ pub enum Ask {
         gateway: String,
         /// The last number the client has; 0 for none.
         since_seq: u64,
+        /// Send the records of the fleet's other gateways, too, where there is a fleet.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        fleet: bool,
     },
     /// Operator: freeze.
     Freeze {
@@ -351,6 +357,8 @@ impl<'de> Deserialize<'de> for Say {
         }
         #[derive(Deserialize)]
         struct Gap {
+            #[serde(default)]
+            gateway: Option<String>,
             from_seq: u64,
             to_seq: u64,
         }
@@ -365,7 +373,9 @@ impl<'de> Deserialize<'de> for Say {
         match kind.as_str() {
             "hello" => part(&text).map(Self::Hello),
             "state" => part(&text).map(Self::State),
-            "gap" => part(&text).map(|Gap { from_seq, to_seq }| Self::Gap { from_seq, to_seq }),
+            "gap" => {
+                part(&text).map(|Gap { gateway, from_seq, to_seq }| Self::Gap { gateway, from_seq, to_seq })
+            }
             "reply" => part(&text).map(|Reply { ok, of, message }| Self::Reply { ok, of, message }),
             other => Err(D::Error::unknown_variant(other, &["hello", "state", "gap", "reply"])),
         }

@@ -7,9 +7,11 @@
 //! | [`client`] | the half in a monitor |
 //! | [`token`] | who may connect besides this user |
 //! | [`discovery`] | how a monitor finds this user's gateways |
+//! | `fleet` | the records of all gateways that share a Redis |
 
 pub mod client;
 pub mod discovery;
+mod fleet;
 pub mod message;
 pub mod server;
 pub mod token;

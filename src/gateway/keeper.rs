@@ -241,6 +241,9 @@ pub(super) fn open_feed(desk: &Desk) {
         desk.name.clone(),
     );
     config.servers = server_infos(desk);
+    if let counters::StorePlace::Redis(url) = &desk.counters {
+        config.fleet = Some(url.clone());
+    }
     match Hub::start(config) {
         Ok(hub) => desk.recorder.connect(hub),
         Err(error) => super::say(&format!("there is no live feed: {error}")),

@@ -23,6 +23,7 @@
 
 mod keys;
 mod pool;
+pub mod wire;
 
 use std::sync::Mutex;
 use std::sync::PoisonError;

@@ -78,6 +78,11 @@ impl Link {
         }
     }
 
+    /// The id of the gateway's run.
+    pub(super) fn gateway(&self) -> &str {
+        &self.hello.gateway
+    }
+
     /// Passes on what comes, from our place in the stream on, until something ends.
     pub(super) async fn run(mut self, source: &mut Source) -> Ended {
         let hello = self.hello.clone();
@@ -97,7 +102,8 @@ impl Link {
         if source.events.send(connected).await.is_err() {
             return Ended::Monitor;
         }
-        let subscribe = Ask::Subscribe { gateway: hello.gateway, since_seq: last };
+        let fleet = source.fleet.is_some();
+        let subscribe = Ask::Subscribe { gateway: hello.gateway, since_seq: last, fleet };
         if let Err(error) = self.ask(&subscribe).await {
             return lost(error);
         }
@@ -188,9 +194,12 @@ impl Link {
             if !*subscribed {
                 return Ok(());
             }
-            let ours = peek.gateway.as_deref() == Some(self.hello.gateway.as_str());
+            let gateway = peek.gateway.as_deref().unwrap_or("");
             return match peek.seq {
-                Some(seq) if ours && seq > 0 => self.record(source, seq, text).await,
+                Some(seq) if gateway == self.hello.gateway && seq > 0 => self.record(source, seq, text).await,
+                Some(seq) if seq > 0 && is_other(source, gateway) => {
+                    self.other(source, gateway, seq, text).await
+                }
                 _ => self.trouble(source, "a record that is not of this gateway run".to_owned()).await,
             };
         }
@@ -216,7 +225,17 @@ impl Link {
                 self.flush(source).await?;
                 send(source, FeedEvent::Reply { source: source.id, ok, of, message }).await
             }
-            Say::Gap { from_seq, to_seq } => {
+            Say::Gap { gateway: Some(gateway), from_seq, to_seq } if gateway != self.hello.gateway => {
+                if !*subscribed {
+                    return Ok(());
+                }
+                if from_seq > to_seq || from_seq == 0 || !is_other(source, &gateway) {
+                    return self.trouble(source, "a gap that makes no sense".to_owned()).await;
+                }
+                let lost = source.fleet.as_ref().map(|fleet| fleet.lost(&gateway, from_seq, to_seq, false));
+                self.gaps(source, Some(&gateway), &lost.unwrap_or_default()).await
+            }
+            Say::Gap { from_seq, to_seq, .. } => {
                 let last = source.place.as_ref().map_or(0, |place| place.last);
                 if !*subscribed || to_seq <= last {
                     return Ok(());
@@ -231,11 +250,48 @@ impl Link {
 
     /// Everything after the last record, up to a number, is missing.
     async fn gap(&mut self, source: &mut Source, to: u64) -> Result<(), Ended> {
-        self.flush(source).await?;
         let Some(place) = &mut source.place else { return Ok(()) };
         let from = place.last.saturating_add(1);
         place.last = to;
-        send(source, FeedEvent::Gap { source: source.id, from, to }).await
+        let lost = match &source.fleet {
+            // Some of it may have come over another feed.
+            Some(fleet) => fleet.lost(&self.hello.gateway, from, to, true),
+            None => vec![(from, to)],
+        };
+        self.gaps(source, None, &lost).await
+    }
+
+    async fn gaps(
+        &mut self,
+        source: &Source,
+        gateway: Option<&str>,
+        lost: &[(u64, u64)],
+    ) -> Result<(), Ended> {
+        if lost.is_empty() {
+            return Ok(());
+        }
+        self.flush(source).await?;
+        for &(from, to) in lost {
+            let gateway = gateway.map(str::to_owned);
+            send(source, FeedEvent::Gap { source: source.id, gateway, from, to }).await?;
+        }
+        Ok(())
+    }
+
+    /// A record of another gateway of the fleet.
+    async fn other(&mut self, source: &Source, gateway: &str, seq: u64, text: &str) -> Result<(), Ended> {
+        let Some(fleet) = &source.fleet else { return Ok(()) };
+        let (new, lost) = fleet.other(gateway, seq);
+        self.gaps(source, Some(gateway), &lost).await?;
+        if new {
+            self.keep(text);
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, text: &str) {
+        self.batch_bytes = self.batch_bytes.saturating_add(text.len());
+        self.batch.push(Arc::from(text.as_bytes()));
     }
 
     async fn record(&mut self, source: &mut Source, seq: u64, text: &str) -> Result<(), Ended> {
@@ -250,10 +306,16 @@ impl Link {
         if let Some(place) = &mut source.place {
             place.last = seq;
         }
-        self.batch_bytes = self.batch_bytes.saturating_add(text.len());
-        self.batch.push(Arc::from(text.as_bytes()));
+        if source.fleet.as_ref().is_none_or(|fleet| fleet.record(&self.hello.gateway, seq)) {
+            self.keep(text);
+        }
         Ok(())
     }
+}
+
+/// Whether records of that gateway are wanted over this feed though they are not its own.
+fn is_other(source: &Source, gateway: &str) -> bool {
+    source.fleet.is_some() && !gateway.is_empty() && gateway.len() <= MAX_NAME
 }
 
 async fn send(source: &Source, event: FeedEvent) -> Result<(), Ended> {

@@ -5,6 +5,7 @@
 //! as untrusted as anything else: what it says is checked for shape, size and order before it is
 //! passed on, and what is wrong becomes [`FeedEvent::Trouble`].
 
+mod delivered;
 mod link;
 mod source;
 mod supervise;
@@ -57,11 +58,14 @@ pub struct WatchOptions {
     /// How many records from before the watching began are wanted, at most, of each gateway. What
     /// is skipped by this is not announced as a gap.
     pub history: u64,
+    /// Whether feeds that are named also give the records of their fleets' other gateways. Where
+    /// gateways are found by themselves, each gives its own.
+    pub fleet: bool,
 }
 
 impl Default for WatchOptions {
     fn default() -> Self {
-        Self { history: u64::MAX }
+        Self { history: u64::MAX, fleet: true }
     }
 }
 
@@ -83,8 +87,9 @@ pub enum FeedEvent {
         /// It replaces what was said of it before.
         state: Box<State>,
     },
-    /// Records, in order, without repetition, byte for byte as in the journal. Each is a JSON
-    /// object with a `type`, this gateway's id and its `seq`; more is not promised.
+    /// Records, each gateway's in order, without repetition, byte for byte as in the journal. Each
+    /// is a JSON object with a `type`, its gateway's id and its `seq`; more is not promised. They
+    /// are this gateway's or, with [`WatchOptions::fleet`], another one's of its fleet.
     Records {
         /// Which feed.
         source: SourceId,
@@ -95,6 +100,8 @@ pub enum FeedEvent {
     Gap {
         /// Which feed.
         source: SourceId,
+        /// Of which gateway run, where it is not the feed's own.
+        gateway: Option<String>,
         /// The first.
         from: u64,
         /// The last.

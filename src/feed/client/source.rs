@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
+use super::delivered::Delivered;
 use super::link::{Ended, Link};
 use super::{FeedAddr, FeedEvent, SourceId};
 use crate::feed::message::Ask;
@@ -39,6 +40,8 @@ pub(super) struct Source {
     pub(super) events: mpsc::Sender<FeedEvent>,
     pub(super) asks: mpsc::Receiver<Ask>,
     pub(super) place: Option<Place>,
+    /// What came already, where the fleet's other gateways are wanted, too.
+    pub(super) fleet: Option<Delivered>,
     announced: Option<watch::Receiver<bool>>,
 }
 
@@ -50,8 +53,9 @@ impl Source {
         events: mpsc::Sender<FeedEvent>,
         asks: mpsc::Receiver<Ask>,
         announced: Option<watch::Receiver<bool>>,
+        fleet: Option<Delivered>,
     ) -> Self {
-        Self { id, feed, start, events, asks, place: None, announced }
+        Self { id, feed, start, events, asks, place: None, fleet, announced }
     }
 
     /// Runs until the gateway or the monitor is gone.
@@ -61,7 +65,7 @@ impl Source {
         loop {
             let began = self.place.clone();
             let (why, connected) = match Link::connect(&self.feed).await {
-                Ok(link) => match link.run(&mut self).await {
+                Ok(link) => match self.link(link).await {
                     Ended::Monitor => return,
                     Ended::Lost(why) => (why, true),
                     // One that speaks nonsense is not asked again at once.
@@ -89,6 +93,19 @@ impl Source {
             }
             pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
         }
+    }
+
+    async fn link(&mut self, link: Link) -> Ended {
+        let fleet = self.fleet.clone();
+        if let Some(delivered) = &fleet {
+            delivered.direct(link.gateway(), true);
+        }
+        let gateway = link.gateway().to_owned();
+        let ended = link.run(self).await;
+        if let Some(delivered) = fleet {
+            delivered.direct(&gateway, false);
+        }
+        ended
     }
 
     /// Whether the gateway announces itself no more.

@@ -8,6 +8,7 @@ use notify::{RecursiveMode, Watcher};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::delivered::Delivered;
 use super::source::{Source, Start};
 use super::{FeedAddr, FeedEvent, Feeds, SourceId, WatchOptions};
 use crate::feed::discovery;
@@ -28,6 +29,8 @@ struct Supervisor {
     running: BTreeMap<SourceId, Running>,
     tasks: JoinSet<SourceId>,
     next: u32,
+    /// What came already, where whole fleets are watched.
+    fleet: Option<Delivered>,
 }
 
 /// Runs until the monitor has gone.
@@ -37,8 +40,13 @@ pub(super) async fn run(
     events: mpsc::Sender<FeedEvent>,
     mut asked: mpsc::Receiver<(SourceId, Ask)>,
 ) {
-    let mut supervisor =
-        Supervisor { events: events.clone(), running: BTreeMap::new(), tasks: JoinSet::new(), next: 1 };
+    let mut supervisor = Supervisor {
+        events: events.clone(),
+        running: BTreeMap::new(),
+        tasks: JoinSet::new(),
+        next: 1,
+        fleet: (options.fleet && matches!(feeds, Feeds::These(_))).then(Delivered::default),
+    };
     match feeds {
         Feeds::These(feeds) => {
             for feed in feeds {
@@ -64,7 +72,9 @@ impl Supervisor {
         self.next = self.next.saturating_add(1);
         let (asks, asked) = mpsc::channel(16);
         let (announced, still) = watch::channel(true);
-        let source = Source::new(id, feed, from, self.events.clone(), asked, (!forever).then_some(still));
+        let announcing = (!forever).then_some(still);
+        let events = self.events.clone();
+        let source = Source::new(id, feed, from, events, asked, announcing, self.fleet.clone());
         self.tasks.spawn(async move {
             source.run().await;
             id

@@ -16,7 +16,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::{Notify, oneshot, watch};
@@ -25,7 +25,9 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 pub use self::history::{History, JournalHistory};
 use self::ring::{Line, Ring};
 use super::discovery::{Announced, Entry};
+use super::fleet::{Log, Publisher};
 use super::message::{Ask, Hello, PROTOCOL, Role, Say, ServerInfo, State};
+use crate::counters::RedisUrl;
 
 /// Records kept in memory for clients that are a little behind.
 const RING_COUNT: usize = 16_384;
@@ -57,6 +59,8 @@ pub struct HubConfig {
     pub origins: Vec<String>,
     /// How many clients may be connected at once.
     pub max_clients: usize,
+    /// Where the fleet shares its records, where there is one.
+    pub fleet: Option<RedisUrl>,
 }
 
 impl HubConfig {
@@ -72,6 +76,7 @@ impl HubConfig {
             tokens: Vec::new(),
             origins: Vec::new(),
             max_clients: 32,
+            fleet: None,
         }
     }
 }
@@ -109,6 +114,7 @@ pub struct Hub {
     commands: Mutex<Option<Receiver<Command>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     announced: Mutex<Option<Announced>>,
+    publisher: Option<Publisher>,
     address: SocketAddr,
     token: String,
 }
@@ -150,6 +156,8 @@ struct Shared {
     tokens: Vec<(String, Role)>,
     origins: Vec<String>,
     max_clients: usize,
+    /// The records of the fleet's other gateways.
+    fleet: OnceLock<Arc<Log>>,
     /// Counts the background thread's looks that found something.
     found: watch::Sender<u64>,
     arrived: Notify,
@@ -231,11 +239,25 @@ impl Hub {
             tokens,
             origins: config.origins,
             max_clients: config.max_clients,
+            fleet: OnceLock::new(),
             found: watch::Sender::new(0),
             arrived: Notify::new(),
             closing: AtomicBool::new(false),
             closed: Notify::new(),
         });
+        let publisher = match config.fleet {
+            Some(url) => {
+                let theirs = Arc::downgrade(&shared);
+                let log = Log::start(url.clone(), config.gateway.clone(), move || {
+                    if let Some(shared) = theirs.upgrade() {
+                        shared.found.send_modify(|found| *found = found.wrapping_add(1));
+                    }
+                })?;
+                let _ = shared.fleet.set(log);
+                Some(Publisher::start(url, config.gateway.clone())?)
+            }
+            None => None,
+        };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("feed".to_owned()).spawn(move || {
@@ -248,6 +270,7 @@ impl Hub {
             commands: Mutex::new(Some(receiver)),
             thread: Mutex::new(Some(thread)),
             announced: Mutex::new(None),
+            publisher,
             address,
             token: token.clone(),
         };
@@ -284,6 +307,9 @@ impl Hub {
     /// Gives a record, which the journal has already, to whoever is connected. Numbers may come a
     /// little out of order. Never waits for a client; without one it costs two atomic operations.
     pub fn publish(&self, seq: u64, line: Arc<[u8]>) {
+        if let Some(publisher) = &self.publisher {
+            publisher.publish(seq, Arc::clone(&line));
+        }
         // The order matters: a client that arrives meanwhile either sees this number as published,
         // and reads it from the journal, or is seen here.
         self.shared.last.fetch_max(seq, Ordering::SeqCst);
@@ -326,6 +352,12 @@ impl Hub {
         self.shared.closing.store(true, Ordering::SeqCst);
         self.shared.closed.notify_one();
         self.shared.arrived.notify_one();
+        if let Some(log) = self.shared.fleet.get() {
+            log.close();
+        }
+        if let Some(publisher) = &self.publisher {
+            publisher.close();
+        }
         if let Some(thread) = lock(&self.thread).take() {
             let _ = thread.join();
         }

@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
 use super::ring::{Line, Next};
 use super::{Command, Reply, Shared, StateKey, lock};
+use crate::feed::fleet::{Follower, What};
 use crate::feed::message::{Ask, Role, Say};
 
 /// The pause between two looks at the state for one client.
@@ -39,14 +40,25 @@ enum Out {
     Say(Say),
     /// Say this, and go on with the record of that number.
     GoTo(Say, u64),
+    /// The same, and follow the fleet's other gateways.
+    Follow(Say, u64, Box<Follower>),
 }
 
 /// Serves one client to its end.
 pub(super) async fn serve(shared: &Arc<Shared>, socket: Socket, role: Role) {
     let (sink, stream) = socket.split();
     let (out, inbox) = mpsc::channel(16);
-    let writer =
-        Writer { shared, sink, role, seen: BTreeMap::new(), looked: None, next: 0, batch: Vec::new(), inbox };
+    let writer = Writer {
+        shared,
+        sink,
+        role,
+        seen: BTreeMap::new(),
+        looked: None,
+        next: 0,
+        batch: Vec::new(),
+        others: None,
+        inbox,
+    };
     // Whoever ends first ends the other: a client that reads nothing is found by the silence.
     tokio::select! {
         _ = writer.run() => {}
@@ -78,7 +90,7 @@ fn reply(ok: bool, of: &str, message: String) -> Say {
 
 async fn answer(shared: &Arc<Shared>, ask: Ask, role: Role) -> Out {
     let of = ask.name();
-    if let Ask::Subscribe { gateway, since_seq } = &ask {
+    if let Ask::Subscribe { gateway, since_seq, fleet } = &ask {
         let next = shared.last.load(Ordering::SeqCst).saturating_add(1);
         if lock(&shared.hello).gateway != *gateway {
             return Out::Say(reply(false, of, "this is another gateway run".to_owned()));
@@ -89,7 +101,10 @@ async fn answer(shared: &Arc<Shared>, ask: Ask, role: Role) -> Out {
         } else {
             reply(true, of, format!("there is no record {since_seq} yet"))
         };
-        return Out::GoTo(said, from.min(next));
+        return match shared.fleet.get().filter(|_| *fleet) {
+            Some(log) => Out::Follow(said, from.min(next), Box::new(Follower::new(log))),
+            None => Out::GoTo(said, from.min(next)),
+        };
     }
     if role != Role::Operator {
         return Out::Say(reply(false, of, "an operator's token is needed".to_owned()));
@@ -115,6 +130,8 @@ struct Writer<'a> {
     /// The number of the next record.
     next: u64,
     batch: Vec<Line>,
+    /// The place among the records of the fleet's other gateways.
+    others: Option<Box<Follower>>,
     inbox: mpsc::Receiver<Out>,
 }
 
@@ -136,7 +153,7 @@ impl Writer<'_> {
                 self.sink.feed(Message::Ping(Bytes::new())).await?;
             }
             let stale = self.states().await?;
-            let moved = self.records().await?;
+            let moved = self.records().await? | self.others().await?;
             self.sink.flush().await?;
             if moved {
                 continue;
@@ -165,6 +182,12 @@ impl Writer<'_> {
             Out::Say(say) => self.say(&say).await,
             Out::GoTo(say, next) => {
                 self.next = next;
+                self.others = None;
+                self.say(&say).await
+            }
+            Out::Follow(say, next, others) => {
+                self.next = next;
+                self.others = Some(others);
                 self.say(&say).await
             }
         }
@@ -174,7 +197,7 @@ impl Writer<'_> {
     async fn answers(&mut self) -> Result<bool, Error> {
         let mut moved = false;
         while let Ok(out) = self.inbox.try_recv() {
-            moved |= matches!(out, Out::GoTo(..));
+            moved |= matches!(out, Out::GoTo(..) | Out::Follow(..));
             self.out(out).await?;
         }
         Ok(moved)
@@ -224,7 +247,24 @@ impl Writer<'_> {
     }
 
     async fn gap(&mut self, from_seq: u64, to_seq: u64) -> Result<(), Error> {
-        self.say(&Say::Gap { from_seq, to_seq }).await
+        self.say(&Say::Gap { gateway: None, from_seq, to_seq }).await
+    }
+
+    /// Sends the next records of the fleet's other gateways; whether there were any.
+    async fn others(&mut self) -> Result<bool, Error> {
+        let Some(others) = &mut self.others else { return Ok(false) };
+        let entries = others.next(BATCH);
+        let any = !entries.is_empty();
+        for entry in entries {
+            match entry.what {
+                What::Record(line) => self.record(line).await?,
+                What::Gap(to_seq) => {
+                    let gateway = Some(entry.gateway.to_string());
+                    self.say(&Say::Gap { gateway, from_seq: entry.seq, to_seq }).await?;
+                }
+            }
+        }
+        Ok(any)
     }
 
     /// Sends records from the journal, and announces those that it does not have any more.

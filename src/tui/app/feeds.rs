@@ -99,9 +99,21 @@ pub struct Feeds {
     gateways: BTreeMap<Source, Gateway>,
     calls: HashMap<(String, String), Calls>,
     listings: u64,
+    /// The gateway runs whose records came, by their ids.
+    runs: HashMap<String, u32>,
 }
 
 impl Feeds {
+    /// The number of a gateway run among those that this program knows.
+    fn run(&mut self, gateway: &str) -> u32 {
+        if let Some(run) = self.runs.get(gateway) {
+            return *run;
+        }
+        let run = u32::try_from(self.runs.len()).unwrap_or(u32::MAX);
+        self.runs.insert(gateway.to_owned(), run);
+        run
+    }
+
     /// The gateways that ever connected.
     pub fn gateways(&self) -> impl Iterator<Item = (Source, &Gateway)> {
         self.gateways.iter().map(|(source, gateway)| (*source, gateway))
@@ -260,7 +272,7 @@ pub(super) fn update(app: &mut App, msg: &FeedMsg, effects: &mut Vec<Effect>) {
                 }
             }
         }
-        FeedMsg::Records(source, rows) => {
+        FeedMsg::Records(_, rows) => {
             for row in rows.iter() {
                 match &row.record {
                     Record::Decision(decision) => {
@@ -271,7 +283,13 @@ pub(super) fn update(app: &mut App, msg: &FeedMsg, effects: &mut Vec<Effect>) {
                     Record::Outcome(_) => {}
                 }
             }
-            app.live.live.take(*source, rows.iter().map(|row| &row.record));
+            // A feed may also give the records of its fleet's other gateways, and a call's outcome
+            // names it by its number in its own gateway's run.
+            for rows in rows.chunk_by(|a, b| a.record.gateway() == b.record.gateway()) {
+                let Some(first) = rows.first() else { continue };
+                let run = app.feeds.run(first.record.gateway());
+                app.live.live.take(run, rows.iter().map(|row| &row.record));
+            }
         }
         FeedMsg::Gap(source, from, to) => {
             let lost = to.saturating_sub(*from).saturating_add(1);

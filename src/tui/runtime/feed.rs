@@ -31,7 +31,7 @@ fn message(event: FeedEvent) -> FeedMsg {
             let row = |line: Arc<[u8]>| Record::parse(&line).ok().map(|record| Row { line, record });
             FeedMsg::Records(source.0, lines.into_iter().filter_map(row).collect())
         }
-        FeedEvent::Gap { source, from, to } => FeedMsg::Gap(source.0, from, to),
+        FeedEvent::Gap { source, from, to, .. } => FeedMsg::Gap(source.0, from, to),
         FeedEvent::Reply { source, ok, of, message } => FeedMsg::Reply(source.0, ok, of, message),
         FeedEvent::Lost { source, why, ended } => FeedMsg::Lost(source.0, why, ended),
         FeedEvent::Trouble { source, message } => FeedMsg::Trouble(source.map(|source| source.0), message),
