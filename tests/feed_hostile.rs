@@ -36,7 +36,7 @@ fn liar(act: impl Fn(&mut Peer, usize) + Send + Sync + 'static) -> SocketAddr {
 
 fn attach(address: SocketAddr) -> (Receiver<FeedEvent>, callgate::feed::client::Handle) {
     let feeds = Feeds::These(vec![FeedAddr { url: format!("ws://{address}/feed"), token: "t".to_owned() }]);
-    watch(feeds, WatchOptions::default()).unwrap()
+    watch(feeds, WatchOptions { fleet: false, ..WatchOptions::default() }).unwrap()
 }
 
 fn hello() -> Hello {

@@ -167,3 +167,31 @@ fn a_detail_can_be_read_to_its_end() {
     ui.keys("pgup");
     assert_ne!(ui.screen(), seen, "the way back begins at once");
 }
+
+#[test]
+fn gateways_that_come_over_one_feed_keep_their_numbers_apart() {
+    let of = |gateway: &str, row: Row| -> Row {
+        let text = String::from_utf8(row.line.to_vec()).unwrap();
+        self::row(&text.replace(r#""gateway":"g1""#, &format!(r#""gateway":"{gateway}""#)))
+    };
+    let mut ui = Ui::with(None, tools(), (80, 24), Depth::None);
+    let rows = vec![
+        of("a", decision(1, "of_a", "allow", "", "", "{}")),
+        of("b", decision(1, "of_b", "allow", "", "", "{}")),
+        of("b", decision(2, "second_of_b", "allow", "", "", "{}")),
+        of("b", outcome(3, 1, "tool_error")),
+        of("a", outcome(2, 1, "ok")),
+    ];
+    ui.send(Msg::Feed(FeedMsg::Records(1, rows.into())));
+    let ring = &ui.app.live.live.ring;
+    let ended: Vec<_> = (ring.first()..ring.next())
+        .map(|id| ring.get(id).unwrap())
+        .map(|row| (ring.names.text(row.tool).to_owned(), row.ended.map(|ended| ended.status)))
+        .collect();
+    let expected = [
+        ("of_a".to_owned(), Some(callgate::record::Status::Ok)),
+        ("of_b".to_owned(), Some(callgate::record::Status::ToolError)),
+        ("second_of_b".to_owned(), None),
+    ];
+    assert_eq!(ended, expected);
+}

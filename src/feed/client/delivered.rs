@@ -44,13 +44,16 @@ impl Delivered {
     }
 
     /// Takes note of a record that came over another gateway's feed: whether it is new, and the
-    /// numbers before it that are missing.
+    /// numbers before it that are missing. What a connected run says of itself is not for others to
+    /// say.
     pub(super) fn other(&self, gateway: &str, seq: u64) -> (bool, Vec<(u64, u64)>) {
         let mut runs = self.lock();
-        let direct = runs.direct.contains(gateway);
+        if runs.direct.contains(gateway) {
+            return (false, Vec::new());
+        }
         let Some(stretches) = runs.stretches(gateway) else { return (false, Vec::new()) };
         let before = match stretches.last() {
-            Some((_, last)) if !direct && seq > last.saturating_add(1) => {
+            Some((_, last)) if seq > last.saturating_add(1) => {
                 let from = last.saturating_add(1);
                 take(stretches, from, seq.saturating_sub(1))
             }
@@ -141,9 +144,11 @@ mod tests {
         delivered.direct("g", true);
         assert!((1..490).all(|seq| delivered.record("g", seq)));
         assert!((490..494).all(|seq| !delivered.record("g", seq)));
-        assert_eq!(delivered.other("g", 600), (true, vec![]), "its own feed will tell");
+        assert_eq!(delivered.other("g", 600), (false, vec![]), "its own feed will tell");
         assert!(delivered.lost("g", 494, 500, false).is_empty());
-        assert_eq!(delivered.lost("g", 400, 700, true), [(494, 599), (601, 700)]);
+        assert_eq!(delivered.lost("g", 400, 700, true), [(494, 700)]);
+        delivered.direct("g", false);
+        assert_eq!(delivered.other("g", 701), (true, vec![]));
         assert!(delivered.record("h", 1));
     }
 
