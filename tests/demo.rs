@@ -3,6 +3,9 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+#[cfg(feature = "tui")]
+mod pty_support;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -204,36 +207,19 @@ fn the_tools_are_of_all_five_classes() {
 #[cfg(feature = "tui")]
 #[test]
 fn opens_on_the_docker_server_and_leaves_nothing() {
-    use portable_pty::{CommandBuilder, PtySize, native_pty_system};
-    use std::io::Read;
-    use std::sync::{Arc, Mutex};
-
     let temp = tempfile::tempdir().unwrap();
-    let size = PtySize { rows: 45, cols: 160, pixel_width: 0, pixel_height: 0 };
-    let pair = native_pty_system().openpty(size).unwrap();
-    let mut command = CommandBuilder::new(CALLGATE);
-    command.args(["demo", "--seed", "7"]);
-    command.env("TMPDIR", temp.path());
-    command.env("TERM", "xterm-256color");
-    let mut child = pair.slave.spawn_command(command).unwrap();
-    drop(pair.slave);
-    let screen = Arc::new(Mutex::new(vt100::Parser::new(45.try_into().unwrap(), 160.try_into().unwrap(), 0)));
-    let mut output = pair.master.try_clone_reader().unwrap();
-    let shown = Arc::clone(&screen);
-    std::thread::spawn(move || {
-        let mut bytes = vec![0; 65536];
-        while let Ok(count @ 1..) = output.read(&mut bytes) {
-            shown.lock().unwrap().process(&bytes[..count]);
-        }
+    let program = pty_support::Program::new(&temp.path().join("unused")).arg("demo").arg("--seed").arg("7");
+    let program = program.env("TMPDIR", temp.path().to_str().unwrap()).size(160, 45).patience(PATIENCE);
+    let mut term = program.start();
+    term.wait("docker 56 tools");
+    term.wait_until("the selection", |screen| {
+        screen.text().lines().any(|line| line.starts_with('▸') && line.contains("ghcr_push"))
     });
-    let mut keys = pair.master.take_writer().unwrap();
-    let text = || screen.lock().unwrap().screen().contents();
-    until("56 tools", || text().contains("docker 56 tools"));
-    until("the selection", || text().lines().any(|line| line.starts_with('▸') && line.contains("ghcr_push")));
-    keys.write_all(b"2").unwrap();
-    until("an allow and a deny", || text().contains("ALLOW") && text().contains("DENY"));
-    keys.write_all(b"q").unwrap();
-    until("the demo's end", || child.try_wait().unwrap().is_some());
+    term.type_keys("2");
+    term.wait("ALLOW");
+    term.wait("DENY");
+    term.type_keys("q");
+    assert_eq!(term.end(), 0);
     assert!(homes(temp.path()).is_empty());
     until("the processes' end", || processes_of(temp.path()) == 0);
 }
