@@ -13,6 +13,7 @@ use callgate::policy::counter::{Caller, Want};
 use callgate::policy::decide::{Call, Circumstances, Verdict};
 use callgate::policy::document::Document;
 use callgate::policy::memory::MemoryCounters;
+use callgate::policy::shadow::opinion;
 use callgate::time::Timestamp;
 use criterion::{Criterion, criterion_group, criterion_main};
 
@@ -65,6 +66,11 @@ fn decide(criterion: &mut Criterion) {
         });
     });
 
+    criterion.bench_function("shadow/10 rules", |bencher| {
+        let mut counters = MemoryCounters::new();
+        bencher.iter(|| opinion(&policy, &mut counters, &CALLER, black_box(&call), &circumstances, NOW));
+    });
+
     for count in [10_usize, 10_000] {
         let tools: Vec<(String, &str)> =
             (0..count).map(|index| (format!("tool_{index}"), TEN_RULES)).collect();
@@ -89,6 +95,10 @@ fn decide(criterion: &mut Criterion) {
     let mut memory = MemoryCounters::new();
     criterion.bench_function("reserve/3 limits in memory", |bencher| {
         bencher.iter(|| memory.reserve(NOW, black_box(&wants)));
+    });
+    criterion.bench_function("shadow/3 limits", |bencher| {
+        let mut counters = MemoryCounters::new();
+        bencher.iter(|| opinion(&policy, &mut counters, &CALLER, black_box(&call), &circumstances, NOW));
     });
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&folder.path().join("store.sqlite")).unwrap();

@@ -233,6 +233,8 @@ fn answer(line: &[u8], options: &Options, output: &Output, answers: &mut Vec<u8>
             "\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":{\"listChanged\":true}},\"serverInfo\":{\"name\":\"fixture\",\"version\":\"1\"},\"ttlMs\":60000,\"cacheScope\":\"public\"",
         ),
         "ping" => result(answers, ""),
+        // A subscription stays open.
+        "subscriptions/listen" if !options.legacy => {}
         "tools/list" => {
             let from: usize = params
                 .and_then(|params| params.get("cursor"))

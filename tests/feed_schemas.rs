@@ -160,6 +160,7 @@ fn servers() -> Vec<ServerInfo> {
         label: "local".to_owned(),
         policy: policy.map(str::to_owned),
         revision: revision.map(str::to_owned),
+        shadow: None,
     };
     vec![ServerInfo {
         name: "s".to_owned(),

@@ -93,6 +93,7 @@ fn gateway(run_dir: &Path) -> Gateway {
                 label: "local".to_owned(),
                 policy: Some("/etc/policy.json".to_owned()),
                 revision: Some("0123456789ab".to_owned()),
+                shadow: None,
             }],
         }];
         config

@@ -581,3 +581,32 @@ proptest! {
         agrees(&store, &acts);
     }
 }
+
+/// What a list showed is kept whole, and who sees the same again changes no instant.
+fn tools_are_seen(store: &dyn Store) {
+    let list = |list: &[(&str, &str)]| {
+        list.iter().map(|(tool, digest)| ((*tool).to_owned(), (*digest).to_owned())).collect::<Vec<_>>()
+    };
+    let seen = |server: &str| {
+        let seen = store.seen_tools(server).unwrap();
+        seen.into_iter().map(|seen| (seen.tool, seen.digest, seen.at.0)).collect::<Vec<_>>()
+    };
+    let is = |tool: &str, digest: &str, at: i64| (tool.to_owned(), digest.to_owned(), at);
+    assert_eq!(seen("s"), []);
+    let before = store.standing_version().unwrap();
+    store.see_tools(Timestamp(1), "s", &list(&[("b", "1"), ("a|", "2"), ("ä\n", "3")])).unwrap();
+    assert_ne!(store.standing_version().unwrap(), before, "every gateway is told");
+    assert_eq!(seen("s"), [is("a|", "2", 1), is("b", "1", 1), is("ä\n", "3", 1)]);
+    store.see_tools(Timestamp(2), "s", &list(&[("b", "1"), ("a|", "9")])).unwrap();
+    assert_eq!(seen("s"), [is("a|", "9", 2), is("b", "1", 1)]);
+    assert_eq!(seen("s:x"), []);
+    store.see_tools(Timestamp(3), "s", &[]).unwrap();
+    assert_eq!(seen("s"), []);
+}
+
+#[test]
+fn lists_are_kept_by_each_store() {
+    tools_are_seen(&MemoryStore::new());
+    let folder = tempfile::tempdir().unwrap();
+    tools_are_seen(&SqliteStore::open(&folder.path().join("store.sqlite")).unwrap());
+}

@@ -73,6 +73,7 @@ fn with(size: (u16, u16), theme: Theme) -> Ui {
                 label: "local".to_owned(),
                 policy: Some("/home/kim/policy.json".to_owned()),
                 revision: None,
+                shadow: None,
             }],
         }],
     };

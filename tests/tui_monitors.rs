@@ -66,7 +66,7 @@ fn a_hundred_approvals_are_decided_from_two_monitors_each_once() {
     config.servers = vec![ServerInfo {
         name: "payments".to_owned(),
         upstream: "a test".to_owned(),
-        grants: vec![GrantInfo { label: "local".to_owned(), policy: None, revision: None }],
+        grants: vec![GrantInfo { label: "local".to_owned(), policy: None, revision: None, shadow: None }],
     }];
     let hub = Arc::new(Hub::start(config).unwrap());
     let questions = Questions {

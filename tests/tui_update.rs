@@ -483,3 +483,56 @@ fn the_palette_does_what_it_finds_and_says_why_not() {
     ui.keys("esc");
     assert!(Document::parse(&ui.text()).diagnostics.is_empty());
 }
+
+#[test]
+fn definitions_that_changed_are_marked_and_accepted_by_a_key() {
+    use callgate::policy::pins::{Definition, Pins};
+    use callgate::tui::app::policy::PinsFile;
+    let mut ui = Ui::new();
+    let definition = |name: &str, change: &str| {
+        let mut tool = tools().into_iter().find(|tool| tool.name == name).unwrap();
+        tool.description = tool.description.map(|text| format!("{text}{change}"));
+        Definition::read(&serde_json::to_string(&tool).unwrap()).unwrap()
+    };
+    // Nobody pins: nothing is marked.
+    assert!(!ui.screen().contains("drifted"));
+    let mut pins = Pins::default();
+    let at = callgate::time::Timestamp(1_795_000_000_000_000);
+    pins.accept(definition("list_branches", ""), "ada", at);
+    pins.accept(definition("push_branch", " As it was."), "ada", at);
+    let gone = r#"{"name":"drop_database"}"#;
+    pins.accept(Definition::read(gone).unwrap(), "ada", at);
+    ui.send(Msg::Policy(PolicyMsg::Pins(PinsFile::Read(Arc::new(pins.clone())))));
+    let screen = ui.screen();
+    let row = |name: &str| screen.lines().find(|line| line.contains(name)).unwrap().to_owned();
+    assert!(row("push_branch").contains("drifted"), "{screen}");
+    assert!(row("run_command").contains(" new"), "{screen}");
+    assert!(row("drop_database").contains("gone"), "{screen}");
+    assert!(!row("list_branches").contains("new") && !row("list_branches").contains("drifted"), "{screen}");
+    let inspector = |ui: &mut Ui| {
+        ui.app.size = (160, 45);
+        ui.screen()
+    };
+    ui.select("push_branch");
+    let screen = inspector(&mut ui);
+    assert!(screen.contains("not as accepted by ada on 2026-11-18: differs in"), "{screen}");
+    assert!(screen.lines().any(|line| line.trim_end().ends_with("  description")), "{screen}");
+    ui.select("list_branches");
+    assert!(inspector(&mut ui).contains("as accepted by ada on 2026-11-18"));
+    ui.keys("A");
+    assert!(ui.app.layers.is_empty(), "it is accepted as it is");
+    ui.select("push_branch").keys("A");
+    assert!(matches!(ui.app.layers.last(), Some(Layer::Ask(_))), "a person is asked");
+    ui.keys("esc");
+    assert!(ui.effects.is_empty());
+    ui.select("push_branch").keys("v").select("run_command").keys("v A a");
+    let Some(Effect::Policy(PolicyEffect::Accept { definitions, by, .. })) = ui.effects.last() else {
+        panic!("{:?}", ui.effects)
+    };
+    let names: Vec<&str> = definitions.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!((names, by.as_str()), (vec!["push_branch", "run_command"], "kim"));
+    assert_eq!(definitions[0].sha256, definition("push_branch", "").sha256);
+    // A file that cannot be used is not written over.
+    ui.send(Msg::Policy(PolicyMsg::Pins(PinsFile::Bad("the pins are not valid".to_owned()))));
+    assert!(matches!(ui.app.when(action::Action::AcceptPins), When::Not(why) if why.contains("not valid")));
+}

@@ -129,6 +129,12 @@ pub struct GatewayArgs {
     /// Where counters, freezes and overrides are shared.
     #[command(flatten)]
     pub counters: CountersArgs,
+    /// What to do about tools whose definition differs from the accepted one (FILE's pins)
+    #[arg(long, value_enum, default_value_t = PinsArg::Warn, value_name = "off|warn|enforce", hide_possible_values = true)]
+    pub pins: PinsArg,
+    /// Also record what this candidate policy would decide; it is never enforced
+    #[arg(long, value_name = "FILE")]
+    pub shadow: Option<PathBuf>,
     /// Forward although the decision could not be recorded or counted
     #[arg(long)]
     pub fail_open: bool,
@@ -210,6 +216,17 @@ pub struct HttpArgs {
     /// How long running requests may take once the gateway is to end, in seconds
     #[arg(long, value_name = "SECONDS", requires = "listen", default_value_t = 10)]
     pub drain: u64,
+}
+
+/// What is done about tools that have drifted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum PinsArg {
+    /// Nothing is compared.
+    Off,
+    /// They are reported.
+    Warn,
+    /// Their calls are denied.
+    Enforce,
 }
 
 /// `callgate guard`

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::args::{GatewayArgs, GuardArgs, RecordArgs};
+use super::args::{GatewayArgs, GuardArgs, PinsArg, RecordArgs};
 use super::{Answer, CliError, Output, Verdict, counters};
 use crate::catalog::server_name;
 use crate::gateway::http::{self, Server};
+use crate::gateway::pins::PinMode;
 use crate::gateway::reload::LoadError;
 use crate::gateway::stdio::{self, Config, StartError};
 use crate::paths::Paths;
@@ -26,14 +27,21 @@ pub(super) fn run(args: GatewayArgs, _out: &Output) -> Answer {
         RecordArgs::Masked => Mode::Masked,
         RecordArgs::Keys => Mode::Keys,
     };
+    let pins = match args.pins {
+        PinsArg::Off => PinMode::Off,
+        PinsArg::Warn => PinMode::Warn,
+        PinsArg::Enforce => PinMode::Enforce,
+    };
     if args.http.listen.is_some() {
-        return serve(args, paths, record_args);
+        return serve(args, paths, record_args, pins);
     }
     let config = Config {
         name: args.name.unwrap_or_else(|| server_name(&args.command)),
         grant: args.grant,
         policy: args.policy,
         counters: counters::place(&args.counters, &paths)?,
+        pins,
+        shadow: args.shadow,
         fail_open: args.fail_open,
         record_args,
         max_message: args.max_message,
@@ -43,6 +51,7 @@ pub(super) fn run(args: GatewayArgs, _out: &Output) -> Answer {
     match stdio::run(&config) {
         Ok(code) => Ok(Verdict::Code(code)),
         Err(StartError::Policy(error)) => Err(policy_error(&error)),
+        Err(StartError::Pins(error)) => Err(super::pin::failed(&error)),
         Err(StartError::Start(error)) => Err(CliError::outside(error.to_string(), "")),
     }
 }
@@ -60,7 +69,7 @@ fn policy_error(error: &LoadError) -> CliError {
 }
 
 /// The gateway over HTTP.
-fn serve(args: GatewayArgs, paths: Paths, record_args: Mode) -> Answer {
+fn serve(args: GatewayArgs, paths: Paths, record_args: Mode, pins: PinMode) -> Answer {
     let over = args.http;
     let listen = over.listen.as_deref().unwrap_or_default();
     let listen = address(listen).ok_or_else(|| {
@@ -83,6 +92,8 @@ fn serve(args: GatewayArgs, paths: Paths, record_args: Mode) -> Answer {
         name: args.name.unwrap_or(name),
         grant: args.grant,
         policy: args.policy,
+        pins,
+        shadow: args.shadow,
         fail_open: args.fail_open,
         record_args,
         max_message: args.max_message,
@@ -111,6 +122,7 @@ fn serve(args: GatewayArgs, paths: Paths, record_args: Mode) -> Answer {
     match http::run(&config) {
         Ok(code) => Ok(Verdict::Code(code)),
         Err(http::StartError::Policy(error)) => Err(policy_error(&error)),
+        Err(http::StartError::Pins(error)) => Err(super::pin::failed(&error)),
         Err(http::StartError::Usage(why)) => Err(CliError::usage(why, "")),
         Err(http::StartError::Outside(why)) => Err(CliError::outside(why, "")),
     }

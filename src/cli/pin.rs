@@ -92,8 +92,13 @@ pub(super) fn first(policy: &Path, server: &ServerTools, out: &Output) -> Result
     Ok(())
 }
 
-fn failed(error: &PinsError) -> CliError {
-    let help = error.help().unwrap_or_default().to_owned();
+/// An error of pins as the command line reports it.
+pub(super) fn failed(error: &PinsError) -> CliError {
+    let help = match error.help() {
+        Some(help) => help.to_owned(),
+        None if error.is_missing() => "`callgate tools --pin POLICY` accepts a server's tools".to_owned(),
+        None => String::new(),
+    };
     match error {
         PinsError::Invalid(..) => CliError::no(error.to_string(), help),
         PinsError::Unreadable(..) | PinsError::Unwritten(..) => CliError::outside(error.to_string(), help),

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::round::{self, MAX_ROUNDS, Round};
 use super::{
-    Approval, ApprovalVerdict, Asked, Freeze, Lift, Override, Standing, Store, StoreError, approval,
+    Approval, ApprovalVerdict, Asked, Freeze, Lift, Override, SeenTool, Standing, Store, StoreError, approval,
 };
 use crate::policy::counter::{Reserved, Taken, Usage, Want};
 use crate::policy::memory::MemoryCounters;
@@ -26,6 +26,8 @@ struct Inner {
     approvals: BTreeMap<String, Approval>,
     /// With when each was remembered, the oldest first.
     rounds: Vec<(Timestamp, Round)>,
+    /// By server and tool: the digest, and since when.
+    tools: BTreeMap<String, BTreeMap<String, (String, Timestamp)>>,
     version: u64,
 }
 
@@ -266,6 +268,28 @@ impl Store for MemoryStore {
             inner.rounds.remove(at);
         }
         Ok(found.is_some())
+    }
+
+    fn see_tools(&self, now: Timestamp, server: &str, tools: &[(String, String)]) -> Result<(), StoreError> {
+        let mut inner = self.lock();
+        let before = inner.tools.remove(server).unwrap_or_default();
+        let since = |name: &String, digest: &String| match before.get(name) {
+            Some((known, at)) if known == digest => *at,
+            _ => now,
+        };
+        let seen = tools.iter().map(|(name, digest)| (name.clone(), (digest.clone(), since(name, digest))));
+        let seen = seen.collect();
+        inner.tools.insert(server.to_owned(), seen);
+        inner.changed();
+        Ok(())
+    }
+
+    fn seen_tools(&self, server: &str) -> Result<Vec<SeenTool>, StoreError> {
+        let inner = self.lock();
+        let seen = inner.tools.get(server).into_iter().flatten();
+        Ok(seen
+            .map(|(tool, (digest, at))| SeenTool { tool: tool.clone(), digest: digest.clone(), at: *at })
+            .collect())
     }
 
     fn counters(&self, now: Timestamp) -> Result<Vec<Usage>, StoreError> {

@@ -136,6 +136,17 @@ pub struct Lift {
     pub reason: String,
 }
 
+/// A tool's definition as a list showed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenTool {
+    /// The tool's name.
+    pub tool: String,
+    /// The digest of its definition, as [`crate::policy::pins`] takes it.
+    pub digest: String,
+    /// Since when it has had that one.
+    pub at: Timestamp,
+}
+
 /// What the store keeps beside counters, read as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Standing {
@@ -308,6 +319,20 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// As [`Store::reserve`].
     fn take_round(&self, now: Timestamp, round: &Round) -> Result<bool, StoreError>;
+
+    /// Keeps what a complete list of a server showed, each tool with the digest of its definition, in
+    /// the place of what was kept of the server. A tool whose digest is as before keeps its instant.
+    /// Counts as a change of what stands ([`Store::standing_version`]).
+    ///
+    /// # Errors
+    /// As [`Store::reserve`].
+    fn see_tools(&self, now: Timestamp, server: &str, tools: &[(String, String)]) -> Result<(), StoreError>;
+
+    /// What was kept of a server's last list, in the order of the names.
+    ///
+    /// # Errors
+    /// As [`Store::reserve`].
+    fn seen_tools(&self, server: &str) -> Result<Vec<SeenTool>, StoreError>;
 
     /// Starts housekeeping that no call should wait for, where there is any to do; it does not wait
     /// for it either. To be called about once a second.

@@ -97,6 +97,31 @@ pub struct GrantInfo {
     pub policy: Option<String>,
     /// The revision in force.
     pub revision: Option<String>,
+    /// The candidate beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowInfo>,
+}
+
+/// A candidate policy that is evaluated and never enforced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShadowInfo {
+    /// Its path.
+    pub path: String,
+    /// Its revision.
+    pub revision: String,
+}
+
+/// A tool whose definition differs from the accepted one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriftedTool {
+    /// Its name.
+    pub tool: String,
+    /// The SHA-256 that a person accepted.
+    pub pinned: String,
+    /// The SHA-256 of the definition that was seen last.
+    pub seen: String,
+    /// When it was seen.
+    pub at: Timestamp,
 }
 
 /// One kind of state, as a whole.
@@ -111,6 +136,13 @@ pub enum State {
         tools: Vec<Tool>,
         /// Their pins, by tool name: the SHA-256 that a person accepted.
         pins: std::collections::BTreeMap<String, String>,
+    },
+    /// A server's tools that have drifted.
+    Drift {
+        /// The server.
+        server: String,
+        /// All of them.
+        drifted: Vec<DriftedTool>,
     },
     /// Counters of the calls seen by this gateway.
     Counters {
@@ -406,6 +438,7 @@ impl<'de> Deserialize<'de> for State {
                 tools: member!(text, tools),
                 pins: member!(text, pins),
             },
+            "drift" => Self::Drift { server: member!(text, server), drifted: member!(text, drifted) },
             "counters" => Self::Counters { ts: member!(text, ts), counters: member!(text, counters) },
             "freezes" => Self::Freezes { freezes: member!(text, freezes) },
             "approvals" => Self::Approvals { approvals: member!(text, approvals) },
@@ -415,7 +448,7 @@ impl<'de> Deserialize<'de> for State {
             other => {
                 return Err(D::Error::unknown_variant(
                     other,
-                    &["tools", "counters", "freezes", "approvals", "overrides", "rules", "servers"],
+                    &["tools", "drift", "counters", "freezes", "approvals", "overrides", "rules", "servers"],
                 ));
             }
         })

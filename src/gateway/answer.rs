@@ -2,6 +2,7 @@
 //! list loses what is hidden. Everything else passes as the very bytes that it is.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::conversation::Conversation;
 use super::desk::ShownList;
@@ -98,6 +99,7 @@ impl Conversation {
                     afterwards.lists.push(ShownList {
                         server: self.decider.who.server.clone(),
                         conversation: self.number,
+                        decider: Arc::downgrade(&self.decider),
                         first,
                         message: message.to_vec(),
                     });

@@ -9,7 +9,9 @@ use serde_json::value::RawValue;
 use super::conversation::Conversation;
 use super::desk::Desk;
 use super::lock;
+use super::pins::Pinned;
 use super::reload::Loaded;
+use super::shadow::Beside;
 use super::standing;
 use crate::counters::{Freeze, OverrideEffect};
 
@@ -74,6 +76,10 @@ pub(super) struct Who {
 pub(super) struct Decider {
     pub(super) desk: Arc<Desk>,
     pub(super) who: Who,
+    /// What was accepted of the tools' definitions, and what has drifted from it.
+    pub(super) pins: Pinned,
+    /// The candidate beside the policy.
+    pub(super) shadow: Beside,
     in_force: Mutex<Option<Arc<InForce>>>,
     conversations: Mutex<Vec<Weak<Conversation>>>,
 }
@@ -86,6 +92,8 @@ impl Decider {
             who,
             in_force: Mutex::new(loaded.map(InForce::of)),
             conversations: Mutex::new(Vec::new()),
+            pins: Pinned::default(),
+            shadow: Beside::default(),
         });
         decider.desk.serve(&decider);
         decider
@@ -173,7 +181,7 @@ impl Decider {
                     OverrideEffect::Allow => Override::Allow,
                     OverrideEffect::Approved => Override::Approved,
                 }),
-                ..Circumstances::default()
+                drifted: self.pins.denies(call.name),
             };
             let asked = Call { tool: call.name, arguments: call.arguments };
             let (charges, approval, past_max, rule, pointer) =

@@ -53,6 +53,8 @@ pub(super) struct ShownList {
     pub(super) server: String,
     /// Whose page it is: pages of two conversations make no list.
     pub(super) conversation: u64,
+    /// Who decides its calls.
+    pub(super) decider: Weak<Decider>,
     /// Whether it is the first page.
     pub(super) first: bool,
     /// The message that holds it.

@@ -12,7 +12,7 @@ use crate::mcp::id::IdKey;
 use crate::mcp::reply;
 use crate::policy::counter::Taken;
 use crate::policy::decide::Denial;
-use crate::record::{Decision, Record, Verdict};
+use crate::record::{Decision, Record, Shadow, Verdict};
 use crate::time::Timestamp;
 
 /// What is to be done with a message.
@@ -121,7 +121,10 @@ impl Conversation {
             let listed = self.listing().listed(call.name);
             let now = clock::now();
             let decided = self.decider.decide(self.id(), &call, listed, now);
-            return Some(self.decided(message, &peeked, &call, client, decided, now, began));
+            let took = clock::micros_since(began);
+            // Afterwards, so that what it costs is no part of what deciding took.
+            let shadow = self.decider.shadow_opinion(self.id(), &call, listed, now);
+            return Some(self.decided(message, &peeked, &call, client, decided, shadow, now, took));
         }
         let first = asked(&peeked, "cursor").is_none_or(Node::is_null);
         let tools = asked(&peeked, "notifications")
@@ -142,8 +145,9 @@ impl Conversation {
         call: &ToolCall<'_, '_>,
         client: Option<String>,
         decided: Decided,
+        shadow: Option<Shadow>,
         now: Timestamp,
-        began: u64,
+        decide_us: f64,
     ) -> Ruling {
         let raw_id = peeked.id().map(|id| id.raw.clone()).unwrap_or_default();
         let modern = peeked.is_modern();
@@ -163,7 +167,8 @@ impl Conversation {
         decision.rule = decided.rule;
         decision.pointer = decided.pointer;
         decision.message = decided.message;
-        decision.decide_us = clock::micros_since(began);
+        decision.decide_us = decide_us;
+        decision.shadow = shadow;
         if decided.decision == Verdict::Allow
             && let Some(id) = peeked.id().cloned()
         {

@@ -11,10 +11,12 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::desk::{Desk, ShownList};
+use super::drift::Told;
 use super::lists;
+use super::pins::PinMode;
 use crate::clock;
-use crate::counters;
-use crate::feed::message::{GrantInfo, ServerCounter, ServerInfo, State};
+use crate::counters::{self, SeenTool, Store};
+use crate::feed::message::{GrantInfo, ServerCounter, ServerInfo, ShadowInfo, State};
 use crate::feed::server::{Command, Hub, HubConfig};
 use crate::mcp::tool::Tool;
 use crate::policy::counter::{Amount, Want};
@@ -39,6 +41,7 @@ pub(super) struct Keeper {
     wants: Vec<Want>,
     /// By server: whose list it is, and what stands on it.
     tools: HashMap<String, (u64, Vec<Tool>)>,
+    told: Told,
 }
 
 impl Keeper {
@@ -53,6 +56,7 @@ impl Keeper {
             had_clients: false,
             wants: Vec::new(),
             tools: HashMap::new(),
+            told: Told::default(),
         };
         keeper.open_store();
         keeper.refresh();
@@ -135,6 +139,7 @@ impl Keeper {
                 standing.keep_run(Some(&self.desk.recorder.gateway));
                 let change = self.desk.standing.replace(standing, version, tick);
                 self.changed(change);
+                self.hear_of_tools(store.as_ref());
             }
             Err(error) => return self.store_failed(&error.to_string()),
         }
@@ -150,6 +155,21 @@ impl Keeper {
         }
     }
 
+    /// What anyone's lists showed last.
+    fn hear_of_tools(&mut self, store: &dyn Store) {
+        let mut known: HashMap<String, Vec<SeenTool>> = HashMap::new();
+        for decider in self.desk.deciders().into_iter().filter(|one| one.pins.mode() != PinMode::Off) {
+            let server = decider.who.server.clone();
+            if !known.contains_key(&server) {
+                match store.seen_tools(&server) {
+                    Ok(seen) => known.insert(server.clone(), seen),
+                    Err(error) => return self.store_failed(&error.to_string()),
+                };
+            }
+            decider.pins.heard(known.get(&server).map_or(&[], Vec::as_slice));
+        }
+    }
+
     /// Tells the screens how things stand.
     fn tell(&mut self, turn: u32) {
         for list in self.desk.take_lists() {
@@ -158,6 +178,12 @@ impl Keeper {
         if self.desk.take_served_differently() {
             self.wants = self.counters_of_policies();
             self.tell_servers();
+            if let Some(store) = self.desk.store() {
+                self.hear_of_tools(store.as_ref());
+            }
+        }
+        for server in self.told.turn(&self.desk, turn.is_multiple_of(RETRY)) {
+            self.show_tools(server);
         }
         let Some(hub) = self.desk.recorder.hub() else { return };
         let watched = hub.has_clients();
@@ -187,7 +213,11 @@ impl Keeper {
 
     /// A page of a list was relayed.
     fn show(&mut self, list: ShownList) {
-        let tools = lists::definitions(&list.message);
+        let Some(cut) = lists::whole(&list.message) else { return };
+        if let Some(decider) = list.decider.upgrade() {
+            decider.see_after(Some(list.first), &cut);
+        }
+        let tools = cut.tools();
         let known = self.tools.entry(list.server.clone()).or_default();
         if list.first {
             *known = (list.conversation, tools);
@@ -196,13 +226,14 @@ impl Keeper {
         } else {
             return;
         }
-        let tools = known.1.clone();
+        self.show_tools(list.server);
+    }
+
+    fn show_tools(&self, server: String) {
+        let Some((_, tools)) = self.tools.get(&server) else { return };
         if let Some(hub) = self.desk.recorder.hub() {
-            hub.set_state(State::Tools {
-                server: list.server,
-                tools,
-                pins: std::collections::BTreeMap::new(),
-            });
+            let pins = self.told.pins_of(&server);
+            hub.set_state(State::Tools { server, tools: tools.clone(), pins });
         }
     }
 
@@ -264,6 +295,10 @@ pub(super) fn server_infos(desk: &Desk) -> Vec<ServerInfo> {
             label: who.grant.clone(),
             policy: who.policy.as_ref().map(|path| path.display().to_string()),
             revision: decider.revision(),
+            shadow: decider
+                .shadow
+                .describe()
+                .map(|(path, revision)| ShadowInfo { path: path.display().to_string(), revision }),
         });
     }
     servers.into_values().collect()

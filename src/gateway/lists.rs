@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::conversation::Conversation;
-use crate::mcp::list::{ListOptions, cut_tools};
+use crate::mcp::list::{Cut, ListOptions, cut_tools};
 use crate::mcp::reply;
 
 /// The longest that a client may keep a list which depends on the policy, in milliseconds.
@@ -29,6 +29,7 @@ pub(super) fn look(conversation: &Conversation, list: &[u8], id: Option<&str>, f
     match cut_tools(list, &|tool| !hides || visible(tool), &options) {
         Ok(cut) => {
             if cut.is_list {
+                conversation.decider.see_before(first, &cut);
                 conversation.listing().remember(first, &cut.names, cut.next_cursor);
             }
             let is_list = cut.is_list;
@@ -46,8 +47,8 @@ pub(super) fn look(conversation: &Conversation, list: &[u8], id: Option<&str>, f
     }
 }
 
-/// The definitions in a list.
-pub(super) fn definitions(line: &[u8]) -> Vec<crate::mcp::tool::Tool> {
+/// A list that was relayed, whole; `None` when it cannot be read.
+pub(super) fn whole(line: &[u8]) -> Option<Cut<'_>> {
     let options = ListOptions { max_message: usize::MAX, ..ListOptions::default() };
-    cut_tools(line, &|_| true, &options).map(|cut| cut.tools()).unwrap_or_default()
+    cut_tools(line, &|_| true, &options).ok()
 }

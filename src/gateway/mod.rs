@@ -15,6 +15,7 @@
 //! | `standing` | the copy of freezes and overrides, and how old it is |
 //! | `keeper` | the background: the copy's freshness, screens, retries |
 //! | `operators` | what people ask over the feed, and the records of what they changed |
+//! | [`pins`], `shadow` | what was accepted of tools; a candidate beside the policy |
 //! | [`reload`], `watch` | the policy file and its versions |
 //! | [`config`], [`grants`] | gateway.json: servers, grants and tokens |
 //! | [`server`], [`guard`] | the server's process, and that it is never left behind |
@@ -29,6 +30,7 @@ pub mod config;
 mod conversation;
 mod decider;
 mod desk;
+mod drift;
 pub mod frames;
 pub mod grants;
 #[cfg(unix)]
@@ -42,11 +44,13 @@ pub mod listing;
 mod lists;
 mod operators;
 mod outbound;
+pub mod pins;
 mod policies;
 mod recorder;
 pub mod reload;
 pub mod server;
 pub mod session;
+mod shadow;
 mod standing;
 pub mod stdio;
 mod tally;

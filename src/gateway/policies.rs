@@ -54,12 +54,8 @@ fn take(decider: &Decider, version: Result<Loaded, LoadError>) {
         }
         Err(error) => {
             super::say(&format!("{error}; the version before stays in force"));
-            let revision = match &error {
-                LoadError::Invalid { revision, .. } => Some(revision.as_str()),
-                LoadError::Unreadable { .. } => None,
-            };
             let data = json!({
-                "path": decider.who.policy, "revision": revision, "why": error.to_string(),
+                "path": decider.who.policy, "revision": error.revision(), "why": error.to_string(),
                 "server": decider.who.server, "grant": decider.who.grant,
             });
             decider.desk.recorder.event(EventKind::PolicyRejected, None, None, data);

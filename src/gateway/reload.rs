@@ -48,6 +48,16 @@ pub enum LoadError {
     },
 }
 
+impl LoadError {
+    /// The revision of the version that is not used, where it could be read.
+    pub fn revision(&self) -> Option<&str> {
+        match self {
+            Self::Invalid { revision, .. } => Some(revision),
+            Self::Unreadable { .. } => None,
+        }
+    }
+}
+
 fn describe(diagnostic: &Diagnostic) -> String {
     format!("line {}, column {}: {}", diagnostic.line, diagnostic.column, diagnostic.message)
 }

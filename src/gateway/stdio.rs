@@ -14,9 +14,11 @@ use super::decider::{Decider, Who};
 use super::desk::{Desk, Setting};
 use super::keeper::{self, Keeper};
 use super::link::{ClientStream, Happening, Link};
+use super::pins::PinMode;
 use super::reload::{self, LoadError, Loaded};
 use super::server::{GRACE, Handle, Server};
 use super::{inbound, outbound, policies};
+use crate::catalog::pins::PinsError;
 use crate::clock;
 use crate::counters::StorePlace;
 use crate::feed::server::Hub;
@@ -38,6 +40,10 @@ pub struct Config {
     pub policy: PathBuf,
     /// Where counters, freezes and overrides are shared.
     pub counters: StorePlace,
+    /// What is done about tools whose definition differs from its pin.
+    pub pins: PinMode,
+    /// A candidate policy beside it.
+    pub shadow: Option<PathBuf>,
     /// Forward although the decision could not be recorded or counted.
     pub fail_open: bool,
     /// How much of the arguments is recorded.
@@ -56,6 +62,9 @@ pub enum StartError {
     /// The policy is missing or not valid.
     #[error(transparent)]
     Policy(#[from] LoadError),
+    /// Pins are to be enforced, and cannot be used.
+    #[error("{0}")]
+    Pins(PinsError),
     /// The server's guard could not be started, or this process's streams cannot be used.
     #[error("the server cannot be started: {0}")]
     Start(#[from] io::Error),
@@ -75,7 +84,10 @@ pub fn run(config: &Config) -> Result<u8, StartError> {
     let output = own(&io::stdout())?;
     let link = Arc::new(open(config, loaded, output, sender));
     let desk = Arc::clone(&link.conversation.desk);
+    let decider = &link.conversation.decider;
+    let pins = super::pins::begin(decider, config.pins).map_err(StartError::Pins)?;
     announce(&link, config);
+    let shadow = config.shadow.as_ref().map(|path| super::shadow::begin(decider, path)).transpose()?;
     let keeper = Keeper::start(Arc::clone(&desk));
     let commands = desk.recorder.hub().map(Hub::commands);
     let (server, to_server, from_server) = Server::start(&config.command)?;
@@ -100,7 +112,7 @@ pub fn run(config: &Config) -> Result<u8, StartError> {
         move || link.happened(Happening::Exited(server.wait()))
     })?;
     let code = preside(&link, &happenings, &handle);
-    drop(watch);
+    drop((watch, pins, shadow));
     desk.close();
     super::operators::end_run(&desk);
     desk.recorder.settle();
@@ -158,6 +170,7 @@ fn announce(link: &Link, config: &Config) {
         json!({
             "name": desk.name, "host": super::host(), "pid": std::process::id(),
             "version": env!("CARGO_PKG_VERSION"), "grant": config.grant, "fail_open": config.fail_open,
+            "pins": config.pins.name(),
             "command": super::shown_command(&config.command),
         }),
     );

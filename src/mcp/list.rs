@@ -420,6 +420,25 @@ mod tests {
                 r#"{"ttlMs":5,"tools":[],"cacheScope":"private"}"#,
             ),
             (r#"{"ttlMs":50000,"tools":[]}"#, ListOptions::default(), r#"{"ttlMs":50000,"tools":[]}"#),
+            (
+                r#"{"tools":[],"ttlMs":null,"cacheScope":null}"#,
+                private,
+                r#"{"tools":[],"ttlMs":10000,"cacheScope":"private"}"#,
+            ),
+            (
+                r#"{"tools":[],"ttlMs":[1],"cacheScope":{"a":1}}"#,
+                private,
+                r#"{"tools":[],"ttlMs":10000,"cacheScope":"private"}"#,
+            ),
+            (r#"{"tools":[],"ttlMs":10000.0}"#, private, r#"{"tools":[],"ttlMs":10000.0}"#),
+            (r#"{"tools":[],"ttlMs":10000.5}"#, private, r#"{"tools":[],"ttlMs":10000}"#),
+            (r#"{"tools":[],"ttlMs":1e400}"#, private, r#"{"tools":[],"ttlMs":10000}"#),
+            (r#"{"tools":[],"cacheScope":"Private"}"#, private, r#"{"tools":[],"cacheScope":"private"}"#),
+            (
+                r#"{"resultType":"complete","tools":[],"cacheScope":"public","ttlMs":1}"#,
+                ListOptions::default(),
+                r#"{"resultType":"complete","tools":[],"cacheScope":"public","ttlMs":1}"#,
+            ),
         ] {
             let line = |result: &str| format!(r#"{{"id":1,"result":{result}}}"#);
             assert_eq!(cut(&line(result), &["a"], options), Ok(line(expected)), "{result}");
@@ -440,6 +459,8 @@ mod tests {
             r#"{"id":1,"result":{"tools":[{"name":"b","na\u006de":"a"}]}}"#,
             r#"{"id":1,"result":{"tools":[{"name":"b","NAME":"a"}]}}"#,
             r#"{"id":1,"result":{"tools":[],"ttlMs":1,"ttlMs":2}}"#,
+            r#"{"id":1,"result":{"tools":[],"ttlMs":1,"TTLMS":2}}"#,
+            r#"{"id":1,"result":{"cacheScope":"private","tools":[],"cacheScope":"public"}}"#,
         ] {
             assert!(matches!(cut(line, &["a"], private), Err(ListError::Ambiguous(_))), "{line}");
         }

@@ -228,6 +228,7 @@ pub fn hello() -> Hello {
                 label: "local".to_owned(),
                 policy: Some("/home/kim/policy.json".to_owned()),
                 revision: None,
+                shadow: None,
             }],
         }],
     }

@@ -35,6 +35,11 @@ impl Keys {
         )
     }
 
+    /// What a server's lists showed.
+    pub(super) fn seen(&self, server: &str) -> String {
+        format!("{}seen:{}", self.0, escape(server))
+    }
+
     /// Which counter a key is; `None` where it is none.
     pub(super) fn read_counter(&self, key: &str) -> Option<CounterKey> {
         let mut parts = key.strip_prefix(&self.0)?.strip_prefix("counter:")?.split(':');

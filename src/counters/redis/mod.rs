@@ -35,7 +35,9 @@ use redis::{Cmd, Connection, RedisResult, Script};
 use self::keys::{Keys, digits, optional, read_digits};
 use self::pool::Pool;
 use super::place::RedisUrl;
-use super::{Approval, ApprovalVerdict, Asked, Freeze, Lift, Override, Round, Standing, Store, StoreError};
+use super::{
+    Approval, ApprovalVerdict, Asked, Freeze, Lift, Override, Round, SeenTool, Standing, Store, StoreError,
+};
 use crate::policy::counter::{Amount, CounterKey, Reserved, Taken, Usage, Want};
 use crate::time::Timestamp;
 
@@ -77,6 +79,7 @@ struct Scripts {
     reserve: Script,
     release: Script,
     standing: Script,
+    seen: Script,
 }
 
 /// What a script answered: its verdict, then texts.
@@ -128,6 +131,7 @@ impl RedisStore {
                 reserve: script(include_str!("reserve.lua")),
                 release: script(include_str!("release.lua")),
                 standing: script(include_str!("standing.lua")),
+                seen: script(include_str!("seen.lua")),
             },
             life,
             seen: AtomicU64::new(seen.unwrap_or(0)),
@@ -481,6 +485,29 @@ impl Store for RedisStore {
 
     fn take_round(&self, _now: Timestamp, _round: &Round) -> Result<bool> {
         Err(self.fail(NO_QUESTIONS))
+    }
+
+    fn see_tools(&self, now: Timestamp, server: &str, tools: &[(String, String)]) -> Result<()> {
+        let mut arguments = vec!["see".to_owned(), now.0.to_string()];
+        arguments.extend(tools.iter().flat_map(|(tool, digest)| [tool.clone(), digest.clone()]));
+        self.run(&self.scripts.seen, now, &[self.keys.seen(server)], &arguments).map(drop)
+    }
+
+    fn seen_tools(&self, server: &str) -> Result<Vec<SeenTool>> {
+        let arguments = ["read".to_owned()];
+        let answer = self.run(&self.scripts.seen, Timestamp(0), &[self.keys.seen(server)], &arguments)?;
+        let mut seen = Vec::new();
+        for pair in answer.get(2..).unwrap_or_default().chunks(2) {
+            let (Some(tool), Some((at, digest))) =
+                (pair.first(), pair.get(1).and_then(|value| value.split_once('|')))
+            else {
+                return Err(self.fail("it holds a list of tools that cannot be read"));
+            };
+            let at = at.parse().map(Timestamp).map_err(|_| self.fail("it holds an instant that is none"))?;
+            seen.push(SeenTool { tool: tool.clone(), digest: digest.to_owned(), at });
+        }
+        seen.sort_by(|a, b| a.tool.cmp(&b.tool));
+        Ok(seen)
     }
 
     fn counters(&self, now: Timestamp) -> Result<Vec<Usage>> {

@@ -18,7 +18,9 @@ use std::time::SystemTime;
 use rusqlite::Connection;
 
 use self::open::FileId;
-use super::{Approval, ApprovalVerdict, Asked, Freeze, Lift, Override, Round, Standing, Store, StoreError};
+use super::{
+    Approval, ApprovalVerdict, Asked, Freeze, Lift, Override, Round, SeenTool, Standing, Store, StoreError,
+};
 use crate::policy::counter::{Amount, Reserved, Taken, Usage, Want, admit};
 use crate::time::Timestamp;
 
@@ -388,6 +390,15 @@ impl Store for SqliteStore {
             self.moving.store(false, Ordering::Release);
         }
         Ok(())
+    }
+
+    fn see_tools(&self, now: Timestamp, server: &str, tools: &[(String, String)]) -> Result<()> {
+        self.change(|connection| rows::see_tools(connection, now, server, tools))
+    }
+
+    fn seen_tools(&self, server: &str) -> Result<Vec<SeenTool>> {
+        let watch = self.watch()?;
+        rows::seen_tools(&watch.connection, server).map_err(|fault| self.fail(fault))
     }
 
     fn counters(&self, now: Timestamp) -> Result<Vec<Usage>> {

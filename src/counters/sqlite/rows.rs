@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::Fault;
-use crate::counters::{Freeze, Lift, Override, Standing};
+use crate::counters::{Freeze, Lift, Override, SeenTool, Standing};
 use crate::policy::counter::{Amount, CounterKey, Taken, Usage};
 use crate::policy::model::Scope;
 use crate::time::Timestamp;
@@ -287,4 +287,45 @@ pub(super) fn replace_override(connection: &Connection, entry: &Override) -> Res
         .prepare_cached("UPDATE override SET json = ?2 WHERE id = ?1")?
         .execute(params![entry.id, text(entry)?])?;
     Ok(())
+}
+
+/// Replaces what was seen of a server's tools.
+pub(super) fn see_tools(
+    connection: &Connection,
+    now: Timestamp,
+    server: &str,
+    tools: &[(String, String)],
+) -> Result<()> {
+    // Made when it is first needed: a store from before it has none.
+    connection.execute_batch(
+        "CREATE TABLE IF NOT EXISTS seen_tool(
+           server TEXT NOT NULL, tool TEXT NOT NULL, digest TEXT NOT NULL, at INTEGER NOT NULL,
+           PRIMARY KEY(server, tool)
+         ) STRICT, WITHOUT ROWID;",
+    )?;
+    let before: std::collections::HashMap<String, SeenTool> =
+        seen_tools(connection, server)?.into_iter().map(|seen| (seen.tool.clone(), seen)).collect();
+    connection.prepare_cached("DELETE FROM seen_tool WHERE server = ?1")?.execute([server])?;
+    let mut insert = connection.prepare_cached("INSERT OR REPLACE INTO seen_tool VALUES(?1, ?2, ?3, ?4)")?;
+    for (tool, digest) in tools {
+        let known = before.get(tool).filter(|known| known.digest == *digest);
+        insert.execute(params![server, tool, digest, known.map_or(now, |known| known.at).0])?;
+    }
+    Ok(())
+}
+
+/// What was seen of a server's tools.
+pub(super) fn seen_tools(connection: &Connection, server: &str) -> Result<Vec<SeenTool>> {
+    let there: bool = connection
+        .prepare_cached("SELECT EXISTS(SELECT 1 FROM sqlite_master WHERE name = 'seen_tool')")?
+        .query_row([], |row| row.get(0))?;
+    if !there {
+        return Ok(Vec::new());
+    }
+    let mut statement = connection
+        .prepare_cached("SELECT tool, digest, at FROM seen_tool WHERE server = ?1 ORDER BY tool")?;
+    let rows = statement.query_map([server], |row| {
+        Ok(SeenTool { tool: row.get(0)?, digest: row.get(1)?, at: Timestamp(row.get(2)?) })
+    })?;
+    Ok(rows.collect::<std::result::Result<_, _>>()?)
 }

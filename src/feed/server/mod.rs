@@ -455,6 +455,7 @@ impl Snapshot {
 fn key_of(state: &State) -> StateKey {
     match state {
         State::Tools { server, .. } => ("tools", server.clone()),
+        State::Drift { server, .. } => ("drift", server.clone()),
         State::Counters { .. } => ("counters", String::new()),
         State::Freezes { .. } => ("freezes", String::new()),
         State::Approvals { .. } => ("approvals", String::new()),

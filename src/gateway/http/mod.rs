@@ -43,8 +43,10 @@ use tokio::net::TcpListener;
 use super::decider::{Decider, Who};
 use super::desk::{Desk, Setting};
 use super::keeper::{self, Keeper};
+use super::pins::PinMode;
 use super::reload::{self, LoadError};
 use super::{lock, policies};
+use crate::catalog::pins::PinsError;
 use crate::counters::StorePlace;
 use crate::feed::server::Hub;
 use crate::paths::Paths;
@@ -66,6 +68,10 @@ pub struct Config {
     pub grant: String,
     /// The policy's file.
     pub policy: PathBuf,
+    /// What is done about tools whose definition differs from its pin.
+    pub pins: PinMode,
+    /// A candidate policy beside it.
+    pub shadow: Option<PathBuf>,
     /// Forward although the decision could not be recorded or counted.
     pub fail_open: bool,
     /// How much of the arguments is recorded.
@@ -156,6 +162,9 @@ pub enum StartError {
     /// The policy is missing or not valid.
     #[error(transparent)]
     Policy(#[from] LoadError),
+    /// Pins are to be enforced, and cannot be used.
+    #[error("{0}")]
+    Pins(PinsError),
     /// The options do not go together.
     #[error("{0}")]
     Usage(String),
@@ -168,6 +177,14 @@ impl From<io::Error> for StartError {
     fn from(error: io::Error) -> Self {
         Self::Outside(error.to_string())
     }
+}
+
+/// Says which policy is in force, and begins with what lies beside it: its pins, and a candidate.
+fn beside(decider: &Arc<Decider>, config: &Config) -> Result<[Option<reload::Watch>; 2], StartError> {
+    policies::record_in_force(decider);
+    let pins = super::pins::begin(decider, config.pins).map_err(StartError::Pins)?;
+    let shadow = config.shadow.as_ref().map(|path| super::shadow::begin(decider, path)).transpose()?;
+    Ok([pins, shadow])
 }
 
 /// Serves until SIGTERM or SIGINT. Gives the exit code. Must be called from the main thread.
@@ -226,10 +243,10 @@ pub fn run(config: &Config) -> Result<u8, StartError> {
         json!({
             "name": desk.name, "host": super::host(), "pid": std::process::id(),
             "version": env!("CARGO_PKG_VERSION"), "grant": config.grant, "fail_open": config.fail_open,
-            "listen": address.to_string(), "upstream": upstream,
+            "pins": config.pins.name(), "listen": address.to_string(), "upstream": upstream,
         }),
     );
-    policies::record_in_force(&decider);
+    let beside = beside(&decider, config)?;
     let keeper = Keeper::start(Arc::clone(&desk));
     let commands = desk.recorder.hub().map(Hub::commands);
     std::thread::Builder::new().name("keeper".to_owned()).spawn(move || keeper.run(commands.as_ref()))?;
@@ -269,7 +286,7 @@ pub fn run(config: &Config) -> Result<u8, StartError> {
         }
     }
     runtime.shutdown_timeout(Duration::from_secs(1));
-    drop(watch);
+    drop((watch, beside));
     desk.close();
     desk.recorder.settle();
     desk.recorder.event(

@@ -93,6 +93,8 @@ pub enum Action {
     Mark,
     MarkAll,
     Recommended,
+    /// Accept the tools' present definitions.
+    AcceptPins,
     Raw,
     Editor,
     NextServer,

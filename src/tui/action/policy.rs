@@ -76,6 +76,15 @@ pub(super) const TABLE: &[Entry] = &[
     .on(&[Context::Policy, Context::Inspector])
     .when(App::can_recommend)
     .footer(41),
+    Entry::new(
+        Action::AcceptPins,
+        "policy.accept",
+        "accept",
+        "Accept this or the selected tools as they are now",
+    )
+    .keys(&["A"])
+    .on(&[Context::Policy, Context::Inspector])
+    .when(App::can_accept),
     Entry::new(Action::Raw, "policy.raw", "JSON", "Show the whole document as text with its diagnostics")
         .keys(&["r"])
         .on(&[Context::Policy, Context::Inspector, Context::Raw])

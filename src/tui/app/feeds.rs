@@ -264,6 +264,7 @@ pub(super) fn update(app: &mut App, msg: &FeedMsg, effects: &mut Vec<Effect>) {
                         gateway.hello = Arc::new(hello);
                         app.policy_attached();
                     }
+                    State::Drift { .. } => {}
                     State::Overrides { overrides } => gateway.overrides.clone_from(overrides),
                     State::Approvals { approvals } => {
                         gateway.approvals = approvals.iter().map(Entry::from).collect();

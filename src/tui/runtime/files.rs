@@ -9,7 +9,7 @@ use notify::{RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
 use crate::tui::app::Msg;
-use crate::tui::app::policy::{PolicyMsg, Saved};
+use crate::tui::app::policy::{PinsFile, PolicyMsg, Saved};
 
 /// How long to wait after a change for more: editors write in several steps.
 const SETTLE: Duration = Duration::from_millis(40);
@@ -28,6 +28,15 @@ pub(super) fn read(path: &Path) -> PolicyMsg {
         Err(error) if error.kind() == io::ErrorKind::NotFound => PolicyMsg::Disk(None),
         Err(error) => PolicyMsg::Unreadable(format!("`{}` cannot be read: {error}", path.display())),
     }
+}
+
+/// Reads a file of pins as it is now.
+pub(super) fn read_pins(path: &Path) -> PolicyMsg {
+    PolicyMsg::Pins(match crate::catalog::pins::load(path) {
+        Ok(pins) => PinsFile::Read(Arc::new(pins)),
+        Err(error) if error.is_missing() => PinsFile::Missing,
+        Err(error) => PinsFile::Bad(error.to_string()),
+    })
 }
 
 /// Writes the file if it holds what is expected: a temporary file beside it, flushed to the disk,
@@ -114,7 +123,7 @@ impl Drop for Watch {
 
 impl Watch {
     /// Starts it.
-    pub(super) fn start(path: PathBuf, out: mpsc::Sender<Msg>) -> Self {
+    pub(super) fn start(path: PathBuf, read: fn(&Path) -> PolicyMsg, out: mpsc::Sender<Msg>) -> Self {
         let task = tokio::spawn(async move {
             let (ping, mut pings) = mpsc::channel::<()>(1);
             let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {

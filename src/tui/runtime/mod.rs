@@ -108,7 +108,7 @@ struct Loop {
     redraw: Redraw,
     began: Instant,
     inner: mpsc::Sender<Msg>,
-    watch: Option<Watch>,
+    watch: Option<[Watch; 2]>,
     keep: Keep,
     feeds: Option<crate::feed::client::Handle>,
     quit: bool,
@@ -179,6 +179,8 @@ impl Loop {
         }
         // What is at hand already is on the first frame.
         this.take(Msg::Policy(files::read(&this.app.policy.path)));
+        let pins = crate::catalog::pins::place(&this.app.policy.path);
+        this.take(Msg::Policy(files::read_pins(&pins)));
         match options.tools {
             Tools::Attached => {}
             Tools::Loaded(servers) => this.take(Msg::Policy(PolicyMsg::Loaded(servers.into()))),
@@ -317,6 +319,12 @@ impl Loop {
                 let saved = files::save(&path, &text, expected.as_deref());
                 self.take(Msg::Policy(PolicyMsg::Saved(saved)));
             }
+            PolicyEffect::Accept { policy, definitions, by, at } => {
+                let place = crate::catalog::pins::place(&policy);
+                let done = crate::catalog::pins::accept(&place, definitions, &by, at);
+                self.take(Msg::Policy(PolicyMsg::Accepted(done.map_err(|error| error.to_string()))));
+                self.take(Msg::Policy(files::read_pins(&place)));
+            }
             PolicyEffect::Keep { path, text } => {
                 if let Err(error) = self.keep.put(&path, &text) {
                     let note = format!("unsaved edits cannot be kept for a crash: {error}");
@@ -329,7 +337,11 @@ impl Loop {
     }
 
     fn open(&mut self, path: PathBuf) {
-        self.watch = Some(Watch::start(path, self.inner.clone()));
+        let pins = crate::catalog::pins::place(&path);
+        self.watch = Some([
+            Watch::start(path, files::read, self.inner.clone()),
+            Watch::start(pins, files::read_pins, self.inner.clone()),
+        ]);
     }
 
     fn load(&self, loader: Loader) {

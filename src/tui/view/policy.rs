@@ -210,6 +210,12 @@ fn tool_row(app: &App, tool: &ToolRow, columns: &Columns, row: Rect, paint: &mut
         end = end.saturating_sub(2);
         paint.text(end + 1, y, end + 2, Role::Mark, "!");
     }
+    if let Some(mark) = app.policy.pins.mark(tool, table.listed() > 0) {
+        let (role, word) = mark.words();
+        let wide = u16::try_from(word.len()).unwrap_or(0);
+        end = end.saturating_sub(wide + 1);
+        paint.text(end + 1, y, end + 1 + wide, role, word);
+    }
     let after = paint.marked(columns.name, y, end, paint.theme.style(role), &tool.shown, &marks);
     if tool.suspicious {
         paint.strange(columns.name, y, after, &tool.shown);

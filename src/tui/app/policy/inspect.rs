@@ -91,6 +91,13 @@ fn label(text: &str) -> String {
     format!("{text:<LABEL$}")
 }
 
+/// A word at the left, and a text that is wrapped beside it.
+pub(super) fn labelled(role: Role, word: &str, text: &str, width: usize, lines: &mut Vec<Line>) {
+    for (index, part) in wrap(text, width.saturating_sub(LABEL)).into_iter().enumerate() {
+        lines.push(Line::new(role, label(if index == 0 { word } else { "" })).and(Role::Text, part));
+    }
+}
+
 fn paragraph(role: Role, text: &str, width: usize, lines: &mut Vec<Line>) {
     lines.extend(wrap(text, width).into_iter().map(|line| Line::new(role, line)));
 }
@@ -203,6 +210,7 @@ fn tool_lines(app: &App, editor: &Editor, row: &ToolRow, width: usize, lines: &m
     if !row.listed {
         lines.push(Line::new(Role::Muted, "Only the policy names it: no server lists it."));
     }
+    super::pins::lines(app, row, width, lines);
     if let Some(entry) = entry {
         rule_lines(entry, lines);
     }

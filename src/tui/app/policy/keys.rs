@@ -94,6 +94,7 @@ pub(crate) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         },
         Action::Save => super::save::save(app, false),
         Action::Recommended => super::recommend::open(app),
+        Action::AcceptPins => super::pins::open(app),
         Action::Back => back(app, effects),
         Action::Search => {
             app.policy.focus = Focus::Table;
@@ -171,6 +172,7 @@ pub(super) fn open(app: &mut App, path: PathBuf, effects: &mut Vec<Effect>) {
     if app.policy.path != path {
         app.policy.path.clone_from(&path);
         app.policy.editor = None;
+        app.policy.pins = super::PinsFile::Missing;
         effects.push(Effect::Policy(PolicyEffect::Open(path)));
     }
 }
@@ -228,6 +230,12 @@ fn open_filter(app: &mut App) {
         Some(Filter::Suspicious),
         count(&|row| row.suspicious).to_string(),
     ));
+    if app.policy.pins.pins().is_some() {
+        let marked = |mark| count(&|row| app.policy.pins.mark(row, true) == Some(mark));
+        let (drifted, new) = (marked(super::pins::Mark::Drifted), marked(super::pins::Mark::New));
+        items.push(item("drifted", Some(Filter::Drifted), format!("{drifted} not as accepted")));
+        items.push(item("new", Some(Filter::New), format!("{new} that nobody accepted")));
+    }
     app.layers.push(Layer::Picker(Picker {
         title: "Show only".to_owned(),
         field: crate::tui::app::field::Field::default(),

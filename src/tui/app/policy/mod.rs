@@ -6,6 +6,7 @@ mod edits;
 pub mod form;
 pub mod inspect;
 mod keys;
+pub mod pins;
 mod recommend;
 pub mod review;
 mod save;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 use self::editor::Editor;
 pub(super) use self::keys::{act, click, paste, quit, typing_key, wheel};
+pub use self::pins::PinsFile;
 pub use self::recommend::Reach;
 pub use self::save::{Leftover, Saved};
 pub(super) use self::save::{keep, layer_closed};
@@ -28,6 +30,7 @@ use super::{App, Effect, Kind};
 use crate::mcp::tool::Tool;
 use crate::policy::edit::{Edit, RuleDraft};
 use crate::policy::model::RuleList;
+use crate::policy::pins::Definition;
 use crate::risk::Profile;
 use crate::tui::action::{Context, When};
 
@@ -87,6 +90,10 @@ pub enum PolicyMsg {
     Saved(Saved),
     /// An earlier run left unsaved edits behind.
     Leftover(Leftover),
+    /// The file of pins as it is now.
+    Pins(PinsFile),
+    /// Accepting definitions ended.
+    Accepted(Result<crate::catalog::pins::Accepted, String>),
 }
 
 /// What the runtime is to do for this screen.
@@ -111,6 +118,17 @@ pub enum PolicyEffect {
         text: Arc<str>,
         /// What it holds now; `None`: there is no file.
         expected: Option<Arc<str>>,
+    },
+    /// Accept definitions as a policy's pins; answer how it ended.
+    Accept {
+        /// The policy, beside which the pins lie.
+        policy: PathBuf,
+        /// What is accepted.
+        definitions: Vec<Definition>,
+        /// By whom.
+        by: String,
+        /// When.
+        at: crate::time::Timestamp,
     },
     /// Keep unsaved edits where a crash cannot reach them.
     Keep {
@@ -145,6 +163,8 @@ pub enum Then {
     },
     /// Change the document.
     Edit(Box<Edit>),
+    /// Accept these definitions.
+    Accept(Arc<[Definition]>),
     /// Apply the recommended rules.
     Recommend(Reach, Profile),
     /// The file changed on disk: keep the edits.
@@ -204,6 +224,8 @@ pub struct PolicyScreen {
     pub raw_wanted: bool,
     /// The file's text, or its absence, that differs from what the unsaved edits began from.
     pub theirs: Option<Option<Arc<str>>>,
+    /// What people accepted of the tools' definitions.
+    pub pins: PinsFile,
     /// The servers of attached gateways whose policy is this file.
     pub enforced_by: Vec<String>,
     theirs_offered: bool,
@@ -242,6 +264,7 @@ impl PolicyScreen {
             has_editor,
             raw_wanted: false,
             theirs: None,
+            pins: PinsFile::Missing,
             enforced_by: Vec::new(),
             theirs_offered: false,
             touched: false,
@@ -322,11 +345,16 @@ pub(super) fn update(app: &mut App, msg: PolicyMsg, effects: &mut Vec<Effect>) {
         PolicyMsg::Disk(text) => save::disk(app, text),
         PolicyMsg::Saved(saved) => save::saved(app, saved, effects),
         PolicyMsg::Leftover(left) => save::leftover(app, left, effects),
+        PolicyMsg::Pins(file) => {
+            app.policy.pins = file;
+            app.policy_show_now(false);
+        }
+        PolicyMsg::Accepted(done) => pins::accepted(app, &done),
         PolicyMsg::Unreadable(why) => app.policy.unreadable = Some(why),
         PolicyMsg::Described(number, hits) => {
             if number == app.policy.describing {
                 let filter = app.policy.filter;
-                let keep = tools::keeper(app.policy.editor.as_ref(), filter);
+                let keep = tools::keeper(app.policy.editor.as_ref(), &app.policy.pins, filter);
                 app.policy.table.add_described(&hits, keep.as_deref());
                 drop(keep);
                 app.policy_scroll();
@@ -363,6 +391,7 @@ pub(super) fn then(app: &mut App, then: Then, effects: &mut Vec<Effect>) {
         Then::Edit(edit) => {
             app.edit(&edit);
         }
+        Then::Accept(definitions) => pins::accept(app, &definitions, effects),
         Then::Recommend(reach, profile) => recommend::apply(app, reach, profile),
         Then::KeepMine => save::keep_mine(app),
         Then::TakeTheirs => save::take_theirs(app),
@@ -408,7 +437,7 @@ impl App {
 
     fn policy_show_now(&mut self, best: bool) -> bool {
         let query = self.policy.search.field.text().to_owned();
-        let keep = tools::keeper(self.policy.editor.as_ref(), self.policy.filter);
+        let keep = tools::keeper(self.policy.editor.as_ref(), &self.policy.pins, self.policy.filter);
         self.policy.table.show(&query, keep.as_deref(), best);
         let searching = !query.trim().is_empty();
         if searching && self.policy.table.tools().len() <= DESCRIBE_AT_ONCE {

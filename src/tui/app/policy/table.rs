@@ -1,12 +1,13 @@
 //! The rows of the tools' table: what is shown, in which order, and what is selected.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use unicode_width::UnicodeWidthStr;
 
 use super::search;
 use crate::mcp::tool::Tool;
+use crate::policy::pins::Definition;
 use crate::risk::{Category, Risk};
 
 /// A row of the table.
@@ -35,6 +36,8 @@ pub struct ToolRow {
     pub risk: Risk,
     /// A server lists it; `false`: only the policy names it.
     pub listed: bool,
+    /// The digest of its definition, once that was asked for.
+    digest: OnceLock<Box<str>>,
     key: String,
     words: String,
 }
@@ -54,6 +57,10 @@ pub enum Filter {
     Unknown,
     /// Names or descriptions with characters that people cannot see.
     Suspicious,
+    /// Definitions that are not as a person accepted them.
+    Drifted,
+    /// Tools whose definition nobody accepted.
+    New,
 }
 
 /// The rows of the table.
@@ -244,10 +251,22 @@ impl ToolRow {
             suspicious,
             risk,
             listed,
+            digest: OnceLock::new(),
             key: search::fold(&tool.name),
             words,
             tool,
         }
+    }
+
+    /// Its definition as pins cover it.
+    pub fn definition(&self) -> Option<Definition> {
+        Definition::read(&serde_json::to_string(&*self.tool).ok()?)
+    }
+
+    /// The digest of its definition, as pins keep it.
+    pub fn digest(&self) -> &str {
+        let digest = || self.definition().map(|definition| definition.sha256).unwrap_or_default();
+        self.digest.get_or_init(|| digest().into())
     }
 
     /// The description as substring searches compare it.

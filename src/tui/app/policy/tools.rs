@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::editor::Editor;
+use super::pins::{Mark, PinsFile};
 use super::table::{Filter, ToolRow};
 use super::{App, Loading};
 use crate::mcp::tool::Tool;
@@ -134,7 +135,12 @@ pub(super) fn has_rules(entry: &crate::policy::model::Tool) -> bool {
 pub(super) type Keep<'a> = Box<dyn Fn(&ToolRow) -> bool + 'a>;
 
 /// The test of a filter.
-pub(super) fn keeper(editor: Option<&Editor>, filter: Option<Filter>) -> Option<Keep<'_>> {
+pub(super) fn keeper<'a>(
+    editor: Option<&'a Editor>,
+    pins: &'a PinsFile,
+    filter: Option<Filter>,
+) -> Option<Keep<'a>> {
+    let marked = |mark: Mark| -> Keep<'a> { Box::new(move |row| pins.mark(row, true) == Some(mark)) };
     let entry = move |row: &ToolRow| editor.and_then(|editor| editor.tool(&row.name));
     Some(match filter? {
         Filter::State(state) => {
@@ -145,5 +151,7 @@ pub(super) fn keeper(editor: Option<&Editor>, filter: Option<Filter>) -> Option<
         Filter::Category(category) => Box::new(move |row| row.risk.category == category),
         Filter::Unknown => Box::new(|row| !row.listed),
         Filter::Suspicious => Box::new(|row| row.suspicious),
+        Filter::Drifted => marked(Mark::Drifted),
+        Filter::New => marked(Mark::New),
     })
 }
