@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// What stands for an instant beyond the years 1 to 9999.
+const NO_INSTANT: &[u8; 27] = b"0000-00-00T00:00:00.000000Z";
+
 /// An instant: microseconds since 1970-01-01T00:00:00Z, printed as RFC 3339 UTC with six decimals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(pub i64);
@@ -96,26 +99,21 @@ impl Timestamp {
         }
         let second = self.secs().rem_euclid(86_400);
         let micros = self.0.rem_euclid(1_000_000);
-        let mut text = *b"0000-00-00T00:00:00.000000Z";
-        for (end, mut number) in [
-            (4, year),
-            (7, month),
-            (10, day),
-            (13, second / 3600),
-            (16, second / 60 % 60),
-            (19, second % 60),
-            (26, micros),
-        ] {
-            let mut at = end;
-            while number > 0 && at > 0 {
-                at -= 1;
-                if let Some(digit) = text.get_mut(at) {
-                    *digit = b'0' + u8::try_from(number % 10).unwrap_or(0);
-                }
-                number /= 10;
-            }
-        }
-        Some(text)
+        let digit = |number: i64| b'0' + u8::try_from(number % 10).unwrap_or(0);
+        let two = |number: i64| [digit(number / 10), digit(number)];
+        let ([y1, y2], [y3, y4]) = (two(year / 100), two(year));
+        let ([m1, m2], [d1, d2]) = (two(month), two(day));
+        let ([h1, h2], [n1, n2], [s1, s2]) = (two(second / 3600), two(second / 60 % 60), two(second % 60));
+        let ([u1, u2], [u3, u4], [u5, u6]) = (two(micros / 10_000), two(micros / 100), two(micros));
+        Some([
+            y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2, b'.', u1,
+            u2, u3, u4, u5, u6, b'Z',
+        ])
+    }
+
+    /// Appends what [`std::fmt::Display`] prints.
+    pub fn write(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.utc().unwrap_or(*NO_INSTANT));
     }
 
     /// Reads RFC 3339.
@@ -172,7 +170,7 @@ impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.utc() {
             Some(text) => f.write_str(std::str::from_utf8(&text).unwrap_or("")),
-            None => f.write_str("0000-00-00T00:00:00.000000Z"),
+            None => f.write_str(std::str::from_utf8(NO_INSTANT).unwrap_or("")),
         }
     }
 }

@@ -15,6 +15,7 @@ mod parser;
 pub mod pointer;
 pub mod pretty;
 pub(crate) mod special;
+pub mod write;
 
 use std::borrow::Cow;
 

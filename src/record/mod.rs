@@ -4,6 +4,7 @@
 pub mod line;
 pub mod mask;
 pub mod secret;
+mod write;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -249,8 +250,11 @@ impl Record {
     /// As [`Record::to_line`]; part of the line may have been appended then.
     pub fn write_line(&self, line: &mut Vec<u8>) -> Result<(), serde_json::Error> {
         match self {
-            Self::Decision(record) => serde_json::to_writer(line, record),
-            Self::Outcome(record) => serde_json::to_writer(line, record),
+            Self::Decision(record) => write::decision(line, record),
+            Self::Outcome(record) => {
+                write::outcome(line, record);
+                Ok(())
+            }
             Self::Event(record) => serde_json::to_writer(line, record),
         }
     }
