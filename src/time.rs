@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What stands for an instant beyond the years 1 to 9999.
-const NO_INSTANT: &[u8; 27] = b"0000-00-00T00:00:00.000000Z";
+pub(crate) const NO_INSTANT: &[u8; 27] = b"0000-00-00T00:00:00.000000Z";
 
 /// An instant: microseconds since 1970-01-01T00:00:00Z, printed as RFC 3339 UTC with six decimals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -82,7 +82,7 @@ impl Timestamp {
     }
 
     /// The instant in the form that [`Timestamp::parse_utc`] reads.
-    fn utc(self) -> Option<[u8; 27]> {
+    pub(crate) fn utc(self) -> Option<[u8; 27]> {
         let days = self.secs().div_euclid(86_400);
         // 0000-03-01 is the day 0 of the count.
         let count = days.checked_add(719_468)?;

@@ -128,16 +128,22 @@ impl Output {
 }
 
 /// Text in a colour, where colour is on.
-pub(super) fn paint(on: bool, tint: Tint, text: &str) -> String {
+pub(super) fn paint(on: bool, colour: Tint, text: &str) -> String {
+    let (before, after) = tint(on, colour);
+    format!("{before}{text}{after}")
+}
+
+/// What stands before and after text in a colour; nothing where colour is off.
+pub(super) fn tint(on: bool, colour: Tint) -> (&'static str, &'static str) {
     if !on {
-        return text.to_owned();
+        return ("", "");
     }
-    let code = match tint {
-        Tint::Good => "32",
-        Tint::Bad => "31;1",
-        Tint::Warn => "33",
-        Tint::Dim => "2",
-        Tint::Strong => "1",
+    let before = match colour {
+        Tint::Good => "\u{1b}[32m",
+        Tint::Bad => "\u{1b}[31;1m",
+        Tint::Warn => "\u{1b}[33m",
+        Tint::Dim => "\u{1b}[2m",
+        Tint::Strong => "\u{1b}[1m",
     };
-    format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    (before, "\u{1b}[0m")
 }

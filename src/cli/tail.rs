@@ -120,7 +120,7 @@ impl Tail<'_> {
         loop {
             while let Some(line) = follower.next_line().map_err(failed)? {
                 if last_only && !following {
-                    if self.wanted(line) {
+                    if self.wanted(line, None) {
                         earlier.push_back(line.to_vec());
                         if earlier.len() > EARLIER {
                             earlier.pop_front();
@@ -208,40 +208,51 @@ impl Tail<'_> {
         }
     }
 
-    fn wanted(&self, line: &[u8]) -> bool {
-        if self.deny && memchr::memmem::find(line, DENIED).is_none() {
+    /// Whether a line is asked for. `read` is the line where it was read already.
+    fn wanted<'l>(&self, bytes: &'l [u8], read: Option<&Line<'l>>) -> bool {
+        if self.deny && memchr::memmem::find(bytes, DENIED).is_none() {
             return false;
         }
         if !self.deny && self.filter.is_none() {
             // A feed gives its whole history.
-            return self.since.is_none_or(|since| crate::journal::peek_ts(line).is_none_or(|ts| ts >= since));
+            return self.since.is_none_or(|since| crate::journal::peek_ts(bytes).is_none_or(|ts| ts >= since));
         }
-        let Ok(line) = Line::parse(line) else { return false };
+        let parsed;
+        let line = match read {
+            Some(read) => read,
+            None => match Line::parse(bytes) {
+                Ok(line) => {
+                    parsed = line;
+                    &parsed
+                }
+                Err(_) => return false,
+            },
+        };
         if self.since.is_some_and(|since| line.ts < since) {
             return false;
         }
         if self.deny && line.decision != Some(record::Verdict::Deny) {
             return false;
         }
-        self.filter.as_ref().is_none_or(|filter| view(&line).is_some_and(|view| filter.matches(&view)))
+        self.filter.as_ref().is_none_or(|filter| view(line).is_some_and(|view| filter.matches(&view)))
     }
 
-    fn line(&mut self, line: &[u8]) -> Result<(), CliError> {
-        if let Some(show) = &mut self.show {
-            show.learn(line);
-        }
-        if !self.wanted(line) {
-            return Ok(());
-        }
-        match &mut self.show {
-            None => {
-                self.pending.extend_from_slice(line);
+    fn line(&mut self, bytes: &[u8]) -> Result<(), CliError> {
+        if self.show.is_none() {
+            if self.wanted(bytes, None) {
+                self.pending.extend_from_slice(bytes);
                 self.pending.push(b'\n');
             }
-            Some(show) => {
-                if let Some(text) = show.line(line, self.filter.is_some()) {
-                    self.pending.extend_from_slice(text.as_bytes());
-                    self.pending.push(b'\n');
+        } else {
+            let read = Line::parse(bytes).ok();
+            let wanted = self.wanted(bytes, read.as_ref());
+            let asked = self.filter.is_some();
+            if let Some(show) = &mut self.show {
+                if let Some(read) = &read {
+                    show.learn(read);
+                }
+                if wanted {
+                    show.line(bytes, read.as_ref(), asked, &mut self.pending);
                 }
             }
         }
@@ -279,7 +290,7 @@ fn view<'v>(line: &'v Line<'_>) -> Option<View<'v>> {
         client: Line::text(&line.client),
         method: Line::text(&line.method),
         message: Line::text(if event { &line.reason } else { &line.message }),
-        args: args.map_or("", |args| args.get()),
+        args: args.unwrap_or(""),
         status: line.status,
         shadow: line.shadow.as_ref().map(|shadow| shadow.decision),
     })

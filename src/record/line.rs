@@ -1,6 +1,8 @@
 //! A line read in place, for those who look at millions of them: what a filter and a terminal
 //! need, borrowed from the line where it holds no escapes.
 
+mod walk;
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer};
@@ -36,7 +38,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 }
 
 /// Any record, in place. Members that a kind of record does not have are empty.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub struct Line<'a> {
     /// `decision`, `outcome` or `event`.
     #[serde(borrow, rename = "type")]
@@ -78,9 +80,9 @@ pub struct Line<'a> {
     /// What the shadow policy would have decided.
     #[serde(borrow, default)]
     pub shadow: Option<ShadowLine<'a>>,
-    /// The arguments.
-    #[serde(borrow, default)]
-    pub args: Option<&'a RawValue>,
+    /// The arguments, as JSON.
+    #[serde(borrow, default, deserialize_with = "spelt")]
+    pub args: Option<&'a str>,
     /// Of an outcome, its call's `seq`.
     #[serde(default)]
     pub call: Option<u64>,
@@ -102,9 +104,13 @@ pub struct Line<'a> {
     /// Of an event, why.
     #[serde(borrow, default)]
     pub reason: Option<Text<'a>>,
-    /// Of an event, more about it.
-    #[serde(borrow, default)]
-    pub data: Option<&'a RawValue>,
+    /// Of an event, more about it, as JSON.
+    #[serde(borrow, default, deserialize_with = "spelt")]
+    pub data: Option<&'a str>,
+}
+
+fn spelt<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de str>, D::Error> {
+    Ok(Option::<&'de RawValue>::deserialize(deserializer)?.map(RawValue::get))
 }
 
 /// What a shadow policy would have decided, in place.
@@ -120,10 +126,16 @@ pub struct ShadowLine<'a> {
 impl<'a> Line<'a> {
     /// Reads a line.
     ///
+    /// Decisions and outcomes as the gateway prints them are read by walking over their members;
+    /// what is inside of a value that nobody asked for is passed over by its brackets and quotes.
+    ///
     /// # Errors
     /// What `serde_json` says of a line that is no record.
     pub fn parse(line: &'a [u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(line)
+        match walk::walk(line) {
+            Some(read) => Ok(read),
+            None => serde_json::from_slice(line),
+        }
     }
 
     /// The characters of a member, empty where it is absent.
@@ -136,6 +148,47 @@ impl<'a> Line<'a> {
 mod tests {
     use super::*;
 
+    /// Whether the quick way reads the line, and then as serde does.
+    fn same(line: &str) -> bool {
+        let Some(quick) = walk::walk(line.as_bytes()) else { return false };
+        let slow: Line<'_> = serde_json::from_str(line).expect("serde reads it too");
+        assert_eq!(format!("{quick:?}"), format!("{slow:?}"), "{line}");
+        true
+    }
+
+    #[test]
+    fn the_quick_way_gives_what_serde_gives() {
+        let decision = r#"{"type":"decision","seq":7,"ts":"2026-11-20T21:20:00.000001Z","gateway":"g","server":"docker","grant":"l","session":"s","client":"c 1","request_id":"a\"}","method":"tools/call","tool":"pull","decision":"approve","enforced":true,"rule":"/tools/x","pointer":null,"message":"é","policy":"0123456789ab","args":{"a":[1,"]\"}"],"b":{}},"counters":[{"counter":"c","used":-1.5e3}],"counted":true,"decide_us":1.5,"retry_after_ms":60000,"shadow":{"decision":"deny","rule":"x","pointer":null},"call":3}"#;
+        let outcome = r#"{"type":"outcome","seq":8,"ts":"2026-11-20T21:20:00.000001Z","gateway":"g","call":7,"status":"rpc_error","code":-32603,"upstream_us":12,"bytes":9,"released":false}"#;
+        assert!(same(decision) && same(outcome));
+        assert!(same(&decision.replace("\"pull\"", "null").replace(r#"{"a":[1,"]\"}"],"b":{}}"#, "null")));
+        assert!(same(&outcome.replace("-32603", "5")));
+        // What is spelt in another way is left to serde, and so is what is no record.
+        for line in [
+            decision.replace("docker", "d\\u0041"),
+            decision.replace("approve", "maybe"),
+            decision.replace("\"seq\":7", "\"seq\":7.0"),
+            decision.replace("\"seq\":7", "\"seq\":99999999999999999999"),
+            decision.replace("\"seq\":7,", ""),
+            decision.replace(",\"method\"", ", \"method\""),
+            decision.replace(".000001Z", "Z"),
+            outcome.replace("\"call\":7", "\"call\":\"7\""),
+            outcome.replace("\"type\":\"outcome\"", "\"type\":\"event\",\"kind\":\"start\",\"data\":{}"),
+            format!("{decision} "),
+            format!("{decision}{decision}"),
+            "{}".to_owned(),
+            String::new(),
+        ] {
+            assert!(!same(&line), "{line}");
+        }
+        for end in 0..decision.len() {
+            assert!(decision.get(..end).is_none_or(|torn| !same(torn)), "torn at {end}");
+        }
+        let mut broken = decision.as_bytes().to_vec();
+        broken[110] = 0xff;
+        assert!(Line::parse(&broken).is_err());
+    }
+
     #[test]
     fn borrows_what_has_no_escapes() {
         let text = br#"{"type":"decision","seq":7,"ts":"2026-11-20T21:20:00.000001Z","gateway":"g","server":"docker","grant":"a\u0041","request_id":1,"tool":null,"decision":"deny","rule":"(malformed)","args":{"a":[1]},"shadow":{"decision":"allow","rule":"r","pointer":null}}"#;
@@ -144,7 +197,7 @@ mod tests {
         assert_eq!(Line::text(&line.grant), "aA");
         assert_eq!(Line::text(&line.tool), "");
         assert_eq!(line.decision, Some(Verdict::Deny));
-        assert_eq!(line.args.map(RawValue::get), Some(r#"{"a":[1]}"#));
+        assert_eq!(line.args, Some(r#"{"a":[1]}"#));
         let shadow = ShadowLine { decision: Verdict::Allow, rule: Text(Cow::Borrowed("r")) };
         assert_eq!(line.shadow, Some(shadow));
         let event = br#"{"type":"event","seq":1,"ts":"2026-11-20T21:20:00.000001Z","gateway":"g","kind":"freeze","by":"ana","reason":"loop","data":{}}"#;

@@ -1,6 +1,7 @@
 //! A record as one line for people.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use unicode_width::UnicodeWidthChar;
 use unicode_width::UnicodeWidthStr;
@@ -19,51 +20,98 @@ const SERVER: usize = 12;
 const TOOL: usize = 24;
 const RULE: usize = 28;
 
+/// Calls whose outcome may still come, by gateway run and number. Names are kept once: a journal
+/// has millions of calls of a few tools.
+#[derive(Default)]
+struct Calls {
+    numbers: HashMap<Arc<str>, u32>,
+    names: Vec<Arc<str>>,
+    open: HashMap<(u32, u64), (u32, u32)>,
+}
+
+impl Calls {
+    fn number(&mut self, name: &str) -> u32 {
+        if let Some(number) = self.numbers.get(name) {
+            return *number;
+        }
+        let name: Arc<str> = Arc::from(name);
+        let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+        self.names.push(name.clone());
+        self.numbers.insert(name, number);
+        number
+    }
+
+    fn add(&mut self, gateway: &str, seq: u64, server: &str, tool: &str) {
+        if self.open.len() >= CALLS || self.names.len() >= CALLS {
+            *self = Self::default();
+        }
+        let call = (self.number(gateway), seq);
+        let names = (self.number(server), self.number(tool));
+        self.open.insert(call, names);
+    }
+
+    /// Server and tool of a call, which is forgotten.
+    fn take(&mut self, gateway: &str, seq: u64) -> Option<(Arc<str>, Arc<str>)> {
+        let gateway = *self.numbers.get(gateway)?;
+        let (server, tool) = self.open.remove(&(gateway, seq))?;
+        let name = |number: u32| self.names.get(usize::try_from(number).ok()?).cloned();
+        Some((name(server)?, name(tool)?))
+    }
+}
+
 /// Prints lines; remembers which call an outcome belongs to.
 pub(super) struct Show {
     color: bool,
     width: Option<usize>,
     tz: jiff::tz::TimeZone,
-    calls: HashMap<(String, u64), (String, String)>,
+    calls: Calls,
+    row: String,
 }
 
 impl Show {
     pub(super) fn new(out: &Output, width: Option<usize>) -> Self {
-        Self { color: out.color, width, tz: jiff::tz::TimeZone::system(), calls: HashMap::new() }
+        Self {
+            color: out.color,
+            width,
+            tz: jiff::tz::TimeZone::system(),
+            calls: Calls::default(),
+            row: String::new(),
+        }
     }
 
     /// Remembers an allowed call, whether it is shown or not.
-    pub(super) fn learn(&mut self, line: &[u8]) {
-        let Ok(line) = Line::parse(line) else { return };
+    pub(super) fn learn(&mut self, line: &Line<'_>) {
         if line.decision == Some(Verdict::Allow) {
-            if self.calls.len() >= CALLS {
-                self.calls.clear();
+            self.calls.add(&line.gateway.0, line.seq, Line::text(&line.server), Line::text(&line.tool));
+        }
+    }
+
+    /// Appends the line with a line feed; nothing for an outcome that went well: it is in the record,
+    /// not in the way. `read` is `None` where the bytes are no record.
+    pub(super) fn line(&mut self, bytes: &[u8], read: Option<&Line<'_>>, asked: bool, out: &mut Vec<u8>) {
+        self.row.clear();
+        match read {
+            None => {
+                column(&mut self.row, "?", 24);
+                self.row.push(' ');
+                self.row.push_str(&visible(&String::from_utf8_lossy(bytes)));
             }
-            let call = (line.gateway.0.into_owned(), line.seq);
-            let server = line.server.map(|text| text.0.into_owned()).unwrap_or_default();
-            let tool = line.tool.map(|text| text.0.into_owned()).unwrap_or_default();
-            self.calls.insert(call, (server, tool));
+            Some(line) => match line.kind.0.as_ref() {
+                "decision" => self.decision(line),
+                "event" => self.event(line),
+                _ if self.outcome(line, asked) => {}
+                _ => return,
+            },
         }
+        let whole = self.row.trim_end();
+        match self.width {
+            Some(width) => out.extend_from_slice(cut(whole, width).as_bytes()),
+            None => out.extend_from_slice(whole.as_bytes()),
+        }
+        out.push(b'\n');
     }
 
-    /// The line, or `None` for an outcome that went well: it is in the record, not in the way.
-    pub(super) fn line(&mut self, bytes: &[u8], asked: bool) -> Option<String> {
-        let Ok(line) = Line::parse(bytes) else {
-            return Some(self.plain(&format!(
-                "{} {}",
-                pad("?", 24),
-                visible(&String::from_utf8_lossy(bytes))
-            )));
-        };
-        let time = self.time(&line);
-        match line.kind.0.as_ref() {
-            "decision" => Some(self.decision(&time, &line)),
-            "event" => Some(self.event(&time, &line)),
-            _ => self.outcome(&time, &line, asked),
-        }
-    }
-
-    fn decision(&self, time: &str, line: &Line<'_>) -> String {
+    fn decision(&mut self, line: &Line<'_>) {
         let (word, tint) = match line.decision {
             Some(Verdict::Allow) => ("ALLOW", Tint::Good),
             Some(Verdict::Approve) => ("ASK", Tint::Warn),
@@ -78,22 +126,29 @@ impl Show {
             .strip_prefix("/tools/")
             .and_then(|rest| rest.split_once('/'))
             .map_or(rule, |(_, short)| short);
-        let args = line.args.map_or("", |args| args.get());
-        let message = Line::text(&line.message);
-        let mut rest = if message.is_empty() { args.to_owned() } else { format!("{args}  {message}") };
+        self.time(line);
+        self.head(word, tint, Line::text(&line.server), tool, rule);
         if let Some(shadow) = line.shadow.as_ref().filter(|shadow| Some(shadow.decision) != line.decision) {
-            let word = match shadow.decision {
-                Verdict::Allow => "ALLOW",
-                Verdict::Deny => "DENY",
-                Verdict::Approve => "ASK",
-            };
-            let why = if shadow.rule.0.is_empty() { String::new() } else { format!(" {}", shadow.rule.0) };
-            rest = format!("shadow {word}{why}  {rest}");
+            self.row.push_str(match shadow.decision {
+                Verdict::Allow => "shadow ALLOW",
+                Verdict::Deny => "shadow DENY",
+                Verdict::Approve => "shadow ASK",
+            });
+            if !shadow.rule.0.is_empty() {
+                self.row.push(' ');
+                self.row.push_str(&visible(&shadow.rule.0));
+            }
+            self.row.push_str("  ");
         }
-        self.row(time, word, tint, Line::text(&line.server), tool, rule, &rest)
+        self.row.push_str(&visible(line.args.unwrap_or("")));
+        let message = Line::text(&line.message);
+        if !message.is_empty() {
+            self.row.push_str("  ");
+            self.row.push_str(&visible(message));
+        }
     }
 
-    fn event(&self, time: &str, line: &Line<'_>) -> String {
+    fn event(&mut self, line: &Line<'_>) {
         let kind = serde_json::to_value(line.event).ok().and_then(|kind| kind.as_str().map(str::to_owned));
         let tint = match line.event {
             Some(EventKind::Freeze | EventKind::PolicyRejected | EventKind::Store) => Tint::Bad,
@@ -101,30 +156,34 @@ impl Show {
             _ => Tint::Strong,
         };
         let mut rest = kind.unwrap_or_default().replace('_', " ");
-        for part in [Line::text(&line.reason), Line::text(&line.by), line.data.map_or("", |data| data.get())]
-        {
+        for part in [Line::text(&line.reason), Line::text(&line.by), line.data.unwrap_or("")] {
             if !part.is_empty() && part != "{}" {
                 rest.push_str("  ");
                 rest.push_str(part);
             }
         }
-        let text = format!("{time} {} {}", self.tint(tint, &pad("event", 5)), visible(&rest));
-        self.plain(&text)
+        self.time(line);
+        self.row.push(' ');
+        self.tinted(tint, |row| column(row, "event", 5));
+        self.row.push(' ');
+        self.row.push_str(&visible(&rest));
     }
 
-    fn outcome(&mut self, time: &str, line: &Line<'_>, asked: bool) -> Option<String> {
-        let call = self.calls.remove(&(line.gateway.0.clone().into_owned(), line.call?));
-        let (word, tint) = match line.status? {
-            Status::Ok if !asked => return None,
+    /// `false`: it is not to be shown.
+    fn outcome(&mut self, line: &Line<'_>, asked: bool) -> bool {
+        let (Some(seq), Some(status)) = (line.call, line.status) else { return false };
+        let call = self.calls.take(&line.gateway.0, seq);
+        let (word, tint) = match status {
+            Status::Ok if !asked => return false,
             Status::Ok => ("ok", Tint::Good),
             Status::ToolError => ("FAIL", Tint::Warn),
             Status::RpcError => ("ERROR", Tint::Bad),
             Status::Cancelled => ("GONE", Tint::Warn),
             Status::Lost => ("LOST", Tint::Bad),
         };
-        let (server, tool) = call.unwrap_or_default();
+        let (server, tool) = call.unwrap_or_else(|| (Arc::from(""), Arc::from("")));
         let millis = line.upstream_us.unwrap_or(0) / 1000;
-        let why = match (line.status?, line.code) {
+        let why = match (status, line.code) {
             (Status::ToolError, _) => "the tool reported an error".to_owned(),
             (Status::RpcError, Some(code)) => format!("the server answered with error {code}"),
             (Status::RpcError, None) => "the server answered with an error".to_owned(),
@@ -132,83 +191,104 @@ impl Show {
             (Status::Lost, _) => "the server went away".to_owned(),
             (Status::Ok, _) => String::new(),
         };
-        Some(self.row(time, word, tint, &server, &tool, &format!("after {millis} ms"), &why))
+        self.time(line);
+        self.head(word, tint, &server, &tool, &format!("after {millis} ms"));
+        self.row.push_str(&why);
+        true
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the columns of a row")]
-    fn row(
-        &self,
-        time: &str,
-        word: &str,
-        tint: Tint,
-        server: &str,
-        tool: &str,
-        rule: &str,
-        rest: &str,
-    ) -> String {
-        let word = self.tint(tint, &pad(word, 5));
-        let rule = pad(&visible(rule), RULE);
-        let rule = if tint == Tint::Bad { self.tint(Tint::Bad, &rule) } else { rule };
-        let head =
-            format!("{time} {word} {} {} {rule} ", pad(&visible(server), SERVER), pad(&visible(tool), TOOL));
-        self.plain(&format!("{head}{}", visible(rest)))
-    }
-
-    fn time(&self, line: &Line<'_>) -> String {
-        let Ok(instant) = jiff::Timestamp::from_microsecond(line.ts.0) else { return pad("?", 18) };
-        let zoned = instant.to_zoned(self.tz.clone());
-        let text = format!("{}.{:03}", zoned.strftime("%m-%d %H:%M:%S"), zoned.millisecond());
-        self.tint(Tint::Dim, &text)
-    }
-
-    fn tint(&self, tint: Tint, text: &str) -> String {
-        crate::cli::output::paint(self.color, tint, text)
-    }
-
-    /// Cut to the terminal's width; escape sequences of our own take no room.
-    fn plain(&self, text: &str) -> String {
-        let Some(width) = self.width else { return text.trim_end().to_owned() };
-        let mut out = String::with_capacity(text.len());
-        let mut used = 0;
-        let mut escape = false;
-        let mut cut = false;
-        for c in text.trim_end().chars() {
-            if c == '\u{1b}' {
-                escape = true;
-            }
-            if escape {
-                out.push(c);
-                escape = c != 'm';
-                continue;
-            }
-            let wide = c.width().unwrap_or(0);
-            if cut || used + wide > width.saturating_sub(1) {
-                cut = true;
-                continue;
-            }
-            used += wide;
-            out.push(c);
+    /// The columns between the time and the rest.
+    fn head(&mut self, word: &str, tint: Tint, server: &str, tool: &str, rule: &str) {
+        self.row.push(' ');
+        self.tinted(tint, |row| column(row, word, 5));
+        self.row.push(' ');
+        column(&mut self.row, server, SERVER);
+        self.row.push(' ');
+        column(&mut self.row, tool, TOOL);
+        self.row.push(' ');
+        if tint == Tint::Bad {
+            self.tinted(tint, |row| column(row, rule, RULE));
+        } else {
+            column(&mut self.row, rule, RULE);
         }
-        if cut {
-            out.push('…');
-        }
-        out
+        self.row.push(' ');
+    }
+
+    /// The local time: month, day, and the time of day to the millisecond.
+    fn time(&mut self, line: &Line<'_>) {
+        let Ok(instant) = jiff::Timestamp::from_microsecond(line.ts.0) else {
+            return column(&mut self.row, "?", 18);
+        };
+        let offset = i64::from(self.tz.to_offset(instant).seconds());
+        let local = line.ts.plus_micros(offset.saturating_mul(1_000_000));
+        self.tinted(Tint::Dim, |row| {
+            // `2026-11-20T21:20:00.000001Z`
+            let text = local.utc().unwrap_or(*crate::time::NO_INSTANT);
+            let text = std::str::from_utf8(&text).unwrap_or("");
+            row.push_str(text.get(5..10).unwrap_or(""));
+            row.push(' ');
+            row.push_str(text.get(11..23).unwrap_or(""));
+        });
+    }
+
+    fn tinted(&mut self, tint: Tint, write: impl FnOnce(&mut String)) {
+        let (on, off) = crate::cli::output::tint(self.color, tint);
+        self.row.push_str(on);
+        write(&mut self.row);
+        self.row.push_str(off);
     }
 }
 
-/// Padded to a width; what is longer is cut only so far that columns after it still line up.
-fn pad(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return format!("{text}{}", " ".repeat(width - text.width()));
-    }
-    let mut out = String::new();
+/// Cut to the terminal's width; escape sequences of our own take no room.
+fn cut(text: &str, width: usize) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut used = 0;
+    let mut escape = false;
+    let mut cut = false;
     for c in text.chars() {
-        if out.width() + c.width().unwrap_or(0) + 1 > width {
+        if c == '\u{1b}' {
+            escape = true;
+        }
+        if escape {
+            out.push(c);
+            escape = c != 'm';
+            continue;
+        }
+        let wide = c.width().unwrap_or(0);
+        if cut || used + wide > width.saturating_sub(1) {
+            cut = true;
+            continue;
+        }
+        used += wide;
+        out.push(c);
+    }
+    if cut {
+        out.push('…');
+    }
+    out
+}
+
+/// Foreign text, made safe and padded to a width; what is longer is cut only so far that columns
+/// after it still line up.
+fn column(out: &mut String, text: &str, width: usize) {
+    const SPACES: &str = "                                ";
+    let text = visible(text);
+    // What `visible` leaves of ASCII is one column a character.
+    let wide = if text.is_ascii() { text.len() } else { text.width() };
+    if wide <= width {
+        out.push_str(&text);
+        out.push_str(SPACES.get(..width - wide).unwrap_or(""));
+        return;
+    }
+    let mut used = 0;
+    for c in text.chars() {
+        let wide = c.width().unwrap_or(0);
+        if used + wide + 1 > width {
             break;
         }
+        used += wide;
         out.push(c);
     }
     out.push('…');
-    let missing = width.saturating_sub(out.width());
-    out + &" ".repeat(missing)
+    out.push_str(SPACES.get(..width.saturating_sub(used + 1)).unwrap_or(""));
 }

@@ -8,11 +8,38 @@ fn out() -> Output {
     Output::new(ColorChoice::Never, Format::Text)
 }
 
+fn shown(show: &mut Show, line: &str) -> Option<String> {
+    let mut out = Vec::new();
+    show.line(line.as_bytes(), Line::parse(line.as_bytes()).ok().as_ref(), false, &mut out);
+    let text = String::from_utf8(out).expect("utf-8");
+    text.strip_suffix('\n').map(str::to_owned)
+}
+
+fn learn(show: &mut Show, line: &str) {
+    show.learn(&Line::parse(line.as_bytes()).expect("a record"));
+}
+
+#[test]
+fn columns_stand_where_they_stand() {
+    let mut show = Show::new(&out(), None);
+    let text = shown(&mut show, DENY).expect("a line");
+    let (time, rest) = text.split_at(18);
+    assert!(time.starts_with("11-2") && time.ends_with(":00.000"), "{text}");
+    assert_eq!(
+        rest,
+        r#" DENY  docker       pull                     limits/pull_rate             {"image":"a\u001b[31m"}  Limit pull_rate reached: 30 a minute"#
+    );
+    let wide = DENY.replace("\"docker\"", "\"日本語日本語日本\"").replace("\"pull\"", "\"a_tool_with_a_name_of_thirty\"");
+    let text = shown(&mut show, &wide).expect("a line");
+    assert!(text.contains(" 日本語日本…  a_tool_with_a_name_of_t… limits/pull_rate "), "{text}");
+    assert_eq!(shown(&mut show, "torn \u{7}").as_deref(), Some("?                        torn \\u{7}"));
+}
+
 #[test]
 fn a_line_holds_what_people_look_for_and_nothing_raw() {
     let mut show = Show::new(&out(), None);
     let hostile = DENY.replace("\"pull\"", "\"pu\u{202e}ll\"");
-    let text = show.line(hostile.as_bytes(), false).expect("a line");
+    let text = shown(&mut show, &hostile).expect("a line");
     assert!(text.contains("DENY"), "{text}");
     assert!(text.contains("limits/pull_rate"), "{text}");
     assert!(text.contains("Limit pull_rate reached"), "{text}");
@@ -22,7 +49,7 @@ fn a_line_holds_what_people_look_for_and_nothing_raw() {
 #[test]
 fn lines_are_cut_to_the_terminal() {
     let mut show = Show::new(&Output { color: true, ..out() }, Some(60));
-    let text = show.line(DENY.as_bytes(), false).expect("a line");
+    let text = shown(&mut show, DENY).expect("a line");
     let mut seen = 0;
     let mut escape = false;
     for c in text.chars() {
@@ -40,15 +67,15 @@ fn lines_are_cut_to_the_terminal() {
 fn outcomes_that_went_well_are_quiet_and_others_name_their_call() {
     let mut show = Show::new(&out(), None);
     let allow = DENY.replace("\"deny\"", "\"allow\"");
-    show.learn(allow.as_bytes());
+    learn(&mut show, &allow);
     let outcome = |status: &str| {
         format!(
             r#"{{"type":"outcome","seq":8,"ts":"2026-11-20T21:20:01.000001Z","gateway":"g","call":7,"status":"{status}","upstream_us":2500,"bytes":9,"released":false}}"#
         )
     };
-    assert_eq!(show.line(outcome("ok").as_bytes(), false), None);
-    show.learn(allow.as_bytes());
-    let text = show.line(outcome("lost").as_bytes(), false).expect("shown");
+    assert_eq!(shown(&mut show, &outcome("ok")), None);
+    learn(&mut show, &allow);
+    let text = shown(&mut show, &outcome("lost")).expect("shown");
     assert!(text.contains("LOST") && text.contains("docker") && text.contains("pull"), "{text}");
 }
 
@@ -63,14 +90,14 @@ fn the_filter_and_deny_agree_with_the_record() {
         pending: Vec::new(),
         out: &output,
     };
-    assert!(tail(true, None).wanted(DENY.as_bytes()));
+    assert!(tail(true, None).wanted(DENY.as_bytes(), None));
     let allow = DENY
         .replace("\"decision\":\"deny\"", "\"decision\":\"allow\"")
         .replace("{\"image\"", "{\"x\":{\"decision\":\"deny\"},\"image\"");
-    assert!(!tail(true, None).wanted(allow.as_bytes()), "arguments are no decision");
-    assert!(tail(false, Some("tool:pull arg.image:*31m")).wanted(DENY.as_bytes()));
-    assert!(!tail(false, Some("tool:push")).wanted(DENY.as_bytes()));
-    assert!(!tail(false, Some("tool:push")).wanted(b"{\"torn"));
+    assert!(!tail(true, None).wanted(allow.as_bytes(), None), "arguments are no decision");
+    assert!(tail(false, Some("tool:pull arg.image:*31m")).wanted(DENY.as_bytes(), None));
+    assert!(!tail(false, Some("tool:push")).wanted(DENY.as_bytes(), None));
+    assert!(!tail(false, Some("tool:push")).wanted(b"{\"torn", None));
 }
 
 #[test]
@@ -82,8 +109,8 @@ fn a_shadow_is_shown_where_it_differs() {
         );
         DENY.replace("\"decide_us\":1.5}", &member)
     };
-    let text = show.line(with("approve").as_bytes(), false).expect("a line");
+    let text = shown(&mut show, &with("approve")).expect("a line");
     assert!(text.contains("shadow ASK (default deny)  "), "{text}");
-    let text = show.line(with("deny").as_bytes(), false).expect("a line");
+    let text = shown(&mut show, &with("deny")).expect("a line");
     assert!(!text.contains("shadow"), "{text}");
 }
