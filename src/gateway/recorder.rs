@@ -237,13 +237,13 @@ impl Recorder {
     fn append(&self, records: &mut [&mut Record]) -> io::Result<()> {
         let writer = lock(&self.writer).clone();
         let writer = writer.ok_or_else(|| io::Error::other("the journal cannot be opened"))?;
-        let appended = writer.append_all(records)?;
-        self.stirred.store(true, Ordering::Relaxed);
-        if let Some(hub) = self.hub.get() {
-            for appended in appended {
-                hub.publish(appended.seq, appended.line);
+        let hub = self.hub.get();
+        writer.append_all(records, |seq, line| {
+            if let Some(hub) = hub {
+                hub.publish_bytes(seq, line);
             }
-        }
+        })?;
+        self.stirred.store(true, Ordering::Relaxed);
         Ok(())
     }
 

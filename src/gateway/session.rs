@@ -4,6 +4,7 @@
 //! Free of I/O: what the client or the server said comes in as values, and what has to be done
 //! goes out as values. The transport forwards the bytes, asks the store and writes the journal.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
 use crate::mcp::id::{Id, IdKey};
@@ -174,12 +175,9 @@ impl Session {
     /// id is in flight: the request must be refused.
     #[must_use]
     pub fn open(&mut self, id: Id, asks: Asks) -> bool {
-        if self.in_flight(&id.key) {
-            return false;
-        }
+        let Entry::Vacant(free) = self.pending.entry(id.key) else { return false };
         self.requests += 1;
-        let pending = Pending { raw: id.raw, asks, number: self.requests, sent: false, cancelled: false };
-        self.pending.insert(id.key, pending);
+        free.insert(Pending { raw: id.raw, asks, number: self.requests, sent: false, cancelled: false });
         true
     }
 
@@ -257,8 +255,14 @@ impl Session {
 
     /// The server answered. `id` is `None` where the answer has none that can be read.
     pub fn answered(&mut self, id: Option<&IdKey>, answer: Answer, now_us: u64) -> Answered {
-        let known = id.filter(|id| self.pending.get(*id).is_some_and(|pending| pending.sent));
-        let Some(pending) = known.and_then(|id| self.pending.remove(id)) else {
+        let known = match id.and_then(|id| self.pending.remove_entry(id)) {
+            Some((id, pending)) if !pending.sent => {
+                self.pending.insert(id, pending);
+                None
+            }
+            known => known.map(|(_, pending)| pending),
+        };
+        let Some(pending) = known else {
             // It answers nothing that was asked; a list in it must show nothing that is hidden.
             let relay = if answer.has_tools { Relay::List { first: None } } else { Relay::Pass };
             return Answered { relay, ended: None };

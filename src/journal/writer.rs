@@ -68,6 +68,8 @@ struct State {
     /// This run's files, oldest first, with the number of their first record.
     files: Vec<(FileName, u64)>,
     buffer: Vec<u8>,
+    /// Where its lines end.
+    ends: Vec<usize>,
 }
 
 impl Writer {
@@ -102,6 +104,7 @@ impl Writer {
                     next_seq: 1,
                     files: vec![(name, 1)],
                     buffer: Vec::with_capacity(2048),
+                    ends: Vec::new(),
                 }
             }
             Some((name, _)) => {
@@ -132,6 +135,7 @@ impl Writer {
                     next_seq,
                     files: Vec::new(),
                     buffer: Vec::with_capacity(2048),
+                    ends: Vec::new(),
                 }
             }
         };
@@ -160,21 +164,28 @@ impl Writer {
     /// When the line could not be written whole (a full disk). Nothing of it is left then, and the
     /// number is given to the next record.
     pub fn append(&self, record: &mut Record) -> io::Result<Appended> {
-        let mut appended = self.append_all(&mut [record])?;
-        appended.pop().ok_or_else(|| io::Error::other("nothing was appended"))
+        let mut appended = None;
+        self.append_all(&mut [record], |seq, line| appended = Some(Appended { seq, line: Arc::from(line) }))?;
+        appended.ok_or_else(|| io::Error::other("nothing was appended"))
     }
 
     /// As [`Writer::append`] for records that came together, by one write(2): all of them are in the
-    /// journal, or none.
+    /// journal, or none. Once they are, `written` gets the number of each and its line without the
+    /// line feed; no other record is appended until it returns.
     ///
     /// # Errors
     /// As [`Writer::append`].
-    pub fn append_all(&self, records: &mut [&mut Record]) -> io::Result<Vec<Appended>> {
-        let mut appended = Vec::with_capacity(records.len());
+    pub fn append_all(
+        &self,
+        records: &mut [&mut Record],
+        mut written: impl FnMut(u64, &[u8]),
+    ) -> io::Result<()> {
         let mut guard = self.lock();
         let state = &mut *guard;
         state.buffer.clear();
-        let mut seq = state.next_seq;
+        state.ends.clear();
+        let first = state.next_seq;
+        let mut seq = first;
         for record in records {
             record.set_seq(seq);
             let start = state.buffer.len();
@@ -184,7 +195,7 @@ impl Writer {
                 // Only white space between the tokens of a raw value can be one: strings escape theirs.
                 bytes.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
             }
-            appended.push(Appended { seq, line: Arc::from(&*bytes) });
+            state.ends.push(state.buffer.len());
             state.buffer.push(b'\n');
             seq += 1;
         }
@@ -202,13 +213,18 @@ impl Writer {
         }
         state.len += size;
         state.next_seq = seq;
+        let mut start = 0;
+        for (seq, end) in (first..).zip(&state.ends) {
+            written(seq, state.buffer.get(start..*end).unwrap_or_default());
+            start = end + 1;
+        }
         // What was kept for one huge record is not kept for ever.
         if state.buffer.capacity() > 1 << 20 {
             state.buffer = Vec::with_capacity(2048);
         }
         drop(guard);
         self.syncer.written();
-        Ok(appended)
+        Ok(())
     }
 
     /// The number that the next record will have.

@@ -307,8 +307,17 @@ impl Hub {
     /// Gives a record, which the journal has already, to whoever is connected. Numbers may come a
     /// little out of order. Never waits for a client; without one it costs two atomic operations.
     pub fn publish(&self, seq: u64, line: Arc<[u8]>) {
+        self.publish_line(seq, || Arc::clone(&line));
+    }
+
+    /// As [`Hub::publish`] for a line that is copied only where somebody gets it.
+    pub fn publish_bytes(&self, seq: u64, line: &[u8]) {
+        self.publish_line(seq, || Arc::from(line));
+    }
+
+    fn publish_line(&self, seq: u64, line: impl Fn() -> Arc<[u8]>) {
         if let Some(publisher) = &self.publisher {
-            publisher.publish(seq, Arc::clone(&line));
+            publisher.publish(seq, line());
         }
         // The order matters: a client that arrives meanwhile either sees this number as published,
         // and reads it from the journal, or is seen here.
@@ -321,6 +330,7 @@ impl Hub {
             inbox.passed_over = inbox.passed_over.max(seq);
             return;
         }
+        let line = line();
         inbox.bytes = inbox.bytes.saturating_add(line.len());
         inbox.lines.push((seq, line));
     }
