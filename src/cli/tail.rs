@@ -215,7 +215,9 @@ impl Tail<'_> {
         }
         if !self.deny && self.filter.is_none() {
             // A feed gives its whole history.
-            return self.since.is_none_or(|since| crate::journal::peek_ts(bytes).is_none_or(|ts| ts >= since));
+            return self
+                .since
+                .is_none_or(|since| crate::journal::peek_ts(bytes).is_none_or(|ts| ts >= since));
         }
         let parsed;
         let line = match read {

@@ -29,7 +29,9 @@ fn columns_stand_where_they_stand() {
         rest,
         r#" DENY  docker       pull                     limits/pull_rate             {"image":"a\u001b[31m"}  Limit pull_rate reached: 30 a minute"#
     );
-    let wide = DENY.replace("\"docker\"", "\"日本語日本語日本\"").replace("\"pull\"", "\"a_tool_with_a_name_of_thirty\"");
+    let wide = DENY
+        .replace("\"docker\"", "\"日本語日本語日本\"")
+        .replace("\"pull\"", "\"a_tool_with_a_name_of_thirty\"");
     let text = shown(&mut show, &wide).expect("a line");
     assert!(text.contains(" 日本語日本…  a_tool_with_a_name_of_t… limits/pull_rate "), "{text}");
     assert_eq!(shown(&mut show, "torn \u{7}").as_deref(), Some("?                        torn \\u{7}"));
