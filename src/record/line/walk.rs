@@ -29,14 +29,14 @@ pub(super) fn walk(line: &[u8]) -> Option<Line<'_>> {
             "seq" => seq = Some(at.number()?),
             "ts" => ts = Some(Timestamp::parse_utc(at.string()?.as_bytes())?),
             "gateway" => gateway = Some(text(at.string()?)),
-            "server" => found.server = at.optional()?,
-            "grant" => found.grant = at.optional()?,
-            "session" => found.session = at.optional()?,
-            "client" => found.client = at.optional()?,
-            "method" => found.method = at.optional()?,
-            "tool" => found.tool = at.optional()?,
-            "rule" => found.rule = at.optional()?,
-            "message" => found.message = at.optional()?,
+            "server" => at.optional(&mut found.server)?,
+            "grant" => at.optional(&mut found.grant)?,
+            "session" => at.optional(&mut found.session)?,
+            "client" => at.optional(&mut found.client)?,
+            "method" => at.optional(&mut found.method)?,
+            "tool" => at.optional(&mut found.tool)?,
+            "rule" => at.optional(&mut found.rule)?,
+            "message" => at.optional(&mut found.message)?,
             "decision" => {
                 found.decision = Some(match at.string()? {
                     "allow" => Verdict::Allow,
@@ -116,11 +116,14 @@ impl<'a> Walk<'a> {
         self.text.get(start..end)
     }
 
-    fn optional(&mut self) -> Option<Option<Text<'a>>> {
+    /// A string or null.
+    fn optional(&mut self, into: &mut Option<Text<'a>>) -> Option<()> {
         if self.peek() == Some(b'"') {
-            return self.string().map(|found| Some(text(found)));
+            *into = Some(text(self.string()?));
+            return Some(());
         }
-        (self.value()? == "null").then_some(None)
+        *into = None;
+        (self.value()? == "null").then_some(())
     }
 
     /// A whole number.
