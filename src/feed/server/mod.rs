@@ -307,7 +307,7 @@ impl Hub {
     /// Gives a record, which the journal has already, to whoever is connected. Numbers may come a
     /// little out of order. Never waits for a client; without one it costs two atomic operations.
     pub fn publish(&self, seq: u64, line: Arc<[u8]>) {
-        self.publish_line(seq, || Arc::clone(&line));
+        self.publish_line(seq, move || Arc::clone(&line));
     }
 
     /// As [`Hub::publish`] for a line that is copied only where somebody gets it.
