@@ -253,7 +253,9 @@ fn one(app: &App, area: Rect, paint: &mut Paint<'_>) {
 fn buttons(app: &App, area: Rect, paint: &mut Paint<'_>) {
     let (mut x, y) = (area.x + 1, area.y);
     if let When::Not(why) = app.can_decide() {
-        paint.text(x, y, area.right(), Role::Muted, &format!("cannot be decided: {why}"));
+        let over = app.approvals.selected().is_some_and(|entry| entry.word().is_some());
+        let text = if over { why } else { format!("cannot be decided: {why}") };
+        paint.text(x, y, area.right(), Role::Muted, &text);
         return;
     }
     let unicode = paint.glyphs().unicode;
