@@ -275,6 +275,13 @@ fn answer(line: &[u8], options: &Options, output: &Output, answers: &mut Vec<u8>
                     output.write(answers);
                     std::process::exit(raw("code", "7").parse().unwrap());
                 }
+                "round" if params.is_none_or(|params| params.get("inputResponses").is_none()) => answers
+                    .extend_from_slice(
+                        format!(
+                            "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{{\"resultType\":\"input_required\",\"inputRequests\":{{}},\"requestState\":\"s1\"}}}}\n"
+                        )
+                        .as_bytes(),
+                    ),
                 "hang" => {}
                 "slow" => {
                     let wait = Duration::from_millis(raw("ms", "50").parse().unwrap());

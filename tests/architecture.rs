@@ -58,6 +58,7 @@ const PURE: &[&str] = &[
     "filter",
     "replay",
     "feed/message",
+    "gateway/holds",
     "gateway/session",
     "tui/action",
     "tui/app",

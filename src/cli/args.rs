@@ -97,6 +97,8 @@ pub enum Command {
     Freeze(FreezeArgs),
     /// Lift a freeze
     Unfreeze(UnfreezeArgs),
+    /// Calls that wait for a person: list them, approve one, reject one
+    Approvals(ApprovalsArgs),
     /// Show everything at once, with nothing installed
     Demo(DemoArgs),
     /// Print a shell's completions
@@ -416,6 +418,53 @@ pub struct UnfreezeArgs {
     /// Where freezes are shared.
     #[command(flatten)]
     pub counters: CountersArgs,
+}
+
+/// `callgate approvals`
+#[derive(Debug, Clone, Args)]
+pub struct ApprovalsArgs {
+    /// What to do; they are listed when left out
+    #[command(subcommand)]
+    pub what: Option<ApprovalsDo>,
+    /// Where approvals are shared.
+    #[command(flatten)]
+    pub counters: CountersArgs,
+}
+
+/// What `callgate approvals` does.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ApprovalsDo {
+    /// Show the calls that wait, with their arguments in full
+    List,
+    /// Let a call run, once
+    Approve(ApproveArgs),
+    /// Do not let a call run
+    Reject(RejectArgs),
+}
+
+/// `callgate approvals approve`
+#[derive(Debug, Clone, Args)]
+pub struct ApproveArgs {
+    /// The id that the list shows
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// A word about it, for the journal
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
+    /// Let equal calls run too, for so long (`15m`, at most a day)
+    #[arg(long = "for", value_name = "TIME")]
+    pub duration: Option<String>,
+}
+
+/// `callgate approvals reject`
+#[derive(Debug, Clone, Args)]
+pub struct RejectArgs {
+    /// The id that the list shows
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// Why, for the agent to read
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
 }
 
 /// `callgate demo`

@@ -120,7 +120,7 @@ pub(super) fn unfreeze(args: &UnfreezeArgs, out: &Output) -> Answer {
     Ok(Verdict::Yes)
 }
 
-fn paths() -> Result<Paths, CliError> {
+pub(super) fn paths() -> Result<Paths, CliError> {
     Paths::from_env().map_err(|error| CliError::outside(error.to_string(), "set HOME or CALLGATE_HOME"))
 }
 
@@ -202,7 +202,7 @@ fn warnings(paths: &Paths, freeze: &Freeze) -> Vec<String> {
     warnings
 }
 
-fn new_id() -> Result<String, CliError> {
+pub(super) fn new_id() -> Result<String, CliError> {
     let mut bytes = [0_u8; 8];
     getrandom::fill(&mut bytes)
         .map_err(|error| CliError::outside(format!("the system gives no random numbers: {error}"), ""))?;

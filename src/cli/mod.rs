@@ -1,5 +1,6 @@
 //! The command line: one file a command. The only place that prints errors and sets exit codes.
 
+mod approvals;
 mod args;
 mod check;
 mod counters;
@@ -95,6 +96,7 @@ fn run(cli: Cli, out: &Output) -> Answer {
         Some(Command::Explain(args)) => explain::run(args, out),
         Some(Command::Freeze(args)) => freeze::freeze(args, out),
         Some(Command::Unfreeze(args)) => freeze::unfreeze(&args, out),
+        Some(Command::Approvals(args)) => approvals::run(args, out),
         Some(Command::Demo(args)) => demo::run(&args, out),
         Some(Command::Completions(args)) => generate::completions(&args, out),
         Some(Command::Man) => generate::man(out),

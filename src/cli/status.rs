@@ -10,7 +10,7 @@ use super::survey::{Seen, survey};
 use super::{Answer, CliError, Output, Verdict};
 use crate::catalog::clients;
 use crate::clock;
-use crate::counters::{Freeze, Override, OverrideEffect, Standing, StorePlace};
+use crate::counters::{Approval, Freeze, Override, OverrideEffect, Standing, StorePlace};
 use crate::feed::message::{ServerCounter, ServerInfo};
 use crate::paths::Paths;
 use crate::policy::counter::Usage;
@@ -27,6 +27,7 @@ const NEAR: i128 = 80;
 struct Status {
     gateways: Vec<Gateway>,
     freezes: Vec<Freeze>,
+    approvals: Vec<Waiting>,
     overrides: Vec<Override>,
     counters: Vec<ServerCounter>,
     unguarded: Vec<Unguarded>,
@@ -63,16 +64,25 @@ pub(super) fn run(args: StatusArgs, out: &Output) -> Answer {
     let paths = Paths::from_env()
         .map_err(|error| CliError::outside(error.to_string(), "set HOME or CALLGATE_HOME"))?;
     let now = clock::now();
-    let gateways = survey(&paths.run)?.into_iter().map(|seen| gateway(seen, now)).collect();
+    let gateways: Vec<Gateway> = survey(&paths.run)?.into_iter().map(|seen| gateway(seen, now)).collect();
     // The rest is worth seeing even when the store cannot be read.
     let (kept, trouble) = match stored(&super::counters::place(&args.counters, &paths)?, now) {
         Ok(kept) => (kept, None),
         Err(error) => (Kept::default(), Some(error)),
     };
     let status = Status {
-        gateways,
+        approvals: kept.0.approvals.iter().filter(|entry| entry.waits(now)).map(Waiting::of).collect(),
         freezes: kept.0.freezes,
-        overrides: kept.0.overrides,
+        // One that lasts until a gateway restarts is over with that gateway.
+        overrides: kept
+            .0
+            .overrides
+            .into_iter()
+            .filter(|entry| {
+                entry.run.as_ref().is_none_or(|run| gateways.iter().any(|one| one.gateway == *run))
+            })
+            .collect(),
+        gateways,
         counters: kept.1.into_iter().filter(near).map(counter).collect(),
         unguarded: unguarded(),
     };
@@ -81,6 +91,47 @@ pub(super) fn run(args: StatusArgs, out: &Output) -> Answer {
         Format::Text => out.print(&text(&status, now, out))?,
     }
     trouble.map_or(Ok(Verdict::Yes), Err)
+}
+
+/// A call that waits for a person; its arguments are shown by `callgate approvals`.
+#[derive(Debug, Serialize)]
+struct Waiting {
+    id: String,
+    server: String,
+    grant: String,
+    tool: String,
+    rule: String,
+    message: String,
+    asked_at: Timestamp,
+    until: Timestamp,
+    holders: u32,
+}
+
+impl Waiting {
+    fn of(entry: &Approval) -> Self {
+        Self {
+            id: entry.id.clone(),
+            server: entry.server.clone(),
+            grant: entry.grant.clone(),
+            tool: entry.tool.clone(),
+            rule: entry.rule.clone(),
+            message: entry.message.clone(),
+            asked_at: entry.asked_at,
+            until: entry.until,
+            holders: entry.holders,
+        }
+    }
+
+    fn row(&self, now: Timestamp) -> Vec<Cell> {
+        let end = show_duration(now.millis_until(self.until).div_ceil(1000));
+        vec![
+            cell(&self.id),
+            cell(&scope(Some(&self.server), Some(&self.grant), Some(&self.tool))),
+            Cell { text: format!("ends in {end}"), tint: Some(Tint::Warn) },
+            dim(&format!("asked {}", ago(self.asked_at, now))),
+            cell(&self.message),
+        ]
+    }
 }
 
 type Kept = (Standing, Vec<Usage>);
@@ -151,6 +202,7 @@ fn text(status: &Status, now: Timestamp, out: &Output) -> String {
     };
     part("Gateways", gateways(&status.gateways));
     part("Frozen", status.freezes.iter().map(|freeze| frozen(freeze, now)).collect());
+    part("Waiting for approval", status.approvals.iter().map(|entry| entry.row(now)).collect());
     part("Overrides", status.overrides.iter().map(|entry| overriding(entry, now)).collect());
     part("Counters near their limit", status.counters.iter().map(|entry| counting(entry, now)).collect());
     part(

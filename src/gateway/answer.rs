@@ -68,9 +68,13 @@ impl Conversation {
             is_error: response.is_error,
             has_tools: response.result_has_tools,
             bytes: size as u64,
+            input_required: response.input_required && !response.ambiguous,
         };
         let key = response.id.as_ref().map(|id| &id.key);
         let answered = self.session().answered(key, answer, clock::tick() / 1000);
+        if let Some(operation) = answered.round {
+            self.decider.remember(operation, response.request_state.as_deref());
+        }
         if let Some(ended) = answered.ended {
             let released = self.desk.release(&ended.release);
             afterwards.ended.push((ended, released));

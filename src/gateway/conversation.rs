@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use super::decider::{Decider, InForce};
 use super::desk::Desk;
+use super::held::HeldCalls;
 use super::listing::Listing;
 use super::lock;
 use super::session::Session;
@@ -21,6 +22,13 @@ pub(super) trait ToClient: Send + Sync {
     fn say(&self, message: &[u8], about: Option<&IdKey>);
 }
 
+/// How an approved call goes on to its server: each transport has its own way.
+pub(super) trait ToServer: Send + Sync {
+    /// Writes one message, without a line feed, as the very bytes that it is. `false`: it did not
+    /// reach the server as a whole.
+    fn forward(&self, message: &[u8], request: &IdKey) -> bool;
+}
+
 /// One client's session with one server.
 pub(super) struct Conversation {
     pub(super) desk: Arc<Desk>,
@@ -31,6 +39,9 @@ pub(super) struct Conversation {
     session: Mutex<Session>,
     listing: Arc<Mutex<Listing>>,
     client: Box<dyn ToClient>,
+    /// Where calls can be held until a person has approved them.
+    server: OnceLock<Box<dyn ToServer>>,
+    pub(super) held: HeldCalls,
 }
 
 impl Conversation {
@@ -50,7 +61,20 @@ impl Conversation {
             session: Mutex::new(Session::new()),
             listing,
             client,
+            server: OnceLock::new(),
+            held: HeldCalls::default(),
         }
+    }
+
+    /// Calls that need an approval are held from now on: approved ones go on this way. Without it
+    /// they are denied at once, and their questions stay open.
+    pub(super) fn may_hold(&self, server: Box<dyn ToServer>) {
+        let _ = self.server.set(server);
+    }
+
+    /// See [`Conversation::may_hold`].
+    pub(super) fn server(&self) -> Option<&dyn ToServer> {
+        self.server.get().map(AsRef::as_ref)
     }
 
     /// The session's id, once it is known: calls are counted and recorded under it.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use serde_json::value::RawValue;
 
+use super::asking::{Answered, Asking};
 use super::conversation::Conversation;
 use super::desk::Desk;
 use super::lock;
@@ -13,14 +14,13 @@ use super::pins::Pinned;
 use super::reload::Loaded;
 use super::shadow::Beside;
 use super::standing;
-use crate::counters::{Freeze, OverrideEffect};
-
+use crate::counters::{Approval, Freeze, OverrideEffect};
 use crate::json::canonical::arguments_sha256;
 use crate::mcp::envelope::ToolCall;
 use crate::policy::compiled::Compiled;
 use crate::policy::counter::{Caller, Reserved, Taken, Usage, Want};
 use crate::policy::decide::{
-    ApprovalNeed, Call, Charge, Circumstances, Denial, Listed, Override, Verdict as Ruling, retry_after,
+    Call, Charge, Circumstances, Denial, Listed, Override, Verdict as Ruling, retry_after,
 };
 use crate::policy::document::Document;
 use crate::record::{CounterState, Verdict};
@@ -42,6 +42,10 @@ pub(super) struct Decided {
     pub(super) counted: bool,
     pub(super) retry_after_ms: Option<u64>,
     pub(super) taken: Vec<Taken>,
+    /// The approval that the call waits for, was given, or was refused.
+    pub(super) approval: Option<String>,
+    /// The question to a person, where the decision is [`Verdict::Approve`].
+    pub(super) question: Option<Box<Approval>>,
 }
 
 /// The policy in force; swapped whole.
@@ -146,18 +150,19 @@ impl Decider {
     }
 
     /// Decides one call of a session, and counts it when it is allowed. `session` is `None` in the
-    /// stateless era.
+    /// stateless era. `asking` says how a person is asked where that is needed.
     pub(super) fn decide(
         &self,
         session: Option<&str>,
         call: &ToolCall<'_, '_>,
         listed: Listed,
         now: Timestamp,
+        asking: &Asking<'_>,
     ) -> Decided {
         let in_force = self.in_force();
         let (above, fresh) = self.desk.standing.get();
         let mut deciding =
-            Deciding { decider: self, in_force: in_force.as_deref(), call, now, enforced: true };
+            Deciding { decider: self, in_force: in_force.as_deref(), call, now, enforced: true, asking };
         if !fresh {
             if !self.desk.fail_open {
                 return deciding.unavailable("freezes cannot be read at the moment, so no call is allowed");
@@ -193,9 +198,6 @@ impl Decider {
                 };
             let wants: Vec<Want> =
                 charges.iter().map(|charge| charge.want(&self.caller(session), past_max)).collect();
-            if let Some(need) = approval {
-                return deciding.approval(&charges, &wants, need);
-            }
             let allowed = |usages: &[Usage], taken: Vec<Taken>, counted: bool, enforced: bool| Decided {
                 decision: Verdict::Allow,
                 enforced,
@@ -208,7 +210,23 @@ impl Decider {
                 counted,
                 retry_after_ms: None,
                 taken,
+                approval: None,
+                question: None,
             };
+            // The server asked for this round of a call that was counted, and approved where needed.
+            if self.takes_round(call, now) {
+                return allowed(&[], Vec::new(), false, deciding.enforced);
+            }
+            if let Some(need) = approval {
+                match deciding.approval(&charges, &wants, &need) {
+                    Answered::Decided(decided) => return *decided,
+                    Answered::Approved { id, usages, taken } => {
+                        let counted = !wants.is_empty();
+                        let decided = allowed(&usages, taken, counted, deciding.enforced);
+                        return Decided { approval: Some(id), ..decided };
+                    }
+                }
+            }
             let used = entry.filter(|entry| entry.uses.is_some() && entry.effect != OverrideEffect::Deny);
             if wants.is_empty() && used.is_none() {
                 return allowed(&[], Vec::new(), false, deciding.enforced);
@@ -240,16 +258,27 @@ impl Decider {
 }
 
 /// One call being decided.
-struct Deciding<'d, 'm, 'a> {
-    decider: &'d Decider,
+pub(super) struct Deciding<'d, 'm, 'a> {
+    pub(super) decider: &'d Decider,
     in_force: Option<&'d InForce>,
-    call: &'d ToolCall<'m, 'a>,
-    now: Timestamp,
+    pub(super) call: &'d ToolCall<'m, 'a>,
+    pub(super) now: Timestamp,
     enforced: bool,
+    pub(super) asking: &'d Asking<'d>,
 }
 
 impl Deciding<'_, '_, '_> {
-    fn denied(&self, denial: Denial, counters: Vec<CounterState>, retry_after_ms: Option<u64>) -> Decided {
+    /// Of the policy that decides.
+    pub(super) fn revision(&self) -> Option<String> {
+        self.in_force.map(|in_force| in_force.document.revision().to_owned())
+    }
+
+    pub(super) fn denied(
+        &self,
+        denial: Denial,
+        counters: Vec<CounterState>,
+        retry_after_ms: Option<u64>,
+    ) -> Decided {
         Decided {
             decision: Verdict::Deny,
             enforced: true,
@@ -258,11 +287,13 @@ impl Deciding<'_, '_, '_> {
             rule: denial.rule,
             pointer: denial.pointer,
             message: denial.message,
-            policy: self.in_force.map(|in_force| in_force.document.revision().to_owned()),
+            policy: self.revision(),
             counters,
             counted: false,
             retry_after_ms,
             taken: Vec::new(),
+            approval: None,
+            question: None,
         }
     }
 
@@ -278,11 +309,11 @@ impl Deciding<'_, '_, '_> {
         }
     }
 
-    fn unavailable(&self, why: &str) -> Decided {
+    pub(super) fn unavailable(&self, why: &str) -> Decided {
         self.denied(Denial::unavailable(why), Vec::new(), None)
     }
 
-    fn full(&self, charges: &[Charge], usages: &[Usage]) -> Decided {
+    pub(super) fn full(&self, charges: &[Charge], usages: &[Usage]) -> Decided {
         let counters = usages.iter().map(state).collect();
         let first =
             charges.iter().zip(usages).find(|(_, usage)| !usage.room).or(charges.iter().zip(usages).next());
@@ -293,31 +324,6 @@ impl Deciding<'_, '_, '_> {
             }
             None => self.unavailable("the counters gave no answer"),
         }
-    }
-
-    /// Until a person can be asked, a call that needs one is denied, and says so. Its limits come
-    /// first.
-    fn approval(&self, charges: &[Charge], wants: &[Want], need: ApprovalNeed) -> Decided {
-        let mut counters = Vec::new();
-        if !wants.is_empty() {
-            match self.decider.desk.with_store(|store| store.peek(self.now, wants)) {
-                Ok(usages) if usages.iter().any(|usage| !usage.room) => return self.full(charges, &usages),
-                Ok(usages) => counters = usages.iter().map(state).collect(),
-                Err(_) => {
-                    return self
-                        .unavailable("the counters cannot be reached, so no call that counts is allowed");
-                }
-            }
-        }
-        let plain = format!("Tool {} needs a person's approval", self.call.name);
-        let asked = if need.message.is_empty() || need.message == plain {
-            String::new()
-        } else {
-            format!(" ({})", need.message)
-        };
-        let message = format!("{plain}{asked}, which this gateway cannot ask for yet");
-        let denial = Denial { rule: need.rule, pointer: Some(need.pointer), message, visible: true };
-        self.denied(denial, counters, None)
     }
 }
 

@@ -107,7 +107,7 @@ impl Inbound<'_> {
         let there = self.link.conversation.sending(steps.iter().map(|step| &step.ruling), &mut ended);
         let lines: Vec<(&Range<usize>, Option<&IdKey>)> = steps
             .iter()
-            .filter(|step| !matches!(step.ruling, Ruling::Answer(_)))
+            .filter(|step| matches!(step.ruling, Ruling::Forward { .. } | Ruling::Allow(_)))
             .map(|step| (&step.range, step.ruling.request()))
             .collect();
         let mut rest = lines.as_slice();

@@ -1,12 +1,17 @@
 //! What is to be done with one message of a client, whatever it came over: it is looked at and
 //! decided, its decision is recorded, and only then the transport forwards it or answers.
 
+use super::asking::{self, Asking};
 use super::conversation::Conversation;
 use super::decider::Decided;
 use super::desk::Desk;
-use super::session::{Asks, Call, Ended};
+use super::held::HeldCall;
+use super::holds::Hold;
+use super::session::{Asks, Call, Ended, Operation};
 use crate::clock;
+use crate::counters::Approval;
 use crate::json::Node;
+use crate::json::canonical::arguments_sha256;
 use crate::mcp::envelope::{self, Kind, Limits, Line, Message, Refusal, ToolCall};
 use crate::mcp::id::IdKey;
 use crate::mcp::reply;
@@ -28,6 +33,11 @@ pub(super) enum Ruling {
     Allow(Box<Allowed>),
     /// It is answered here, once the decision is recorded.
     Answer(Box<Answer>),
+    /// A call waits for a person, once that is recorded. Only where [`Conversation::may_hold`] says
+    /// so.
+    Hold(Box<HeldCall>),
+    /// It waits. There is nothing to be done for it now: it will be answered, or go on by itself.
+    Held,
 }
 
 /// A call that may go on.
@@ -53,9 +63,10 @@ pub(super) struct Answer {
 impl Ruling {
     fn record(&mut self) -> Option<&mut Record> {
         match self {
-            Self::Forward { .. } => None,
+            Self::Forward { .. } | Self::Held => None,
             Self::Allow(allowed) => Some(&mut allowed.record),
             Self::Answer(answer) => (!answer.recorded).then_some(&mut answer.record),
+            Self::Hold(held) => Some(&mut held.record),
         }
     }
 
@@ -65,7 +76,7 @@ impl Ruling {
         match self {
             Self::Forward { request, .. } => request.as_ref(),
             Self::Allow(allowed) => Some(&allowed.id),
-            Self::Answer(_) => None,
+            Self::Answer(_) | Self::Hold(_) | Self::Held => None,
         }
     }
 }
@@ -120,7 +131,9 @@ impl Conversation {
             drop(session);
             let listed = self.listing().listed(call.name);
             let now = clock::now();
-            let decided = self.decider.decide(self.id(), &call, listed, now);
+            let args = call.arguments.and_then(|arguments| peeked.raw(arguments));
+            let asking = Asking { client: client.as_deref(), args, given: None };
+            let decided = self.decider.decide(self.id(), &call, listed, now, &asking);
             let took = clock::micros_since(began);
             // Afterwards, so that what it costs is no part of what deciding took.
             let shadow = self.decider.shadow_opinion(self.id(), &call, listed, now);
@@ -167,13 +180,18 @@ impl Conversation {
         decision.rule = decided.rule;
         decision.pointer = decided.pointer;
         decision.message = decided.message;
+        decision.approval = decided.approval;
         decision.decide_us = decide_us;
         decision.shadow = shadow;
+        if let Some(question) = decided.question {
+            return self.ask(message, peeked, call, *question, decision, decided.visible);
+        }
         if decided.decision == Verdict::Allow
             && let Some(id) = peeked.id().cloned()
         {
             let key = id.key.clone();
-            let asks = Asks::Call(Call { taken: decided.taken.clone(), ..Call::default() });
+            let operation = operation(call, modern);
+            let asks = Asks::Call(Call { taken: decided.taken.clone(), operation, ..Call::default() });
             let _ = self.session().open(id, asks);
             return Ruling::Allow(Box::new(Allowed {
                 id: key,
@@ -185,6 +203,47 @@ impl Conversation {
             }));
         }
         let reply = answer_denied(&raw_id, &decision, decided.visible, modern);
+        let record = Record::Decision(decision);
+        Ruling::Answer(Box::new(Answer { reply, refused: None, record, recorded: false }))
+    }
+
+    /// A person is asked: the call waits, or is told to come back where it cannot.
+    fn ask(
+        &self,
+        message: &[u8],
+        peeked: &Message<'_>,
+        call: &ToolCall<'_, '_>,
+        question: Approval,
+        mut decision: Box<Decision>,
+        visible: bool,
+    ) -> Ruling {
+        let modern = peeked.is_modern();
+        let raw_id = peeked.id().map(|id| id.raw.clone()).unwrap_or_default();
+        if self.server().is_some()
+            && let Some(id) = peeked.id().cloned()
+        {
+            let key = id.key.clone();
+            if self.session().hold(id) {
+                let token = call.progress_token.map(str::to_owned);
+                let hold = Hold::new(question.id, token, question.timeout_s, clock::tick() / 1000);
+                return Ruling::Hold(Box::new(HeldCall {
+                    id: key,
+                    raw_id,
+                    modern,
+                    visible,
+                    message: message.to_vec(),
+                    tool: question.tool,
+                    hold,
+                    timeout_s: question.timeout_s,
+                    until: question.until,
+                    record: Record::Decision(decision),
+                }));
+            }
+        }
+        self.unask(&question.id, false);
+        decision.decision = Verdict::Deny;
+        decision.message = asking::later(&question.tool, &question.id, rest(decision.ts, question.until));
+        let reply = answer_denied(&raw_id, &decision, visible, modern);
         let record = Record::Decision(decision);
         Ruling::Answer(Box::new(Answer { reply, refused: None, record, recorded: false }))
     }
@@ -230,12 +289,26 @@ impl Conversation {
             if let Ruling::Answer(answer) = ruling {
                 answer.recorded = true;
             }
+            if matches!(ruling, Ruling::Hold(_))
+                && let Ruling::Hold(held) = std::mem::replace(*ruling, Ruling::Held)
+            {
+                self.keep(*held);
+            }
         }
     }
 
     fn record_alone(&self, ruling: &mut Ruling) {
         let Some(record) = ruling.record() else { return };
         let Err(error) = self.desk.recorder.record_decisions(&mut [record]) else { return };
+        let why = format!("the call cannot be recorded, so it is not allowed: {error}");
+        if let Ruling::Hold(held) = ruling {
+            // Nobody is asked about what leaves no trace, whatever may fail open.
+            self.unask(&held.hold.question, true);
+            let _ = self.session().drop_held(&held.id);
+            let (reply, record) = held.refused(&Denial::unavailable(why));
+            *ruling = Ruling::Answer(Box::new(Answer { reply, refused: None, record, recorded: true }));
+            return;
+        }
         // A denial stands, recorded or not.
         let Ruling::Allow(allowed) = ruling else { return };
         if self.desk.fail_open {
@@ -243,8 +316,7 @@ impl Conversation {
             self.desk.recorder.record_later(allowed.record.clone());
             return;
         }
-        let denial =
-            Denial::unavailable(format!("the call cannot be recorded, so it is not allowed: {error}"));
+        let denial = Denial::unavailable(why);
         let mut record = allowed.record.clone();
         let mut reply = Vec::new();
         if let Record::Decision(decision) = &mut record {
@@ -281,7 +353,7 @@ impl Conversation {
                     }
                 }
                 Ruling::Allow(allowed) => session.sending(&allowed.id, allowed.record.seq(), now),
-                Ruling::Answer(_) => {}
+                Ruling::Answer(_) | Ruling::Hold(_) | Ruling::Held => {}
             }
         }
         !session.is_gone()
@@ -318,6 +390,20 @@ impl Desk {
     }
 }
 
+/// What a further round of a call would be known by; only servers of the 2026-07-28 era want any.
+pub(super) fn operation(call: &ToolCall<'_, '_>, modern: bool) -> Option<Box<Operation>> {
+    if !modern {
+        return None;
+    }
+    let args_sha256 = arguments_sha256(call.arguments)?;
+    Some(Box::new(Operation { tool: call.name.to_owned(), args_sha256 }))
+}
+
+/// Whole seconds until an instant.
+pub(super) fn rest(now: Timestamp, until: Timestamp) -> u64 {
+    now.millis_until(until) / 1000
+}
+
 fn asked<'m, 'a>(message: &'m Message<'a>, name: &str) -> Option<&'m Node<'a>> {
     message.params.as_ref()?.get(name)
 }
@@ -326,7 +412,7 @@ fn raw(text: &str) -> Option<Box<serde_json::value::RawValue>> {
     serde_json::value::RawValue::from_string(text.to_owned()).ok()
 }
 
-fn answer_denied(id: &str, decision: &Decision, visible: bool, modern: bool) -> Vec<u8> {
+pub(super) fn answer_denied(id: &str, decision: &Decision, visible: bool, modern: bool) -> Vec<u8> {
     if !visible {
         return reply::unknown_tool(id, decision.tool.as_deref().unwrap_or_default());
     }

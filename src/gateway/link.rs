@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use std::process::ChildStdin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
-use super::conversation::{Conversation, ToClient};
+use super::conversation::{Conversation, ToClient, ToServer};
 use super::desk::Desk;
 use super::lock;
 use crate::mcp::id::IdKey;
@@ -100,6 +100,16 @@ impl Link {
         if let Ok(mut slot) = self.server.try_lock() {
             *slot = None;
         }
+    }
+}
+
+impl ToServer for Weak<Link> {
+    fn forward(&self, message: &[u8], _request: &IdKey) -> bool {
+        let Some(link) = self.upgrade() else { return false };
+        let mut bytes = Vec::with_capacity(message.len() + 1);
+        bytes.extend_from_slice(message);
+        bytes.push(b'\n');
+        link.to_server(&bytes).is_none()
     }
 }
 

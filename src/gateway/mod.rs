@@ -6,6 +6,8 @@
 //! | `conversation` | one client's session with one server, over any transport |
 //! | `judge`, `answer` | what is to be done with a message of the client, of the server |
 //! | `decider` | policy, freezes and counters together, for one grant on one server |
+//! | `asking` | step 12: a person's approval, and rounds that need none |
+//! | [`holds`], `held` | a call that waits for a person: as data, and looked after |
 //! | `desk` | what all sessions of the process share |
 //! | `recorder` | journal first, then the feed |
 //! | `policies` | keeps a decider's policy as its file is |
@@ -26,6 +28,7 @@
 //! deciding.
 
 mod answer;
+mod asking;
 pub mod config;
 mod conversation;
 mod decider;
@@ -35,6 +38,8 @@ pub mod frames;
 pub mod grants;
 #[cfg(unix)]
 pub mod guard;
+mod held;
+pub mod holds;
 pub mod http;
 mod inbound;
 mod judge;

@@ -61,6 +61,17 @@ pub struct Call {
     pub taken: Vec<Taken>,
     /// When it was forwarded, in microseconds of a clock that never steps back.
     pub sent_us: u64,
+    /// The operation, where its server may want a further round of it.
+    pub operation: Option<Box<Operation>>,
+}
+
+/// What makes a further round the same operation, besides the server's state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    /// The tool's name.
+    pub tool: String,
+    /// SHA-256 of the canonical arguments.
+    pub args_sha256: String,
 }
 
 /// What an answer of the server says, as far as a session cares.
@@ -74,6 +85,8 @@ pub struct Answer {
     pub has_tools: bool,
     /// The size of the message in bytes.
     pub bytes: u64,
+    /// The result says that a further round is needed.
+    pub input_required: bool,
 }
 
 /// What the transport does with an answer.
@@ -114,6 +127,9 @@ pub struct Answered {
     pub relay: Relay,
     /// The call that it ends.
     pub ended: Option<Ended>,
+    /// The operation of which the server wants a further round: to be remembered before the answer
+    /// is passed on.
+    pub round: Option<Operation>,
 }
 
 /// What is left when the server is gone.
@@ -133,6 +149,8 @@ struct Pending {
     number: u64,
     /// Whether it may have reached the server. An answer before that is no answer to it.
     sent: bool,
+    /// A call that waits for a person; it may be cancelled before it was sent.
+    held: bool,
     cancelled: bool,
 }
 
@@ -177,8 +195,52 @@ impl Session {
     pub fn open(&mut self, id: Id, asks: Asks) -> bool {
         let Entry::Vacant(free) = self.pending.entry(id.key) else { return false };
         self.requests += 1;
-        free.insert(Pending { raw: id.raw, asks, number: self.requests, sent: false, cancelled: false });
+        let number = self.requests;
+        free.insert(Pending { raw: id.raw, asks, number, sent: false, held: false, cancelled: false });
         true
+    }
+
+    /// Takes note of a call that is held. `false`, and nothing is changed, when its id is in flight.
+    #[must_use]
+    pub fn hold(&mut self, id: Id) -> bool {
+        let key = id.key.clone();
+        let opened = self.open(id, Asks::Call(Call::default()));
+        if opened && let Some(pending) = self.pending.get_mut(&key) {
+            pending.held = true;
+        }
+        opened
+    }
+
+    /// Whether a held call was cancelled, or is held no longer.
+    pub fn is_cancelled(&self, id: &IdKey) -> bool {
+        self.pending.get(id).is_none_or(|pending| !pending.held || pending.cancelled)
+    }
+
+    /// A held call ends without having been sent. Gives its id as spelt when it is still to be
+    /// answered.
+    pub fn drop_held(&mut self, id: &IdKey) -> Option<String> {
+        if !self.pending.get(id).is_some_and(|pending| pending.held) {
+            return None;
+        }
+        self.pending.remove(id).filter(|pending| !pending.cancelled).map(|pending| pending.raw)
+    }
+
+    /// A held call goes on: it is being written to the server now.
+    ///
+    /// # Errors
+    /// When it must not go on: it was cancelled meanwhile (`None`), or the server is gone, and it is
+    /// still to be answered (its id as spelt).
+    pub fn resume(&mut self, id: &IdKey, call: Call, now_us: u64) -> Result<(), Option<String>> {
+        if self.gone || self.is_cancelled(id) {
+            return Err(self.drop_held(id));
+        }
+        let decision = call.decision;
+        if let Some(pending) = self.pending.get_mut(id) {
+            pending.held = false;
+            pending.asks = Asks::Call(call);
+        }
+        self.sending(id, decision, now_us);
+        Ok(())
     }
 
     /// The request is being written to the server; `decision` is the `seq` of a call's decision.
@@ -231,6 +293,11 @@ impl Session {
     /// The client cancelled a request. A call ends by it; it may have run, so it stays counted.
     pub fn cancel(&mut self, id: &IdKey, now_us: u64) -> Option<Ended> {
         let pending = self.pending.get_mut(id)?;
+        if pending.held {
+            // Whoever holds it finds it cancelled, and ends it.
+            pending.cancelled = true;
+            return None;
+        }
         if !pending.sent || std::mem::replace(&mut pending.cancelled, true) {
             return None;
         }
@@ -265,7 +332,7 @@ impl Session {
         let Some(pending) = known else {
             // It answers nothing that was asked; a list in it must show nothing that is hidden.
             let relay = if answer.has_tools { Relay::List { first: None } } else { Relay::Pass };
-            return Answered { relay, ended: None };
+            return Answered { relay, ended: None, round: None };
         };
         let failed = answer.error.is_some();
         let relay = match &pending.asks {
@@ -277,8 +344,12 @@ impl Session {
             }
             _ => Relay::Pass,
         };
+        let mut round = None;
         let ended = match pending.asks {
-            Asks::Call(call) if !pending.cancelled => {
+            Asks::Call(mut call) if !pending.cancelled => {
+                if answer.input_required && !failed {
+                    round = call.operation.take().map(|operation| *operation);
+                }
                 let status = match answer {
                     Answer { error: Some(_), .. } => Status::RpcError,
                     Answer { is_error: true, .. } => Status::ToolError,
@@ -291,7 +362,7 @@ impl Session {
             }
             _ => None,
         };
-        Answered { relay, ended }
+        Answered { relay, ended, round }
     }
 
     /// The server is gone: nothing in flight will be answered by it.

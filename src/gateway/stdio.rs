@@ -17,7 +17,7 @@ use super::link::{ClientStream, Happening, Link};
 use super::pins::PinMode;
 use super::reload::{self, LoadError, Loaded};
 use super::server::{GRACE, Handle, Server};
-use super::{inbound, outbound, policies};
+use super::{held, inbound, outbound, policies};
 use crate::catalog::pins::PinsError;
 use crate::clock;
 use crate::counters::StorePlace;
@@ -83,6 +83,7 @@ pub fn run(config: &Config) -> Result<u8, StartError> {
     let input = own(&io::stdin())?;
     let output = own(&io::stdout())?;
     let link = Arc::new(open(config, loaded, output, sender));
+    link.conversation.may_hold(Box::new(Arc::downgrade(&link)));
     let desk = Arc::clone(&link.conversation.desk);
     let decider = &link.conversation.decider;
     let pins = super::pins::begin(decider, config.pins).map_err(StartError::Pins)?;
@@ -104,8 +105,13 @@ pub fn run(config: &Config) -> Result<u8, StartError> {
         move || {
             // A stream that fails has ended.
             let _ = inbound::run(&link, input);
+            link.conversation.client_gone();
             link.happened(Happening::ClientEnded);
         }
+    })?;
+    spawn("holds", {
+        let desk = Arc::clone(&desk);
+        move || held::run(&desk)
     })?;
     spawn("wait", {
         let link = Arc::clone(&link);
@@ -113,6 +119,7 @@ pub fn run(config: &Config) -> Result<u8, StartError> {
     })?;
     let code = preside(&link, &happenings, &handle);
     drop((watch, pins, shadow));
+    end_holds(&link);
     desk.close();
     super::operators::end_run(&desk);
     desk.recorder.settle();
@@ -124,6 +131,16 @@ pub fn run(config: &Config) -> Result<u8, StartError> {
     );
     desk.recorder.close();
     Ok(code)
+}
+
+/// Held calls are answered before the end; a client that reads nothing is not waited for.
+fn end_holds(link: &Link) {
+    let until = Instant::now() + Duration::from_secs(1);
+    link.conversation.end_holds();
+    while !link.conversation.holds_none() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(1));
+        link.conversation.tend();
+    }
 }
 
 /// Everything that calls are decided and recorded with.

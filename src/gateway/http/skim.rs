@@ -178,8 +178,14 @@ impl Skim {
 
     /// The message is over: the request that it answers ends.
     pub(super) fn end(&self, conversation: &Conversation) {
-        let answer =
-            Answer { error: self.error, is_error: self.is_error, has_tools: false, bytes: self.bytes };
+        // The retry of an operation whose question is this large is a new call.
+        let answer = Answer {
+            error: self.error,
+            is_error: self.is_error,
+            has_tools: false,
+            bytes: self.bytes,
+            input_required: false,
+        };
         let key = self.id.as_ref().map(|id| &id.key);
         let answered = conversation.session().answered(key, answer, clock::tick() / 1000);
         if let Some(ended) = answered.ended {

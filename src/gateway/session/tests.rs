@@ -87,7 +87,7 @@ fn a_cancelled_call_ends_once_and_its_late_answer_is_still_its_own() {
     assert_eq!(session.cancel(&id("1").key, 2_000), None);
     assert!(!session.open(id("1"), Asks::Other), "its answer may still come");
     let late = session.answered(Some(&id("1").key), Answer::default(), 3_000);
-    assert_eq!(late, Answered { relay: Relay::Pass, ended: None });
+    assert_eq!(late, Answered { relay: Relay::Pass, ended: None, round: None });
     assert!(session.open(id("1"), Asks::Other));
     assert_eq!(session.cancel(&id("9").key, 0), None);
 }
@@ -132,7 +132,7 @@ fn an_answer_before_its_request_is_no_answer_to_it() {
     let mut session = Session::new();
     assert!(session.open(id("1"), call(1)));
     let early = session.answered(Some(&id("1").key), Answer { has_tools: true, ..Answer::default() }, 0);
-    assert_eq!(early, Answered { relay: Relay::List { first: None }, ended: None });
+    assert_eq!(early, Answered { relay: Relay::List { first: None }, ended: None, round: None });
     session.sending(&id("1").key, 4, 1);
     assert!(session.answered(Some(&id("1").key), Answer::default(), 2).ended.is_some());
 }
