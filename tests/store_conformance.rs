@@ -523,6 +523,7 @@ fn in_redis() {
         || RedisStore::open_by_callers_clock(&redis_url(&format!("{place}{}", fresh_fleet()))).unwrap();
     threads_never_pass_a_limit(&open());
     freezes_hold_and_end(&open());
+    questions_hold(&mut || Box::new(open()));
 }
 
 #[test]

@@ -19,10 +19,14 @@
 //! known, and only people know which freezes to set again. A gateway that is restarted begins with
 //! what is there. A restart that kept everything is only told of ([`Store::news`]).
 //!
-//! Nothing grows for ever: a counter goes a day after its window.
+//! Nothing grows for ever: a counter goes a day after its window, questions and rounds a day after
+//! their end.
+//!
+//! A gateway asks twenty-five times a second whether freezes changed; that is one small command.
 
 mod keys;
 mod pool;
+mod questions;
 pub mod wire;
 
 use std::sync::Mutex;
@@ -52,9 +56,6 @@ const AT_ONCE: usize = 512;
 /// years) began in 1970 all the same.
 const LONGEST: u64 = 1 << 52;
 
-/// Calls that need an approval are denied by such a store, and every round is a new call.
-const NO_QUESTIONS: &str = "approvals and rounds are kept by the embedded store only";
-
 type Result<T> = std::result::Result<T, StoreError>;
 
 /// A fleet's store.
@@ -80,6 +81,7 @@ struct Scripts {
     release: Script,
     standing: Script,
     seen: Script,
+    questions: Script,
 }
 
 /// What a script answered: its verdict, then texts.
@@ -132,6 +134,7 @@ impl RedisStore {
                 release: script(include_str!("release.lua")),
                 standing: script(include_str!("standing.lua")),
                 seen: script(include_str!("seen.lua")),
+                questions: script(include_str!("questions.lua")),
             },
             life,
             seen: AtomicU64::new(seen.unwrap_or(0)),
@@ -253,7 +256,7 @@ impl RedisStore {
 
     /// One question about freezes and overrides.
     fn stand(&self, now: Timestamp, arguments: &[&str]) -> Result<Answer> {
-        let keys = ["freezes", "overrides", "lifted"].map(|name| self.keys.one(name));
+        let keys = ["freezes", "overrides", "lifted", "approvals"].map(|name| self.keys.one(name));
         let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
         self.run(&self.scripts.standing, now, &keys, &arguments)
     }
@@ -291,6 +294,7 @@ impl RedisStore {
 enum Spend<'a> {
     Nothing,
     Override(&'a str),
+    Approval(&'a str),
 }
 
 impl Spend<'_> {
@@ -298,19 +302,21 @@ impl Spend<'_> {
         match self {
             Self::Nothing => "",
             Self::Override(_) => "override",
+            Self::Approval(_) => "approval",
         }
     }
 
     fn id(&self) -> &str {
         match self {
             Self::Nothing => "",
-            Self::Override(id) => id,
+            Self::Override(id) | Self::Approval(id) => id,
         }
     }
 
     fn key(&self) -> &'static str {
         match self {
             Self::Nothing | Self::Override(_) => "overrides",
+            Self::Approval(_) => "approvals",
         }
     }
 }
@@ -364,11 +370,13 @@ impl Store for RedisStore {
     fn standing(&self, now: Timestamp) -> Result<Standing> {
         let answer = self.stand(now, &["read"])?;
         let freezes: usize = self.number(&answer, 3)?;
-        let values = answer.get(4..).unwrap_or_default();
-        if values.len() < freezes {
+        let overrides: usize = self.number(&answer, 4)?;
+        let values = answer.get(5..).unwrap_or_default();
+        if values.len() < freezes.saturating_add(overrides) {
             return Err(self.fail("it gave an answer that is not understood"));
         }
-        let (freezes, overrides) = values.split_at(freezes);
+        let (freezes, values) = values.split_at(freezes);
+        let (overrides, approvals) = values.split_at(overrides);
         let mut standing = Standing::default();
         for kept in freezes {
             let freeze: Freeze = self.read(kept)?;
@@ -382,6 +390,13 @@ impl Store for RedisStore {
                 standing.overrides.push(entry);
             }
         }
+        for kept in approvals {
+            let entry: Approval = self.read(kept)?;
+            if entry.stands(now) {
+                standing.approvals.push(entry);
+            }
+        }
+        standing.approvals.sort_by(|a, b| (a.asked_at, &a.id).cmp(&(b.asked_at, &b.id)));
         standing.freezes.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
         standing.overrides.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
         Ok(standing)
@@ -458,33 +473,33 @@ impl Store for RedisStore {
         answer.get(2).map(|kept| self.read_override(kept)).transpose()
     }
 
-    fn ask_approval(&self, _now: Timestamp, _question: &Approval) -> Result<Asked> {
-        Err(self.fail(NO_QUESTIONS))
+    fn ask_approval(&self, now: Timestamp, question: &Approval) -> Result<Asked> {
+        self.ask_question(now, question)
     }
 
-    fn leave_approval(&self, _now: Timestamp, _id: &str, _cancelled: bool) -> Result<()> {
-        Err(self.fail(NO_QUESTIONS))
+    fn leave_approval(&self, now: Timestamp, id: &str, cancelled: bool) -> Result<()> {
+        self.leave_question(now, id, cancelled)
     }
 
     fn decide_approval(
         &self,
-        _now: Timestamp,
-        _id: &str,
-        _verdict: &ApprovalVerdict,
+        now: Timestamp,
+        id: &str,
+        verdict: &ApprovalVerdict,
     ) -> Result<Option<Approval>> {
-        Err(self.fail(NO_QUESTIONS))
+        self.decide_question(now, id, verdict)
     }
 
-    fn reserve_with_approval(&self, _now: Timestamp, _wants: &[Want], _id: &str) -> Result<Option<Reserved>> {
-        Err(self.fail(NO_QUESTIONS))
+    fn reserve_with_approval(&self, now: Timestamp, wants: &[Want], id: &str) -> Result<Option<Reserved>> {
+        self.count(now, wants, "count", Spend::Approval(id))
     }
 
-    fn remember_round(&self, _now: Timestamp, _round: &Round) -> Result<()> {
-        Err(self.fail(NO_QUESTIONS))
+    fn remember_round(&self, now: Timestamp, round: &Round) -> Result<()> {
+        self.keep_round(now, round)
     }
 
-    fn take_round(&self, _now: Timestamp, _round: &Round) -> Result<bool> {
-        Err(self.fail(NO_QUESTIONS))
+    fn take_round(&self, now: Timestamp, round: &Round) -> Result<bool> {
+        self.use_round(now, round)
     }
 
     fn see_tools(&self, now: Timestamp, server: &str, tools: &[(String, String)]) -> Result<()> {

@@ -80,6 +80,7 @@ elseif fits then
     standing = true
   elseif ARGV[5] == 'approval' then
     redis.call('HDEL', KEYS[3], ARGV[6])
+    redis.call('HINCRBY', KEYS[1], 'questions', 1)
     standing = true
   end
   answer[2] = changed(standing)

@@ -56,10 +56,12 @@ elseif ARGV[4] == 'unfreeze' then
   answer[2] = changed(true)
   return answer
 end
--- ARGV[4] 'read': one view of both, at one version.
+-- ARGV[4] 'read': one view of them and of the questions in KEYS[5], at one version.
 local answer = {'done', about[2] or '0', redis.call('HGET', KEYS[1], 'standing') or '0'}
 local freezes, overrides = redis.call('HVALS', KEYS[2]), redis.call('HVALS', KEYS[3])
-answer[4] = whole(#freezes)
-for _, value in ipairs(freezes) do answer[#answer + 1] = value end
-for _, value in ipairs(overrides) do answer[#answer + 1] = value end
+local approvals = redis.call('HVALS', KEYS[5])
+answer[4], answer[5] = whole(#freezes), whole(#overrides)
+for _, values in ipairs({freezes, overrides, approvals}) do
+  for _, value in ipairs(values) do answer[#answer + 1] = value end
+end
 return answer
