@@ -264,6 +264,7 @@ fn what_is_said_fits_and_comes_back() {
     let mut said = vec![
         Say::Hello(Box::new(hello)),
         Say::Gap { gateway: None, from_seq: 1, to_seq: 2 },
+        Say::Gap { gateway: Some("another".to_owned()), from_seq: 1, to_seq: 2 },
         Say::Reply { ok: true, of: "freeze".to_owned(), message: String::new() },
     ];
     said.extend(states().into_iter().map(|state| Say::State(Box::new(state))));
@@ -282,6 +283,7 @@ fn what_is_asked_fits_and_comes_back() {
     let validator = feed("ask");
     for ask in [
         Ask::Subscribe { gateway: "g".to_owned(), since_seq: 0, fleet: false },
+        Ask::Subscribe { gateway: "g".to_owned(), since_seq: 7, fleet: true },
         Ask::Freeze { freeze: freeze(true) },
         Ask::Freeze { freeze: freeze(false) },
         Ask::Unfreeze {

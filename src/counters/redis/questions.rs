@@ -26,15 +26,15 @@ struct Change<T> {
 }
 
 impl RedisStore {
-    fn question(&self, now: Timestamp, arguments: Vec<String>) -> Result<Vec<String>> {
+    fn question(&self, now: Timestamp, arguments: &[String]) -> Result<Vec<String>> {
         // A script is told of every key; that of the rounds is not touched.
         let keys = [self.keys.one("approvals"), self.keys.one("approvals")];
-        self.run(&self.scripts.questions, now, &keys, &arguments)
+        self.run(&self.scripts.questions, now, &keys, arguments)
     }
 
     /// Every question, and the number of their last change.
     fn questions(&self, now: Timestamp) -> Result<(String, Vec<Approval>)> {
-        let answer = self.question(now, vec!["read".to_owned()])?;
+        let answer = self.question(now, &["read".to_owned()])?;
         let number = answer.get(2).cloned().unwrap_or_default();
         let entries =
             answer.get(3..).unwrap_or_default().iter().map(|kept| self.read(kept)).collect::<Result<_>>()?;
@@ -64,7 +64,7 @@ impl RedisStore {
             for entry in &change.set {
                 arguments.extend([entry.id.clone(), self.kept(entry)?]);
             }
-            let answer = self.question(now, arguments)?;
+            let answer = self.question(now, &arguments)?;
             if answer.first().is_some_and(|verdict| verdict == "done") {
                 return Ok(change.answer);
             }
