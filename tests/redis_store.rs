@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use callgate::clock;
 use callgate::counters::redis::{RedisStore, TIMEOUT};
-use callgate::counters::{Freeze, Override, OverrideEffect, Store};
+use callgate::counters::{
+    Approval, ApprovalVerdict, Asked, CallArgs, Freeze, Override, OverrideEffect, Round, Store,
+};
 use callgate::policy::counter::{Amount, CounterKey, Reserved, Want, window_start};
 use callgate::policy::model::Scope;
 use callgate::time::Timestamp;
@@ -324,4 +326,73 @@ fn a_replica_takes_no_call() {
     assert!(error.why.contains("name the primary"), "{error}");
     redis::cmd("REPLICAOF").arg("NO").arg("ONE").exec(&mut connection).unwrap();
     eventually("it is a primary again", || store.reserve(clock::now(), &[want("c", 1, 9)]).is_ok());
+}
+
+#[test]
+fn an_approval_given_anywhere_is_used_once_by_all_and_outlives_the_server() {
+    let Some(mut redis) = Redis::durable() else { return };
+    let (here, there) = (redis.store("a"), redis.store("a"));
+    let now = clock::now();
+    let question = |id: &str| Approval {
+        id: id.to_owned(),
+        server: "s".to_owned(),
+        grant: "g".to_owned(),
+        tool: "t|u".to_owned(),
+        args_sha256: "d".to_owned(),
+        policy: "0123456789ab".to_owned(),
+        args: CallArgs::new(r#"{"amount": 12345678901234567890.123456, "text": "a|b\\n"}"#).unwrap(),
+        rule: "r".to_owned(),
+        pointer: "p".to_owned(),
+        message: "sure?".to_owned(),
+        client: None,
+        asked_at: now,
+        until: now.plus_micros(300_000_000),
+        timeout_s: 300,
+        holders: 1,
+        kept: false,
+        verdict: None,
+    };
+    assert_eq!(here.ask_approval(now, &question("1")).unwrap(), Asked::Waiting(question("1")));
+    let Asked::Waiting(joined) = there.ask_approval(now, &question("2")).unwrap() else { panic!("it waits") };
+    assert_eq!((joined.id.as_str(), joined.holders), ("1", 2));
+    assert_eq!(there.approvals(now).unwrap()[0].args, question("1").args, "as the person must see them");
+    let round = Round {
+        server: "s".to_owned(),
+        grant: "g".to_owned(),
+        tool: "t".to_owned(),
+        args_sha256: "d".to_owned(),
+        state_sha256: None,
+    };
+    here.remember_round(now, &round).unwrap();
+    redis.kill();
+    assert!(here.decide_approval(now, "1", &verdict(now)).is_err());
+    redis.up();
+    eventually("it answers again", || here.standing_version().is_ok() && there.standing_version().is_ok());
+    assert!(here.decide_approval(now, "1", &verdict(now)).unwrap().is_some());
+    let spent: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = [&here, &there, &here, &there]
+            .map(|store| {
+                scope.spawn(move || {
+                    let reserved = store.reserve_with_approval(now, &[want("c", 1, 9)], "1").unwrap();
+                    usize::from(matches!(reserved, Some(Reserved::Done { .. })))
+                })
+            })
+            .into_iter()
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!((spent, used(&there, "c")), (1, 1));
+    assert!(there.approvals(now).unwrap().is_empty());
+    assert!(there.take_round(now, &round).unwrap() && !here.take_round(now, &round).unwrap());
+}
+
+fn verdict(now: Timestamp) -> ApprovalVerdict {
+    ApprovalVerdict {
+        approved: true,
+        by: "me".to_owned(),
+        at: now,
+        note: String::new(),
+        until: now.plus_micros(300_000_000),
+        for_s: None,
+    }
 }

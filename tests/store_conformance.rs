@@ -610,4 +610,6 @@ fn lists_are_kept_by_each_store() {
     tools_are_seen(&MemoryStore::new());
     let folder = tempfile::tempdir().unwrap();
     tools_are_seen(&SqliteStore::open(&folder.path().join("store.sqlite")).unwrap());
+    let Some((place, _redis)) = redis_place() else { return };
+    tools_are_seen(&RedisStore::open(&redis_url(&format!("{place}{}", fresh_fleet()))).unwrap());
 }

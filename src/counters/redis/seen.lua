@@ -11,6 +11,8 @@ if ARGV[4] == 'see' then
     if not value or string.match(value, '^[^|]*|(.*)$') ~= ARGV[i + 1] then value = ARGV[5] .. '|' .. ARGV[i + 1] end
     redis.call('HSET', KEYS[2], ARGV[i], value)
   end
+  -- A server that is listed no more is forgotten after a season.
+  redis.call('PEXPIRE', KEYS[2], whole(90 * DAY))
   return {'done', changed(true)}
 end
 -- 'read'

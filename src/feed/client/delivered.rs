@@ -3,10 +3,10 @@
 //! A gateway of a fleet also gives the records of the others, so the same record may come over two
 //! feeds: from its own gateway and from another, or from two others.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Gateway runs that are told apart; the records of more are not passed on.
+/// Gateway runs that are told apart; beyond that the one that came first is forgotten.
 const RUNS: usize = 4096;
 /// Stretches of numbers kept of one run. Beyond that the oldest hole counts as passed on.
 const STRETCHES: usize = 256;
@@ -19,6 +19,8 @@ pub(super) struct Delivered(Arc<Mutex<Runs>>);
 struct Runs {
     /// Of each run, the stretches of numbers that were passed on or announced as lost, in order.
     stretches: HashMap<String, Vec<(u64, u64)>>,
+    /// The same runs, in the order in which they came.
+    order: VecDeque<String>,
     /// The runs that are connected themselves.
     direct: HashSet<String>,
 }
@@ -40,7 +42,7 @@ impl Delivered {
 
     /// Takes note of a record; whether it is new.
     pub(super) fn record(&self, gateway: &str, seq: u64) -> bool {
-        self.lock().stretches(gateway).is_some_and(|stretches| !take(stretches, seq, seq).is_empty())
+        !take(self.lock().stretches(gateway), seq, seq).is_empty()
     }
 
     /// Takes note of a record that came over another gateway's feed: whether it is new, and the
@@ -51,7 +53,7 @@ impl Delivered {
         if runs.direct.contains(gateway) {
             return (false, Vec::new());
         }
-        let Some(stretches) = runs.stretches(gateway) else { return (false, Vec::new()) };
+        let stretches = runs.stretches(gateway);
         let before = match stretches.last() {
             Some((_, last)) if seq > last.saturating_add(1) => {
                 let from = last.saturating_add(1);
@@ -69,19 +71,21 @@ impl Delivered {
         if !own && runs.direct.contains(gateway) {
             return Vec::new();
         }
-        runs.stretches(gateway).map(|stretches| take(stretches, from, to)).unwrap_or_default()
+        take(runs.stretches(gateway), from, to)
     }
 }
 
 impl Runs {
-    fn stretches(&mut self, gateway: &str) -> Option<&mut Vec<(u64, u64)>> {
+    fn stretches(&mut self, gateway: &str) -> &mut Vec<(u64, u64)> {
         if !self.stretches.contains_key(gateway) {
-            if self.stretches.len() >= RUNS {
-                return None;
+            if self.stretches.len() >= RUNS
+                && let Some(first) = self.order.pop_front()
+            {
+                self.stretches.remove(&first);
             }
-            self.stretches.insert(gateway.to_owned(), Vec::new());
+            self.order.push_back(gateway.to_owned());
         }
-        self.stretches.get_mut(gateway)
+        self.stretches.entry(gateway.to_owned()).or_default()
     }
 }
 
@@ -163,7 +167,8 @@ mod tests {
         for run in 0..RUNS + 10 {
             delivered.record(&run.to_string(), 1);
         }
-        assert!(!delivered.record("one more", 1));
+        assert!(delivered.record("one more", 1));
+        assert!(delivered.lock().stretches.len() <= RUNS && delivered.lock().order.len() <= RUNS);
     }
 
     proptest! {

@@ -26,7 +26,7 @@ const BATCH: usize = 256;
 const BLOCK: usize = 200;
 /// The pause after a failure.
 const PAUSE: Duration = Duration::from_millis(250);
-/// Gateway runs that are told apart; a fleet has fewer.
+/// Gateway runs that are told apart at once; a fleet has fewer.
 const RUNS: usize = 4096;
 
 /// Something of another gateway.
@@ -194,10 +194,11 @@ impl Kept {
                 self.base = self.base.saturating_add(1);
                 self.bytes = self.bytes.saturating_sub(old.size());
                 let last = old.last();
-                if self.gone.len() < RUNS || self.gone.contains_key(&old.gateway) {
-                    let gone = self.gone.entry(old.gateway).or_default();
-                    *gone = last.max(*gone);
+                if self.gone.len() >= RUNS {
+                    self.gone.clear();
                 }
+                let gone = self.gone.entry(old.gateway).or_default();
+                *gone = last.max(*gone);
             }
         }
     }
@@ -251,7 +252,8 @@ impl Follower {
                     seq: last.saturating_add(1),
                     what: What::Gap(entry.seq.saturating_sub(1)),
                 }),
-                None if self.last.len() >= RUNS => continue,
+                // Runs that ended long ago; what is sent twice the client finds out by itself.
+                None if self.last.len() >= RUNS => self.last.clear(),
                 _ => {}
             }
             self.last.insert(Arc::clone(&entry.gateway), entry.last());
