@@ -8,7 +8,8 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::string_slice,
-    clippy::panic
+    clippy::panic,
+    clippy::format_push_string
 )]
 
 mod gateway_support;
@@ -234,4 +235,114 @@ fn each_failure_of_the_upstream_has_its_status() {
         assert_eq!(outcome.status == Status::RpcError, released, "{tool}");
     }
     assert!(!gate.line_with("redirect").contains("token"));
+}
+
+/// A certificate for `localhost` and its key, for these tests alone.
+fn tls_files(home: &Home) -> (String, String) {
+    let (certificate, key) = (home.text("cert.pem"), home.text("key.pem"));
+    std::fs::write(&certificate, include_str!("http_support/cert.pem")).unwrap();
+    std::fs::write(&key, include_str!("http_support/key.pem")).unwrap();
+    (certificate, key)
+}
+
+#[test]
+fn both_sides_may_be_secured() {
+    let upstream = Upstream::start(plain);
+    let home = Home::new(ALLOW);
+    let (certificate, key) = tls_files(&home);
+    let secured =
+        Gate::url(&home, &upstream.url(), &["--no-auth", "--tls-cert", &certificate, "--tls-key", &key]);
+    assert!(secured.secure);
+    let url = format!("https://localhost:{}/mcp", secured.port);
+    let mut command = home.command();
+    command.env("SSL_CERT_FILE", &certificate);
+    command.args([
+        "gateway",
+        "--listen",
+        "127.0.0.1:0",
+        "--name",
+        "front",
+        "--no-auth",
+        "--upstream",
+        &url,
+        "--policy",
+    ]);
+    command.arg(home.policy());
+    let front = Gate::spawn(command);
+    assert_eq!(front.post("", &call(1, "echo", "{}")).json()["id"], 1);
+    // A certificate that nobody vouches for is none, and nothing ran.
+    let trusting = Gate::url(&home, &url, &["--no-auth"]);
+    assert_eq!(trusting.post("", &call(2, "echo", "{}")).status, 502);
+    // What is not TLS is shed.
+    let mut plain_client = secured.connect();
+    plain_client.send(b"GET /mcp HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert!(!plain_client.rest().starts_with(b"HTTP"));
+    assert_eq!(upstream.count(), 1);
+}
+
+#[test]
+fn beyond_this_machine_connections_must_be_secured() {
+    let home = Home::new(ALLOW);
+    let (certificate, key) = tls_files(&home);
+    let policy = home.policy();
+    let run = |options: &[&str]| {
+        let mut arguments =
+            vec!["gateway", "--policy", policy.to_str().unwrap(), "--upstream", "http://127.0.0.1:1/"];
+        arguments.extend(options);
+        home.run(&arguments)
+    };
+    for (options, says) in [
+        (&["--listen", "0.0.0.0:0"][..], "--tls-cert"),
+        (&["--listen", "0.0.0.0:0", "--tls-cert", &certificate, "--tls-key", &key, "--no-auth"], "--no-auth"),
+        (&["--listen", "nonsense"], "no address"),
+        (&["--listen", "127.0.0.1:0", "--header", "X: ${NOT_THERE}"], "NOT_THERE"),
+        (&["--listen", "127.0.0.1:0", "--tls-cert", &certificate], "--tls-key"),
+    ] {
+        let output = run(options);
+        assert_eq!(output.status.code(), Some(2), "{options:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(says), "{options:?}");
+    }
+    let bad = run(&["--listen", "127.0.0.1:0", "--tls-cert", &key, "--tls-key", &key]);
+    assert_eq!(bad.status.code(), Some(3));
+}
+
+/// What real clients put on the wire over HTTP, played through the gateway.
+#[test]
+fn recorded_clients_get_through() {
+    let Some(data) = gateway_support::shared() else { return };
+    let upstream = Upstream::start(plain);
+    let home = Home::new(ALLOW);
+    let gate = Gate::url(&home, &upstream.url(), &["--no-auth"]);
+    let mut files = 0;
+    for entry in std::fs::read_dir(data.join("wire")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if !name.starts_with("http-") {
+            continue;
+        }
+        files += 1;
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut lines = text.lines().peekable();
+        while let Some(head) = lines.next() {
+            let mut parts = head.trim_start_matches("# ").split(" | ");
+            let first = parts.next().unwrap();
+            let body = lines.next_if(|line| !line.starts_with('#')).unwrap_or("");
+            let mut request = format!("{first}\r\n");
+            for header in parts {
+                let header_name = header.split(':').next().unwrap();
+                match header_name.to_ascii_lowercase().as_str() {
+                    "content-length" => {}
+                    "host" => request.push_str(&format!("Host: 127.0.0.1:{}\r\n", gate.port)),
+                    _ => request.push_str(&format!("{header}\r\n")),
+                }
+            }
+            request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+            let mut client = gate.connect();
+            client.send(request.as_bytes());
+            let head = client.head();
+            assert!(matches!(head.status, 200 | 202 | 204 | 405), "{name}: {first}: {}", head.status);
+            assert_eq!(upstream.last().body, body.as_bytes(), "{name}");
+        }
+    }
+    assert!(files > 0, "there are recordings");
 }

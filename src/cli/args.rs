@@ -77,7 +77,7 @@ pub struct SourceArgs {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Stand between an agent and a server, deciding each call
-    Gateway(GatewayArgs),
+    Gateway(Box<GatewayArgs>),
     /// Watch over a gateway's server (started by the gateway itself)
     #[command(hide = true)]
     Guard(GuardArgs),
@@ -120,8 +120,8 @@ pub struct CountersArgs {
 #[derive(Debug, Clone, Args)]
 pub struct GatewayArgs {
     /// The policy to enforce
-    #[arg(long, value_name = "FILE")]
-    pub policy: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "config")]
+    pub policy: Option<PathBuf>,
     /// The server's name; the package's or program's name when left out
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
@@ -153,7 +153,7 @@ pub struct GatewayArgs {
     #[arg(
         trailing_var_arg = true,
         allow_hyphen_values = true,
-        required_unless_present = "upstream",
+        required_unless_present_any = ["upstream", "config"],
         conflicts_with = "upstream",
         value_name = "CMD"
     )]
@@ -164,6 +164,13 @@ pub struct GatewayArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Over HTTP")]
 pub struct HttpArgs {
+    /// Serve the servers and grants of this gateway.json, each at `/mcp/SERVER`
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["listen", "upstream", "policy", "command", "no_auth"]
+    )]
+    pub config: Option<PathBuf>,
     /// Serve streamable HTTP at this address, for instance `127.0.0.1:4711`
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<String>,
@@ -174,49 +181,49 @@ pub struct HttpArgs {
     #[arg(long = "header", value_name = "NAME: VALUE", requires = "upstream")]
     pub headers: Vec<String>,
     /// The certificates of the listener, as PEM
-    #[arg(long, value_name = "FILE", requires_all = ["listen", "tls_key"])]
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
     /// The key of the listener's certificate, as PEM
-    #[arg(long, value_name = "FILE", requires_all = ["listen", "tls_cert"])]
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
     /// Something in front secures the connections
-    #[arg(long, requires = "listen")]
+    #[arg(long)]
     pub behind_proxy: bool,
     /// Clients need no token
     #[arg(long, requires = "listen")]
     pub no_auth: bool,
     /// A further name under which the gateway is asked; may be repeated
-    #[arg(long = "allow-host", value_name = "HOST", requires = "listen")]
+    #[arg(long = "allow-host", value_name = "HOST")]
     pub allow_hosts: Vec<String>,
     /// A web origin whose pages may ask; may be repeated
-    #[arg(long = "allow-origin", value_name = "ORIGIN", requires = "listen")]
+    #[arg(long = "allow-origin", value_name = "ORIGIN")]
     pub allow_origins: Vec<String>,
     /// The most sessions at once; 32 for a command, which runs once for each, else 10000
-    #[arg(long, value_name = "NUMBER", requires = "listen")]
+    #[arg(long, value_name = "NUMBER")]
     pub max_sessions: Option<usize>,
     /// The most connections at once
-    #[arg(long, value_name = "NUMBER", requires = "listen", default_value_t = 4096)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 4096)]
     pub max_connections: usize,
     /// The most streams without an end of their own at once
-    #[arg(long, value_name = "NUMBER", requires = "listen", default_value_t = 2048)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 2048)]
     pub max_streams: usize,
     /// How long a session is kept that is not used, in seconds
-    #[arg(long, value_name = "SECONDS", requires = "listen", default_value_t = 1800)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
     pub session_idle: u64,
     /// How long a stream may stay without a byte, comments included, in seconds
-    #[arg(long, value_name = "SECONDS", requires = "listen", default_value_t = 3600)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     pub stream_idle: u64,
     /// How long the server may take to begin its answer, in seconds
-    #[arg(long, value_name = "SECONDS", requires = "listen", default_value_t = 300)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub upstream_timeout: u64,
     /// How long a client may take to send a request, in seconds
-    #[arg(long, value_name = "SECONDS", requires = "listen", default_value_t = 60)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub read_timeout: u64,
     /// How long a client may leave what it is sent unread, in seconds
-    #[arg(long, value_name = "SECONDS", requires = "listen", default_value_t = 30)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub write_timeout: u64,
     /// How long running requests may take once the gateway is to end, in seconds
-    #[arg(long, value_name = "SECONDS", requires = "listen", default_value_t = 10)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub drain: u64,
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::args::{GatewayArgs, GuardArgs, PinsArg, RecordArgs};
 use super::{Answer, CliError, Output, Verdict, counters};
 use crate::catalog::server_name;
-use crate::gateway::http::{self, Server};
+use crate::gateway::config::{self, ConfigError, Upstream};
+use crate::gateway::http::{self, Server, Serves};
 use crate::gateway::pins::PinMode;
 use crate::gateway::reload::LoadError;
 use crate::gateway::stdio::{self, Config, StartError};
@@ -32,13 +33,13 @@ pub(super) fn run(args: GatewayArgs, _out: &Output) -> Answer {
         PinsArg::Warn => PinMode::Warn,
         PinsArg::Enforce => PinMode::Enforce,
     };
-    if args.http.listen.is_some() {
+    if args.http.listen.is_some() || args.http.config.is_some() {
         return serve(args, paths, record_args, pins);
     }
     let config = Config {
         name: args.name.unwrap_or_else(|| server_name(&args.command)),
         grant: args.grant,
-        policy: args.policy,
+        policy: args.policy.unwrap_or_default(),
         counters: counters::place(&args.counters, &paths)?,
         pins,
         shadow: args.shadow,
@@ -69,47 +70,67 @@ fn policy_error(error: &LoadError) -> CliError {
 }
 
 /// The gateway over HTTP.
-fn serve(args: GatewayArgs, paths: Paths, record_args: Mode, pins: PinMode) -> Answer {
+fn serve(mut args: GatewayArgs, paths: Paths, record_args: Mode, pins: PinMode) -> Answer {
     let over = args.http;
-    let listen = over.listen.as_deref().unwrap_or_default();
-    let listen = address(listen).ok_or_else(|| {
-        CliError::usage(
-            format!("`{listen}` is no address to listen at"),
-            "an address is an IP address and a port, for instance `--listen 127.0.0.1:4711`",
-        )
-    })?;
-    let (server, name) = if let Some(url) = over.upstream {
-        let headers = headers(&over.headers)?;
-        let name = host_name(&url);
-        (Server::Url { url, headers }, name)
+    let (serves, listen, name) = if let Some(path) = over.config {
+        let config = config::load(&path).map_err(|error| {
+            let help = error.help().unwrap_or_default().to_owned();
+            match error {
+                ConfigError::Invalid { .. } => CliError::no(error.to_string(), help),
+                ConfigError::Unreadable { .. } => CliError::outside(error.to_string(), help),
+            }
+        })?;
+        args.counters.counters = args.counters.counters.or_else(|| config.counters.clone());
+        let listen = config.listen;
+        (Serves::Configured { path, config: Box::new(config) }, listen, "gateway".to_owned())
     } else {
-        let name = server_name(&args.command);
-        (Server::Command(args.command), name)
+        let listen = over.listen.as_deref().unwrap_or_default();
+        let listen = address(listen).ok_or_else(|| {
+            CliError::usage(
+                format!("`{listen}` is no address to listen at"),
+                "an address is an IP address and a port, for instance `--listen 127.0.0.1:4711`",
+            )
+        })?;
+        let (server, name) = if let Some(url) = over.upstream {
+            let headers = headers(&over.headers)?;
+            let name = host_name(&url);
+            (Server::Url { url, headers }, name)
+        } else {
+            let name = server_name(&args.command);
+            (Server::Command { command: args.command, env: Vec::new() }, name)
+        };
+        let policy = args.policy.unwrap_or_default();
+        (
+            Serves::One { server, grant: args.grant, policy, shadow: args.shadow, no_auth: over.no_auth },
+            listen,
+            name,
+        )
     };
     let seconds = Duration::from_secs;
-    let most = if matches!(server, Server::Command(_)) { 32 } else { 10_000 };
+    let commands = match &serves {
+        Serves::One { server, .. } => matches!(server, Server::Command { .. }),
+        Serves::Configured { config, .. } => {
+            config.servers.iter().any(|(_, server)| matches!(server, Upstream::Command { .. }))
+        }
+    };
     let config = http::Config {
         name: args.name.unwrap_or(name),
-        grant: args.grant,
-        policy: args.policy,
+        serves,
         pins,
-        shadow: args.shadow,
         fail_open: args.fail_open,
         record_args,
         max_message: args.max_message,
         counters: counters::place(&args.counters, &paths)?,
         paths,
         listen,
-        server,
         tls: over.tls_cert.zip(over.tls_key),
         behind_proxy: over.behind_proxy,
-        no_auth: over.no_auth,
         allow_hosts: over.allow_hosts,
         allow_origins: over.allow_origins,
         limits: http::Limits {
             connections: over.max_connections,
             streams: over.max_streams,
-            sessions: over.max_sessions.unwrap_or(most),
+            sessions: over.max_sessions.unwrap_or(if commands { 32 } else { 10_000 }),
             header: seconds(over.read_timeout),
             body: seconds(over.read_timeout),
             write: seconds(over.write_timeout),

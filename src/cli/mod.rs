@@ -86,7 +86,7 @@ fn run(cli: Cli, out: &Output) -> Answer {
             "this build has no terminal interface",
             "name a command; `callgate --help` lists them",
         )),
-        Some(Command::Gateway(args)) => gateway::run(args, out),
+        Some(Command::Gateway(args)) => gateway::run(*args, out),
         Some(Command::Guard(args)) => gateway::guard(&args),
         Some(Command::Tail(args)) => tail::run(&args, out),
         Some(Command::Status(args)) => status::run(args, out),

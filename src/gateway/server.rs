@@ -15,6 +15,10 @@ pub struct Server {
     handle: Handle,
 }
 
+/// The process ids of all guards: what else is below this process, a killed guard has left.
+#[cfg(unix)]
+static GUARDS: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+
 /// Signals a server; may outlive it.
 #[derive(Debug, Clone)]
 #[cfg(unix)]
@@ -32,14 +36,22 @@ pub struct Handle {
 
 #[cfg(unix)]
 impl Server {
-    /// Starts `command` under a guard. Must be called from the main thread: the guard takes the
+    /// Starts `command` under a guard, with these variables besides the gateway's own. Must be called from the main thread: the guard takes the
     /// death of the thread that started it for the gateway's.
     ///
     /// # Errors
     /// When the guard cannot be started. A program that does not exist is the guard's to report:
     /// it prints what is wrong and ends with exit code 3.
-    pub fn start(command: &[String]) -> std::io::Result<(Self, ChildStdin, ChildStdout)> {
-        let mut child = super::guard::command(command)?.spawn()?;
+    pub fn start(
+        command: &[String],
+        env: &[(String, String)],
+    ) -> std::io::Result<(Self, ChildStdin, ChildStdout)> {
+        let mut guard = super::guard::command(command)?;
+        guard.envs(env.iter().map(|(name, value)| (name, value)));
+        let mut guards = super::lock(&GUARDS);
+        let mut child = guard.spawn()?;
+        guards.push(child.id());
+        drop(guards);
         #[cfg(target_os = "linux")]
         {
             // Should the guard be killed, what it guarded becomes this process's to end.
@@ -72,6 +84,7 @@ impl Server {
         let mut slot = self.handle.pid.lock().unwrap_or_else(PoisonError::into_inner);
         *slot = None;
         let status = self.child.wait();
+        super::lock(&GUARDS).retain(|guard| *guard != self.child.id());
         drop(slot);
         match status {
             Ok(status) => {
@@ -116,15 +129,21 @@ fn end_orphans() {
 
     let started = Instant::now();
     while started.elapsed() < GRACE * 3 {
-        let children = super::guard::children_of(rustix::process::getpid());
+        // While a guard is being started it is not known yet.
+        let guards = super::lock(&GUARDS);
+        let mut children = super::guard::children_of(rustix::process::getpid());
+        children.retain(|pid| {
+            !guards.iter().any(|guard| i64::from(*guard) == i64::from(pid.as_raw_nonzero().get()))
+        });
+        drop(guards);
         if children.is_empty() {
             return;
         }
         let signal = if started.elapsed() < GRACE { Signal::TERM } else { Signal::KILL };
         for pid in children {
             let _ = rustix::process::kill_process(pid, signal);
+            let _ = rustix::process::waitpid(Some(pid), WaitOptions::NOHANG);
         }
-        while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -132,15 +151,22 @@ fn end_orphans() {
 /// Without process groups and signals there is no guard: the server ends at its end of input.
 #[cfg(not(unix))]
 impl Server {
-    /// Starts `command`.
+    /// Starts `command`, with these variables besides the gateway's own.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn start(command: &[String]) -> std::io::Result<(Self, ChildStdin, ChildStdout)> {
+    pub fn start(
+        command: &[String],
+        env: &[(String, String)],
+    ) -> std::io::Result<(Self, ChildStdin, ChildStdout)> {
         use std::process::{Command, Stdio};
         let (program, arguments) = command.split_first().ok_or(std::io::ErrorKind::InvalidInput)?;
-        let mut child =
-            Command::new(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut child = Command::new(program)
+            .args(arguments)
+            .envs(env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
         let streams = child.stdin.take().zip(child.stdout.take());
         let (input, output) = streams.ok_or(std::io::ErrorKind::BrokenPipe)?;
         Ok((Self { child }, input, output))

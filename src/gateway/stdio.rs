@@ -91,7 +91,7 @@ pub fn run(config: &Config) -> Result<u8, StartError> {
     let shadow = config.shadow.as_ref().map(|path| super::shadow::begin(decider, path)).transpose()?;
     let keeper = Keeper::start(Arc::clone(&desk));
     let commands = desk.recorder.hub().map(Hub::commands);
-    let (server, to_server, from_server) = Server::start(&config.command)?;
+    let (server, to_server, from_server) = Server::start(&config.command, &[])?;
     link.connect(to_server);
     let handle = server.handle();
     spawn("keeper", move || keeper.run(commands.as_ref()))?;

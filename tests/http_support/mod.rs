@@ -183,7 +183,7 @@ pub struct Gate {
     pub port: u16,
     pub token: Option<String>,
     pub secure: bool,
-    lines: Receiver<String>,
+    lines: Mutex<Receiver<String>>,
 }
 
 impl Gate {
@@ -215,7 +215,7 @@ impl Gate {
                 }
             }
         });
-        let mut gate = Self { child, port: 0, token: None, secure: false, lines };
+        let mut gate = Self { child, port: 0, token: None, secure: false, lines: Mutex::new(lines) };
         let line = gate.line_with("is served at");
         let place = line.split("://").nth(1).unwrap();
         gate.secure = line.contains("https://");
@@ -230,7 +230,7 @@ impl Gate {
     /// The next line on standard error that holds a text.
     pub fn line_with(&self, text: &str) -> String {
         loop {
-            let line = self.lines.recv_timeout(LONG).expect("a line");
+            let line = self.lines.lock().unwrap().recv_timeout(LONG).expect("a line");
             if line.contains(text) {
                 return line;
             }
@@ -426,5 +426,12 @@ impl Client {
 
     pub fn close(self) {
         let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}
+
+impl Client {
+    /// Some bytes of a body; 0 at the end.
+    pub fn read(&mut self, buffer: &mut [u8]) -> usize {
+        self.reader.read(buffer).unwrap()
     }
 }

@@ -128,7 +128,6 @@ pub(super) fn unsupported(headers: &HeaderMap) -> Option<&'static str> {
 }
 
 /// Whether the client takes answers of this media type.
-#[cfg(test)]
 pub(super) fn accepts(headers: &HeaderMap, wanted: &str) -> bool {
     let mut any = false;
     for value in headers.get_all(http::header::ACCEPT) {

@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `listen`, `paced` | connections: bounded, secured, shed when they do not read |
 //! | `service` | one request: Host and Origin, the grant's token, which server |
+//! | `serves` | which servers and grants there are, by the command line or gateway.json |
 //! | `places`, `streams` | servers, grants, sessions, and what clients have open |
 //! | `url`, `upstream` | a server behind an address |
 //! | `relay`, `skim` | its answers on their way back |
+//! | `command`, `child`, `routes` | a stdio server behind the gateway, one for each session |
 //! | `headers` | what passes, and what must agree with the body (pure) |
 //! | [`sse`] | server-sent events without changing a byte (pure) |
 //! | `said` | what the gateway itself answers |
@@ -14,12 +16,16 @@
 //! The main thread starts children (a guard takes the death of the thread that started it for the
 //! gateway's) and waits for signals; requests are served by a runtime of a few threads.
 
+mod child;
+mod command;
 mod headers;
 mod listen;
 mod paced;
 mod places;
 mod relay;
+mod routes;
 mod said;
+mod serves;
 mod service;
 mod skim;
 pub mod sse;
@@ -31,30 +37,31 @@ mod url;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use http::Uri;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use super::decider::{Decider, Who};
+use super::config::GatewayConfig;
+use super::decider::Who;
 use super::desk::{Desk, Setting};
 use super::keeper::{self, Keeper};
 use super::pins::PinMode;
-use super::reload::{self, LoadError};
-use super::{lock, policies};
+use super::policies;
+use super::reload::LoadError;
+use super::server::{self as process, GRACE};
+use super::watch::Watch;
 use crate::catalog::pins::PinsError;
 use crate::counters::StorePlace;
 use crate::feed::server::Hub;
 use crate::paths::Paths;
 use crate::record::EventKind;
 use crate::record::mask::Mode;
-use places::{Behind, Place, Seat};
-use service::{Directory, Door, Keys, Service};
-use upstream::Upstream;
+use places::{Place, Seat};
+use serves::{Configured, Means};
+use service::{Directory, Door, Key, Keys, Service};
 
 /// How often idle sessions are looked for.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -62,16 +69,12 @@ const SWEEP: Duration = Duration::from_secs(5);
 /// What an HTTP gateway needs to know.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The server's name.
+    /// The gateway's name; with one server, the server's.
     pub name: String,
-    /// The grant's label.
-    pub grant: String,
-    /// The policy's file.
-    pub policy: PathBuf,
+    /// Who is served.
+    pub serves: Serves,
     /// What is done about tools whose definition differs from its pin.
     pub pins: PinMode,
-    /// A candidate policy beside it.
-    pub shadow: Option<PathBuf>,
     /// Forward although the decision could not be recorded or counted.
     pub fail_open: bool,
     /// How much of the arguments is recorded.
@@ -84,14 +87,10 @@ pub struct Config {
     pub counters: StorePlace,
     /// Where clients connect to.
     pub listen: SocketAddr,
-    /// What the server is reached by.
-    pub server: Server,
     /// The certificates and the key of the listener.
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Something in front secures the connections.
     pub behind_proxy: bool,
-    /// Clients need no token.
-    pub no_auth: bool,
     /// Further names under which the gateway is asked.
     pub allow_hosts: Vec<String>,
     /// Web origins whose pages may ask.
@@ -110,8 +109,38 @@ pub enum Server {
         /// Name and value.
         headers: Vec<(String, String)>,
     },
-    /// The command line of a stdio server, started once for each session.
-    Command(Vec<String>),
+    /// A stdio server, started once for each session.
+    Command {
+        /// Its command line.
+        command: Vec<String>,
+        /// Variables besides the gateway's own.
+        env: Vec<(String, String)>,
+    },
+}
+
+/// Who is served.
+#[derive(Debug, Clone)]
+pub enum Serves {
+    /// One server, to one grant.
+    One {
+        /// What it is reached by.
+        server: Server,
+        /// The grant's label.
+        grant: String,
+        /// The policy's file.
+        policy: PathBuf,
+        /// A candidate policy beside it.
+        shadow: Option<PathBuf>,
+        /// Clients need no token.
+        no_auth: bool,
+    },
+    /// What a gateway.json says.
+    Configured {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        config: Box<GatewayConfig>,
+    },
 }
 
 /// Bounds of an HTTP gateway.
@@ -179,14 +208,6 @@ impl From<io::Error> for StartError {
     }
 }
 
-/// Says which policy is in force, and begins with what lies beside it: its pins, and a candidate.
-fn beside(decider: &Arc<Decider>, config: &Config) -> Result<[Option<reload::Watch>; 2], StartError> {
-    policies::record_in_force(decider);
-    let pins = super::pins::begin(decider, config.pins).map_err(StartError::Pins)?;
-    let shadow = config.shadow.as_ref().map(|path| super::shadow::begin(decider, path)).transpose()?;
-    Ok([pins, shadow])
-}
-
 /// Serves until SIGTERM or SIGINT. Gives the exit code. Must be called from the main thread.
 ///
 /// # Errors
@@ -194,29 +215,19 @@ fn beside(decider: &Arc<Decider>, config: &Config) -> Result<[Option<reload::Wat
 /// cannot be used.
 pub fn run(config: &Config) -> Result<u8, StartError> {
     crate::clock::tick();
-    let loaded = reload::load(&config.policy)?;
-    let beyond = !config.listen.ip().is_loopback();
-    if beyond && config.tls.is_none() && !config.behind_proxy {
-        return Err(StartError::Usage(format!(
-            "`{}` can be reached from other machines: give `--tls-cert` and `--tls-key`, or `--behind-proxy` where something in front secures the connections",
-            config.listen
-        )));
-    }
-    if beyond && config.no_auth && !config.behind_proxy {
-        return Err(StartError::Usage(
-            "`--no-auth` is for this machine only, or behind a proxy that knows the clients".to_owned(),
-        ));
-    }
-    let signals = signals()?;
+    check(config)?;
+    let (main, errands) = mpsc::channel();
+    signals(main.clone())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("http").enable_all().build()?;
     let listener = runtime.block_on(TcpListener::bind(config.listen)).map_err(|error| {
         StartError::Outside(format!("`{}` cannot be listened at: {error}", config.listen))
     })?;
     let address = listener.local_addr()?;
     let tls = config.tls.as_ref().map(|(certificates, key)| listen::tls(certificates, key)).transpose()?;
-    let (behind, upstream) = behind(config)?;
-    let token = if config.no_auth { None } else { Some(token::local(&config.paths, &config.name)?) };
-
+    let token = match &config.serves {
+        Serves::One { no_auth: false, .. } => Some(token::local(&config.paths, &config.name)?),
+        _ => None,
+    };
     let desk = Arc::new(Desk::open(Setting {
         name: config.name.clone(),
         run: super::fresh_id(),
@@ -226,67 +237,48 @@ pub fn run(config: &Config) -> Result<u8, StartError> {
         max_message: config.max_message,
         fail_open: config.fail_open,
     }));
-    let who = Who {
-        server: config.name.clone(),
-        grant: config.grant.clone(),
-        session: None,
-        upstream: upstream.clone(),
-        policy: Some(std::path::absolute(&config.policy).unwrap_or_else(|_| config.policy.clone())),
-    };
-    let decider = Decider::new(Arc::clone(&desk), who, Some(loaded));
-    policies::keep_text(&decider);
-    keeper::open_feed(&desk);
-    desk.recorder.event(
-        EventKind::Start,
-        None,
-        None,
-        json!({
-            "name": desk.name, "host": super::host(), "pid": std::process::id(),
-            "version": env!("CARGO_PKG_VERSION"), "grant": config.grant, "fail_open": config.fail_open,
-            "pins": config.pins.name(), "listen": address.to_string(), "upstream": upstream,
-        }),
-    );
-    let beside = beside(&decider, config)?;
-    let keeper = Keeper::start(Arc::clone(&desk));
-    let commands = desk.recorder.hub().map(Hub::commands);
-    std::thread::Builder::new().name("keeper".to_owned()).spawn(move || keeper.run(commands.as_ref()))?;
-    let watch = policies::watch(&decider, &config.policy)?;
-
+    let means = Means { desk: Arc::clone(&desk), main, limits: config.limits.clone(), pins: config.pins };
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let seat = Seat::new(decider);
-    let keys = match &token {
-        None => Keys::Open(seat),
-        Some(token) => Keys::Tokens(vec![(token.digest, seat)]),
-    };
-    let place = Arc::new(Place::new(behind));
-    let directory = Directory { places: vec![("/mcp".to_owned(), place, keys)] };
+    let place = format!("{scheme}://{address}/mcp");
+    let Opened { directory, mut watches, configured, seat, told, facts } =
+        open(config, means, token.as_ref(), &place)?;
+    let started = json!({
+        "name": desk.name, "host": super::host(), "pid": std::process::id(),
+        "version": env!("CARGO_PKG_VERSION"), "fail_open": config.fail_open, "listen": address.to_string(),
+        "pins": config.pins.name(), "serves": facts,
+    });
     let door = Door {
-        loopback: !beyond && !config.behind_proxy,
+        loopback: config.listen.ip().is_loopback() && !config.behind_proxy,
         hosts: config.allow_hosts.clone(),
         origins: config.allow_origins.clone(),
     };
-    let service = Arc::new(Service::new(Arc::clone(&desk), config.limits.clone(), door, directory));
-    let served = runtime.spawn(listen::serve(Arc::clone(&service), listener, tls));
-    runtime.spawn(sweep(Arc::clone(&service)));
-    let how = token.as_ref().map_or_else(
-        || "without a token".to_owned(),
-        |token| format!("with the token in `{}`", token.path.display()),
-    );
-    super::say(&format!("`{}` is served at {scheme}://{address}/mcp, {how}", config.name));
-
-    preside(&signals);
-    service.draining.send_replace(true);
-    let until = Instant::now() + config.limits.drain + Duration::from_secs(1);
-    while !served.is_finished() && Instant::now() < until {
-        // A second signal ends at once.
-        match signals.recv_timeout(Duration::from_millis(20)) {
-            Ok(()) => break,
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(Duration::from_millis(20)),
-        }
+    keeper::open_feed(&desk);
+    desk.recorder.event(EventKind::Start, None, None, started);
+    if let Some(seat) = &seat {
+        policies::record_in_force(&seat.decider);
     }
+    let keeper = Keeper::start(Arc::clone(&desk));
+    let commands = desk.recorder.hub().map(Hub::commands);
+    std::thread::Builder::new().name("keeper".to_owned()).spawn(move || keeper.run(commands.as_ref()))?;
+    let service = Arc::new(Service::new(Arc::clone(&desk), config.limits.clone(), door, directory));
+    if let (Serves::Configured { path, .. }, Some(configured)) = (&config.serves, &configured) {
+        watches.push(serves::watch(path, configured, &service)?);
+    }
+    let served = runtime.spawn(listen::serve(Arc::clone(&service), listener, tls));
+    runtime.spawn(serves::sweep(Arc::downgrade(&service), configured.clone()));
+    for line in told {
+        super::say(&line);
+    }
+
+    preside(&errands, Duration::from_hours(1), || true);
+    service.draining.send_replace(true);
+    // A second signal ends at once.
+    let until = Instant::now() + config.limits.drain + Duration::from_secs(1);
+    preside(&errands, Duration::from_millis(20), || !served.is_finished() && Instant::now() < until);
     runtime.shutdown_timeout(Duration::from_secs(1));
-    drop((watch, beside));
+    drop((service, configured, seat));
+    child::wait_for_all(GRACE * 2 + Duration::from_secs(1));
+    drop(watches);
     desk.close();
     desk.recorder.settle();
     desk.recorder.event(
@@ -299,82 +291,141 @@ pub fn run(config: &Config) -> Result<u8, StartError> {
     Ok(0)
 }
 
-/// Until the gateway is to end.
-fn preside(signals: &mpsc::Receiver<()>) {
-    while signals.recv().is_err() {
-        std::thread::sleep(Duration::from_secs(1));
-    }
+/// Who is served, and what keeps that as it is written.
+struct Opened {
+    directory: Directory,
+    watches: Vec<Watch>,
+    configured: Option<Arc<Mutex<Configured>>>,
+    /// Of the one server.
+    seat: Option<Arc<Seat>>,
+    /// What a person is told.
+    told: Vec<String>,
+    /// What is recorded.
+    facts: serde_json::Value,
 }
 
-/// Forgets sessions that are not used any more.
-async fn sweep(service: Arc<Service>) {
-    loop {
-        tokio::time::sleep(SWEEP.min(service.limits.idle_session)).await;
-        let directory = Arc::clone(&lock(&service.directory));
-        for (_, place, _) in &directory.places {
-            place.forget_idle(service.limits.idle_session);
+fn open(
+    config: &Config,
+    means: Means,
+    token: Option<&token::Local>,
+    place: &str,
+) -> Result<Opened, StartError> {
+    match &config.serves {
+        Serves::One { server, grant, policy, shadow, .. } => {
+            let (behind, upstream) = means.behind(server)?;
+            let facts = json!({"grant": grant, "upstream": upstream});
+            let who = Who {
+                server: config.name.clone(),
+                grant: grant.clone(),
+                session: None,
+                upstream,
+                policy: Some(std::path::absolute(policy).unwrap_or_else(|_| policy.clone())),
+            };
+            let (seat, watches) = means.seat(who, policy, shadow.as_deref(), true)?;
+            let (keys, how) = match token {
+                None => (Keys::Open(Arc::clone(&seat)), "without a token".to_owned()),
+                Some(token) => {
+                    let key = Key { digest: token.digest, expires: None, seat: Arc::clone(&seat) };
+                    (Keys::Tokens(vec![key]), format!("with the token in `{}`", token.path.display()))
+                }
+            };
+            Ok(Opened {
+                directory: Directory {
+                    places: vec![("/mcp".to_owned(), Arc::new(Place::new(behind)), keys)],
+                },
+                watches,
+                configured: None,
+                seat: Some(seat),
+                told: vec![format!("`{}` is served at {place}, {how}", config.name)],
+                facts,
+            })
+        }
+        Serves::Configured { path, config } => {
+            let all = Configured::open(means, (**config).clone())?;
+            let told = all.servers().into_iter().map(|server| {
+                format!("`{server}` is served at {place}/{server}, to the grants of gateway.json")
+            });
+            Ok(Opened {
+                told: told.collect(),
+                directory: all.directory(),
+                watches: Vec::new(),
+                configured: Some(Arc::new(Mutex::new(all))),
+                seat: None,
+                facts: json!({"config": path}),
+            })
         }
     }
 }
 
-/// What is behind the gateway, and how screens show it.
-fn behind(config: &Config) -> Result<(Behind, String), StartError> {
-    match &config.server {
-        Server::Url { url, headers } => {
-            let shown = super::without_user(url);
-            let uri: Uri = url.parse().map_err(|error| {
-                StartError::Usage(format!("`{shown}` is no address of a server: {error}"))
-            })?;
-            if !matches!(uri.scheme_str(), Some("http" | "https"))
-                || uri.host().is_none()
-                || uri.authority().is_some_and(|authority| authority.as_str().contains('@'))
-            {
-                return Err(StartError::Usage(format!(
-                    "`{shown}` is no address of a server: it must be http:// or https://, without a user; credentials go into a header"
-                )));
+/// Whether the options go together.
+fn check(config: &Config) -> Result<(), StartError> {
+    let beyond = !config.listen.ip().is_loopback();
+    if beyond && config.tls.is_none() && !config.behind_proxy {
+        return Err(StartError::Usage(format!(
+            "`{}` can be reached from other machines: give `--tls-cert` and `--tls-key`, or `--behind-proxy` where something in front secures the connections",
+            config.listen
+        )));
+    }
+    if beyond && matches!(config.serves, Serves::One { no_auth: true, .. }) && !config.behind_proxy {
+        return Err(StartError::Usage(
+            "`--no-auth` is for this machine only, or behind a proxy that knows the clients".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// What the main thread is asked for.
+enum Errand {
+    /// The gateway is to end.
+    End,
+    /// A server is to be started.
+    Start {
+        command: Vec<String>,
+        env: Vec<(String, String)>,
+        reply: tokio::sync::oneshot::Sender<child::Started>,
+    },
+}
+
+/// The main thread: starts servers until the gateway is to end, or for as long as `goes_on`, which
+/// it asks each `look`.
+fn preside(errands: &mpsc::Receiver<Errand>, look: Duration, goes_on: impl Fn() -> bool) {
+    while goes_on() {
+        match errands.recv_timeout(look) {
+            Ok(Errand::End) => return,
+            Ok(Errand::Start { command, env, reply }) => {
+                let started = process::Server::start(&command, &env);
+                if let Err(Ok((server, input, output))) = reply.send(started) {
+                    // Its client has gone meanwhile.
+                    drop((input, output));
+                    server.handle().terminate();
+                    let _ = std::thread::Builder::new().name("wait".to_owned()).spawn(move || server.wait());
+                }
             }
-            let mut own = HeaderMap::new();
-            for (name, value) in headers {
-                let header = HeaderName::from_bytes(name.as_bytes())
-                    .map_err(|_| StartError::Usage(format!("`{name}` is no name of a header")))?;
-                let mut value = HeaderValue::from_str(value).map_err(|_| {
-                    StartError::Usage(format!(
-                        "the value of the header `{name}` has characters that no header may have"
-                    ))
-                })?;
-                value.set_sensitive(true);
-                own.append(header, value);
-            }
-            let upstream = Upstream::new(uri, own, config.limits.upstream)?;
-            Ok((Behind::Url(Box::new(upstream)), shown))
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(Duration::from_millis(20)),
         }
-        Server::Command(_) => Err(StartError::Usage(
-            "`--listen` needs `--upstream URL`: a command cannot be served over HTTP".to_owned(),
-        )),
     }
 }
 
 #[cfg(unix)]
-fn signals() -> io::Result<mpsc::Receiver<()>> {
+fn signals(main: mpsc::Sender<Errand>) -> io::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-    let (sender, receiver) = mpsc::channel();
     let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for _ in signals.forever() {
-            if sender.send(()).is_err() {
+            if main.send(Errand::End).is_err() {
                 return;
             }
         }
     })?;
-    Ok(receiver)
+    Ok(())
 }
 
 #[cfg(not(unix))]
-fn signals() -> io::Result<mpsc::Receiver<()>> {
-    let (sender, receiver) = mpsc::channel();
+fn signals(main: mpsc::Sender<Errand>) -> io::Result<()> {
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-        while runtime.block_on(tokio::signal::ctrl_c()).is_ok() && sender.send(()).is_ok() {}
+        while runtime.block_on(tokio::signal::ctrl_c()).is_ok() && main.send(Errand::End).is_ok() {}
     })?;
-    Ok(receiver)
+    Ok(())
 }

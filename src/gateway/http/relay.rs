@@ -273,6 +273,11 @@ fn large(
             if self.skim.push(&data).is_err() {
                 return Some(self.broken("a tool list is too large to be looked at"));
             }
+            // Where the length was told, nobody asks for more than that.
+            if self.body.is_end_stream() {
+                self.over = true;
+                self.skim.end(&self.flight.live.conversation);
+            }
             Some(Ok(Frame::data(data)))
         }
 

@@ -20,6 +20,8 @@ use super::said::{self, Answer};
 use super::url::{self, NoBody};
 use crate::clock;
 use crate::mcp::envelope;
+use crate::time::Timestamp;
+use crate::token::{self, TokenDigest};
 
 /// Who is served at which path.
 #[derive(Default)]
@@ -32,8 +34,16 @@ pub(super) struct Directory {
 pub(super) enum Keys {
     /// Everyone who reaches it.
     Open(Arc<Seat>),
-    /// Those who know a token; the digest of each.
-    Tokens(Vec<([u8; 32], Arc<Seat>)>),
+    /// Those who know a token.
+    Tokens(Vec<Key>),
+}
+
+/// What a grant is recognised by.
+pub(super) struct Key {
+    pub(super) digest: TokenDigest,
+    /// From then on it opens nothing.
+    pub(super) expires: Option<Timestamp>,
+    pub(super) seat: Arc<Seat>,
 }
 
 /// From where requests are taken.
@@ -100,9 +110,11 @@ impl Service {
             Method::POST => self.posted(place, &seat, request).await,
             Method::GET => match &place.behind {
                 Behind::Url(upstream) => self.get(place, upstream, &seat, request.headers()).await,
+                Behind::Command(_) => self.get_command(place, &seat, request.headers()),
             },
             Method::DELETE => match &place.behind {
                 Behind::Url(upstream) => self.delete(place, upstream, &seat, request.headers()).await,
+                Behind::Command(_) => Self::delete_command(place, &seat, request.headers()),
             },
             _ => said::not_allowed(),
         }
@@ -119,6 +131,7 @@ impl Service {
         };
         match &place.behind {
             Behind::Url(upstream) => self.post(place, upstream, seat, posted).await,
+            Behind::Command(pool) => self.post_command(place, pool, seat, posted).await,
         }
     }
 
@@ -142,26 +155,18 @@ impl Service {
 impl Keys {
     /// Whose token the client has. All tokens are compared, each in constant time.
     fn seat(&self, headers: &HeaderMap) -> Option<Arc<Seat>> {
-        use sha2::{Digest as _, Sha256};
-        use subtle::ConstantTimeEq as _;
-        let tokens = match self {
+        let keys = match self {
             Self::Open(seat) => return Some(Arc::clone(seat)),
-            Self::Tokens(tokens) => tokens,
+            Self::Tokens(keys) => keys,
         };
         let mut values = headers.get_all(AUTHORIZATION).iter();
-        let value = values.next()?.to_str().ok()?;
-        let (scheme, token) = value.split_once(' ')?;
-        if values.next().is_some() || !scheme.eq_ignore_ascii_case("bearer") {
+        let given = token::of_header(values.next()?.as_bytes())?;
+        if values.next().is_some() || !token::has_shape(given) {
             return None;
         }
-        let digest = Sha256::digest(token.trim().as_bytes());
-        let mut found = None;
-        for (known, seat) in tokens {
-            if bool::from(known.as_slice().ct_eq(&digest[..])) {
-                found = Some(Arc::clone(seat));
-            }
-        }
-        found
+        let found = token::find(given, keys, |key| &key.digest)?;
+        let stands = found.expires.is_none_or(|end| clock::now() < end);
+        stands.then(|| Arc::clone(&found.seat))
     }
 }
 

@@ -4,16 +4,13 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest as _, Sha256};
-
 use crate::paths::{self, Paths};
+use crate::token::{self, TokenDigest};
 
 /// Where the token lies, and what it is recognised by.
 pub(super) struct Local {
     pub(super) path: PathBuf,
-    pub(super) digest: [u8; 32],
+    pub(super) digest: TokenDigest,
 }
 
 /// The token of the server of that name: the one that clients already have, or a new one.
@@ -29,18 +26,18 @@ pub(super) fn local(paths: &Paths, server: &str) -> io::Result<Local> {
         .take(64)
         .collect();
     // Two names may look alike once they are plain.
-    let digest = Sha256::digest(server.as_bytes());
+    let digest = TokenDigest::of(server).hex();
     let path = folder.join(if plain == server {
         format!("{plain}.token")
     } else {
-        format!("{plain}-{}.token", URL_SAFE_NO_PAD.encode(digest.get(..6).unwrap_or_default()))
+        format!("{plain}-{}.token", digest.get(..12).unwrap_or_default())
     });
     let token = if let Some(token) = kept(&path) {
         token
     } else {
         let mut random = [0_u8; 32];
         getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
-        let token = format!("cg_{}", URL_SAFE_NO_PAD.encode(random));
+        let token = token::text(&random);
         match write(&path, &token) {
             Ok(()) => token,
             // Another gateway was faster, or what lies there is no token.
@@ -53,7 +50,7 @@ pub(super) fn local(paths: &Paths, server: &str) -> io::Result<Local> {
             Err(error) => return Err(error),
         }
     };
-    Ok(Local { path, digest: Sha256::digest(token.as_bytes()).into() })
+    Ok(Local { path, digest: TokenDigest::of(&token) })
 }
 
 fn kept(path: &Path) -> Option<String> {
@@ -64,7 +61,7 @@ fn kept(path: &Path) -> Option<String> {
         // Whoever opened it up to others did so by mistake.
         let _ = fs::set_permissions(path, fs::Permissions::from_mode(0o600));
     }
-    (token.len() == 46 && token.starts_with("cg_")).then_some(token)
+    token::has_shape(&token).then_some(token)
 }
 
 fn write(path: &Path, token: &str) -> io::Result<()> {

@@ -101,11 +101,18 @@ pub(super) fn session_of(headers: &HeaderMap) -> Result<Option<String>, NoSessio
 /// The answer where a session cannot be used.
 pub(super) fn no_session(why: &NoSession) -> Answer {
     match why {
-        // As for one that never was, so that nothing is told of others.
-        NoSession::NotYours => {
+        NoSession::TooMany => said::busy(None, "there are too many sessions at the moment"),
+        NoSession::Unknown => {
             said::error(StatusCode::NOT_FOUND, None, "there is no such session: initialize a new one")
         }
-        NoSession::TooMany => said::busy(None, "there are too many sessions at the moment"),
+        NoSession::Missing => said::error(
+            StatusCode::BAD_REQUEST,
+            None,
+            "the header Mcp-Session-Id is missing: a session begins with `initialize`",
+        ),
+        NoSession::Failed(why) => {
+            said::error(StatusCode::BAD_GATEWAY, None, &format!("the server cannot be started: {why}"))
+        }
         NoSession::Unreadable => said::error(
             StatusCode::BAD_REQUEST,
             None,
@@ -152,8 +159,9 @@ impl Service {
             return refuse(&live, empty(), StatusCode::BAD_REQUEST, began);
         };
         conversation.record(std::iter::once(&mut ruling));
-        if let Ruling::Answer(answer) = ruling {
-            return said::message(said::refused(answer.refused), answer.reply);
+        match ruling {
+            Ruling::Answer(answer) => return said::message(said::refused(answer.refused), answer.reply),
+            Ruling::Forward { .. } | Ruling::Allow(_) => {}
         }
         let mut ended: Vec<Ended> = Vec::new();
         conversation.sending(std::iter::once(&ruling), &mut ended);
@@ -250,7 +258,7 @@ impl Service {
         }
     }
 
-    fn bounds(&self, seat: &Seat, permit: Option<tokio::sync::OwnedSemaphorePermit>) -> Bounds {
+    pub(super) fn bounds(&self, seat: &Seat, permit: Option<tokio::sync::OwnedSemaphorePermit>) -> Bounds {
         Bounds {
             idle: self.limits.idle_stream,
             revoked: seat.revoked(),
