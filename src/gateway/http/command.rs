@@ -162,6 +162,11 @@ impl Service {
         match ruling {
             Ruling::Answer(answer) => return said::message(said::refused(answer.refused), answer.reply),
             Ruling::Forward { .. } | Ruling::Allow(_) => {}
+            // Calls are held only where a conversation may hold them, which none may here: those that
+            // need an approval are told to come back.
+            Ruling::Hold(_) | Ruling::Held => {
+                return said::error(StatusCode::INTERNAL_SERVER_ERROR, None, "the call cannot be held");
+            }
         }
         let mut ended = Vec::new();
         let there = conversation.sending(std::iter::once(&ruling), &mut ended);
