@@ -11,6 +11,8 @@
 )]
 
 mod gateway_support;
+#[cfg(unix)]
+mod pty_support;
 
 use std::fs;
 
@@ -18,7 +20,11 @@ use callgate::clock;
 use callgate::counters::approval;
 use callgate::counters::sqlite::SqliteStore;
 use callgate::counters::{Answer, Approval, Freeze, Store};
-use callgate::record::{EventKind, Status, Verdict};
+use callgate::counters::{Override, OverrideEffect};
+use callgate::feed::client::{FeedEvent, Feeds, WatchOptions, watch};
+use callgate::feed::message::{Ask, State};
+use callgate::record::{EventKind, Record, Status, Verdict};
+use callgate::time::Timestamp;
 use gateway_support::{Gateway, Home, call, denied, rule, until};
 use serde_json::Value;
 
@@ -319,5 +325,170 @@ fn a_round_that_the_server_asked_for_is_free_once_and_no_other_is() {
     gateway.send(&round(5, r#","inputResponses":{},"requestState":"s1""#));
     assert!(denied(&answer(&mut gateway, 5).0));
     assert_eq!(reached(&home, "round"), 2);
+    gateway.finish();
+}
+
+#[test]
+fn without_progress_the_call_is_denied_in_time_and_its_question_stays_open() {
+    let home = Home::new(&policy("5m"));
+    let mut gateway = gateway(&home);
+    let began = std::time::Instant::now();
+    gateway.send(&call(1, "echo", r#"{"message":"m"}"#));
+    let open = waiting(&home, 1);
+    let said = gateway.json();
+    assert!(denied(&said) && text(&said).contains(&open[0].id), "{said}");
+    assert!(!said.to_string().contains("approve "), "nothing names what approves");
+    assert!(began.elapsed().as_secs() >= 44, "it waited for somebody");
+    assert_eq!(waiting_ids(&home), [open[0].id.as_str()]);
+    decide(&home, &open[0].id, true, "");
+    let again = gateway.call(2, "echo", r#"{"message":"m"}"#);
+    assert_eq!(text(&again), "m", "{again}");
+    gateway.finish();
+    let decisions = home.decisions();
+    let kinds: Vec<Verdict> = decisions.iter().map(|one| one.decision).collect();
+    assert_eq!(kinds, [Verdict::Approve, Verdict::Deny, Verdict::Allow]);
+    assert_eq!(decisions[2].approval.as_deref(), Some(open[0].id.as_str()));
+}
+
+fn waiting_ids(home: &Home) -> Vec<String> {
+    let now = clock::now();
+    store(home).approvals(now).unwrap().into_iter().filter(|one| one.waits(now)).map(|one| one.id).collect()
+}
+
+#[test]
+fn an_operator_approves_and_overrides_over_the_feed() {
+    let home = Home::new(&policy("5m"));
+    let mut gateway = gateway(&home);
+    let (mut events, handle) =
+        watch(Feeds::RunDir(home.path("home/run")), WatchOptions { history: 10, ..WatchOptions::default() })
+            .unwrap();
+    let mut next = |look: &mut dyn FnMut(&FeedEvent) -> bool| {
+        until("what the feed says", || events.try_recv().ok().filter(|event| look(event)))
+    };
+    let FeedEvent::Connected { source, hello } =
+        next(&mut |event| matches!(event, FeedEvent::Connected { .. }))
+    else {
+        panic!("connected")
+    };
+    gateway.send(&with_token(1, r#"{"message":"m","password":"hunter2"}"#));
+    let mut shown = None;
+    next(&mut |event| {
+        if let FeedEvent::State { state, .. } = event
+            && let State::Approvals { approvals } = state.as_ref()
+        {
+            shown = approvals.first().cloned();
+        }
+        shown.is_some()
+    });
+    let shown = shown.unwrap();
+    assert!(shown.args.unwrap().text().contains("hunter2"), "an operator judges what it is");
+    let yes = Ask::Approve { id: shown.id, by: "op".to_owned(), note: String::new(), for_s: Some(600) };
+    assert!(handle.ask(source, yes));
+    assert_eq!(text(&answer(&mut gateway, 1).0), "m");
+    // Equal calls need no approval for a while; others do.
+    let equal = gateway.call(2, "echo", r#"{"password":"hunter2","message":"m"}"#);
+    assert_eq!(text(&equal), "m", "{equal}");
+    // Until the restart of this very gateway; another run is none of its.
+    let entry = |run: &str, tool: &str| Override {
+        id: String::new(),
+        effect: OverrideEffect::Deny,
+        server: "fixture".to_owned(),
+        grant: None,
+        tool: tool.to_owned(),
+        args_sha256: None,
+        until: None,
+        uses: None,
+        run: Some(run.to_owned()),
+        by: String::new(),
+        at: Timestamp(0),
+        reason: "for now".to_owned(),
+    };
+    assert!(handle.ask(source, Ask::Override { entry: entry(&hello.gateway, "fail") }));
+    assert!(handle.ask(source, Ask::Override { entry: entry("another run", "error") }));
+    let stopped = until("the override", || Some(gateway.call(3, "fail", "{}")).filter(denied));
+    assert_eq!(rule(&stopped), "(override)");
+    assert!(!denied(&gateway.call(4, "error", "{}")));
+    let mut other = home.gateway(&[], &[]);
+    assert!(!denied(&other.call(5, "fail", "{}")), "bound to the run that was named");
+    other.finish();
+    gateway.finish();
+    let overrides: Vec<_> = home
+        .records()
+        .into_iter()
+        .filter_map(|record| match record {
+            Record::Event(event) if event.kind == EventKind::Override && event.gateway == hello.gateway => {
+                Some((event.data["state"].clone(), event.data["tool"].clone(), event.by, event.reason))
+            }
+            _ => None,
+        })
+        .collect();
+    let told = |state: &str, tool: &str, by: Option<&str>, why: &str| {
+        overrides
+            .iter()
+            .any(|(a, b, c, d)| a == state && b == tool && c.as_deref() == by && d.as_deref() == Some(why))
+    };
+    assert!(told("set", "fail", Some("feed"), "for now"), "{overrides:?}");
+    assert!(told("ended", "fail", None, "the gateway stopped"), "{overrides:?}");
+    assert!(overrides.iter().any(|one| one.0 == "set" && one.1 == "echo"), "{overrides:?}");
+    assert!(store(&home).standing(clock::now()).unwrap().overrides.iter().all(|one| one.run.is_none()));
+}
+
+#[test]
+fn the_command_lists_what_waits_and_answers_only_for_a_person_at_a_terminal() {
+    let home = Home::new(&policy("5m"));
+    let said = |output: &std::process::Output| {
+        (
+            String::from_utf8(output.stdout.clone()).unwrap() + &String::from_utf8_lossy(&output.stderr),
+            output.status.code(),
+        )
+    };
+    assert_eq!(said(&home.run(&["approvals"])), ("No call waits for an approval.\n".to_owned(), Some(0)));
+    assert!(!home.path("home/state/store.sqlite").exists(), "looking makes no store");
+    let mut gateway = gateway(&home);
+    gateway.send(&with_token(1, r#"{"message":"\u001b[31mred\u202e","n":1}"#));
+    let open = waiting(&home, 1);
+    // The client may send such characters unescaped, too.
+    gateway.send(&with_token(2, "{\"message\":\"\u{202e}evil\u{200b}\"}"));
+    waiting(&home, 2);
+    let (text_form, code) = said(&home.run(&["approvals", "list"]));
+    assert_eq!(code, Some(0));
+    assert!(text_form.contains(&open[0].id) && text_form.contains("is this right?"), "{text_form}");
+    assert!(!text_form.contains(['\u{1b}', '\u{202e}', '\u{200b}']), "{text_form:?}");
+    let listed: Value = serde_json::from_slice(&home.run(&["--format", "json", "approvals"]).stdout).unwrap();
+    assert_eq!(listed["approvals"][0]["args"]["n"], 1);
+    let status: Value = serde_json::from_slice(&home.run(&["--format", "json", "status"]).stdout).unwrap();
+    assert_eq!(status["approvals"][0]["id"], open[0].id, "{status}");
+    assert!(status["approvals"][0].get("args").is_none());
+    for command in ["approve", "reject"] {
+        let (refused, code) = said(&home.run(&["approvals", command, &open[0].id]));
+        assert!(code == Some(2) && refused.contains("terminal"), "{refused}");
+        let (unknown, code) = said(&home.run(&["approvals", command, "no such"]));
+        assert!(code == Some(1) && unknown.contains("no such"), "{unknown}");
+    }
+    let (wrong, code) = said(&home.run(&["approvals", "approve", &open[0].id, "--for", "2d"]));
+    assert!(code == Some(2) && wrong.contains("2d"), "{wrong}");
+    assert_eq!(waiting_ids(&home).len(), 2);
+    #[cfg(unix)]
+    {
+        let run = |arguments: &[&str], keys: &str, shows: &str| {
+            let mut program = pty_support::Program::new(&home.path("home")).size(160, 45);
+            for argument in arguments {
+                program = program.arg(argument);
+            }
+            let mut term = program.start();
+            term.wait("[y/N]");
+            term.type_keys(keys);
+            term.wait(shows);
+            term.end()
+        };
+        assert_eq!(run(&["approvals", "approve", &open[0].id], "n\r", "nothing was answered"), 1);
+        assert_eq!(waiting_ids(&home).len(), 2);
+        assert_eq!(run(&["approvals", "approve", &open[0].id], "y\r", "Approved:"), 0);
+        assert!(answer(&mut gateway, 1).0["result"].is_object());
+        let other = waiting_ids(&home).remove(0);
+        let reject = ["approvals", "reject", &other, "--note", "not this one"];
+        assert_eq!(run(&reject, "y\r", "Rejected:"), 0);
+        assert!(text(&answer(&mut gateway, 2).0).contains("not this one"));
+    }
     gateway.finish();
 }
