@@ -195,5 +195,6 @@ fn a_shadow_is_recorded_and_changes_nothing() {
     let mut gateway = home.gateway(&["--shadow", &missing], &[]);
     assert!(!denied(&gateway.call(1, "echo", "{}")));
     gateway.finish();
-    assert_eq!(said().last(), Some(&("echo".to_owned(), allow, None)));
+    // The journals of two runs come in any order.
+    assert!(said().contains(&("echo".to_owned(), allow, None)), "{:?}", said());
 }
