@@ -153,12 +153,15 @@ impl Service {
             done: false,
         });
         let conversation = &live.conversation;
-        let ruling =
-            conversation.judge(&message, &mut |peeked| headers::agree(&posted.headers, peeked, true));
-        let Some(mut ruling) = ruling else {
+        let ruling = self.aside(|| {
+            let mut ruling =
+                conversation.judge(&message, &mut |peeked| headers::agree(&posted.headers, peeked, true));
+            conversation.record(ruling.iter_mut());
+            ruling
+        });
+        let Some(ruling) = ruling else {
             return refuse(&live, empty(), StatusCode::BAD_REQUEST, began);
         };
-        conversation.record(std::iter::once(&mut ruling));
         match ruling {
             Ruling::Answer(answer) => return said::message(said::refused(answer.refused), answer.reply),
             Ruling::Forward { .. } | Ruling::Allow(_) => {}

@@ -19,6 +19,7 @@ use super::places::{Behind, Place, Seat};
 use super::said::{self, Answer};
 use super::url::{self, NoBody};
 use crate::clock;
+use crate::counters::StorePlace;
 use crate::mcp::envelope;
 use crate::time::Timestamp;
 use crate::token::{self, TokenDigest};
@@ -80,6 +81,16 @@ impl Service {
             directory: Mutex::new(Arc::new(directory)),
             draining: watch::Sender::new(false),
             running: AtomicUsize::new(0),
+        }
+    }
+
+    /// Decides. A fleet's store is asked over the network, which must not keep other requests waiting;
+    /// this machine's own answers sooner than another thread could take over.
+    pub(super) fn aside<T>(&self, decide: impl FnOnce() -> T) -> T {
+        if matches!(self.desk.counters, StorePlace::Redis(_)) {
+            tokio::task::block_in_place(decide)
+        } else {
+            decide()
         }
     }
 

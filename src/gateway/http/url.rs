@@ -150,15 +150,18 @@ impl Service {
         let conversation = &live.conversation;
         let (mut modern, mut listens) = (false, false);
         let began = clock::tick();
-        let ruling = conversation.judge(&message, &mut |peeked| {
-            modern = peeked.is_modern();
-            listens = peeked.method() == Some("subscriptions/listen");
-            headers::agree(&posted.headers, peeked, false)
+        let ruling = self.aside(|| {
+            let mut ruling = conversation.judge(&message, &mut |peeked| {
+                modern = peeked.is_modern();
+                listens = peeked.method() == Some("subscriptions/listen");
+                headers::agree(&posted.headers, peeked, false)
+            });
+            conversation.record(ruling.iter_mut());
+            ruling
         });
-        let Some(mut ruling) = ruling else {
+        let Some(ruling) = ruling else {
             return refuse(&live, empty(), StatusCode::BAD_REQUEST, began);
         };
-        conversation.record(std::iter::once(&mut ruling));
         match ruling {
             Ruling::Answer(answer) => return said::message(said::refused(answer.refused), answer.reply),
             Ruling::Forward { .. } | Ruling::Allow(_) => {}
