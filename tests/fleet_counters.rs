@@ -371,3 +371,29 @@ fn tls_needs_an_authority_that_is_trusted() {
     gateway.finish();
     assert_eq!(counted(&redis.store("tls")), 5);
 }
+
+#[test]
+fn a_call_held_here_is_approved_there() {
+    let Some(redis) = Redis::in_memory() else { return };
+    let policy = r#"{"version":"1","default":"allow","tools":{"echo":{"approve_if":[{"conditions":[],"on_approve":"sure?","timeout":"2m"}]}}}"#;
+    // Two machines: nothing is shared but Redis.
+    let (here, there) = (Home::new(policy), Home::new(policy));
+    let place = redis.url("asked");
+    let mut gateway = gateway(&here, &place, &[]);
+    gateway.send(&call(1, "echo", r#"{"message":"m"}"#));
+    let store = redis.store("asked");
+    let waiting =
+        until("the question", || store.approvals(clock::now()).ok().filter(|waiting| !waiting.is_empty()));
+    let listed = there.run(&["status", "--format", "json", "--counters", &place]);
+    let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(listed["approvals"].as_array().map(Vec::len), Some(1), "{listed}");
+    let verdict =
+        callgate::counters::Answer { approved: true, by: "ann".to_owned(), note: String::new(), for_s: None };
+    let id = &waiting[0].id;
+    let decided = callgate::counters::approval::answer(&store, clock::now(), id, &verdict, || "o".to_owned());
+    assert!(decided.unwrap().is_some());
+    let answer = gateway.json();
+    assert!(!denied(&answer), "{answer}");
+    assert!(store.approvals(clock::now()).unwrap().is_empty(), "it is spent");
+    gateway.finish();
+}
