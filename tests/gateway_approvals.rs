@@ -149,6 +149,27 @@ fn a_rejection_tells_the_agent_why_and_holds_for_equal_calls() {
 }
 
 #[test]
+fn equal_calls_without_end_are_not_all_kept() {
+    let home = Home::new(&policy("5m"));
+    let mut gateway = gateway(&home);
+    for id in 1..=200 {
+        gateway.send(&with_token(id, r#"{"message":"m"}"#));
+    }
+    // Those that find no room are told to come back, at once; the others wait for one answer.
+    let mut back = 0;
+    while back < 40 {
+        let said = gateway.json();
+        if said["id"].is_number() {
+            assert!(denied(&said) && text(&said).contains("stays open"), "{said}");
+            back += 1;
+        }
+    }
+    assert_eq!(waiting(&home, 1).len(), 1);
+    gateway.finish();
+    assert_eq!(reached(&home, "echo"), 0);
+}
+
+#[test]
 fn nobody_answers() {
     let home = Home::new(&policy("1s"));
     let mut gateway = gateway(&home);

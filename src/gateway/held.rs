@@ -25,6 +25,11 @@ use crate::time::Timestamp;
 /// How often held calls are looked after.
 const TURN: Duration = Duration::from_millis(40);
 
+/// So many calls of one conversation wait at once; equal ones share a question, but not their bytes.
+const MAX_HELD: usize = 128;
+/// Calls larger than this are not kept, in bytes: what surrounds the arguments is the client's, too.
+const MAX_MESSAGE: usize = 256 * 1024;
+
 /// A call that waits.
 pub(super) struct HeldCall {
     pub(super) id: IdKey,
@@ -97,6 +102,11 @@ impl Conversation {
     /// A call waits from now on; that is recorded already.
     pub(super) fn keep(&self, held: HeldCall) {
         lock(&self.held.calls).push(held);
+    }
+
+    /// Whether this message can wait here; otherwise its client is told to come back.
+    pub(super) fn has_room(&self, message: &[u8]) -> bool {
+        message.len() <= MAX_MESSAGE && lock(&self.held.calls).len() < MAX_HELD
     }
 
     /// A call is held for a question no longer.
@@ -209,7 +219,7 @@ impl Conversation {
         let asking = Asking { client: client.as_deref(), args, given };
         let listed = self.listing().listed(asked.name);
         let decided = self.decider.decide(self.id(), &asked, listed, now, &asking);
-        let operation = operation(&asked, call.modern);
+        let operation = operation(&asked, call.modern, false);
         if let Some(question) = decided.question {
             call.hold.goes_on(question.id, clock::tick() / 1000);
             call.until = question.until;

@@ -190,7 +190,8 @@ impl Conversation {
             && let Some(id) = peeked.id().cloned()
         {
             let key = id.key.clone();
-            let operation = operation(call, modern);
+            let free = !decision.counted && decision.approval.is_none();
+            let operation = operation(call, modern, free);
             let asks = Asks::Call(Call { taken: decided.taken.clone(), operation, ..Call::default() });
             let _ = self.session().open(id, asks);
             return Ruling::Allow(Box::new(Allowed {
@@ -220,6 +221,7 @@ impl Conversation {
         let modern = peeked.is_modern();
         let raw_id = peeked.id().map(|id| id.raw.clone()).unwrap_or_default();
         if self.server().is_some()
+            && self.has_room(message)
             && let Some(id) = peeked.id().cloned()
         {
             let key = id.key.clone();
@@ -391,8 +393,10 @@ impl Desk {
 }
 
 /// What a further round of a call would be known by; only servers of the 2026-07-28 era want any.
-pub(super) fn operation(call: &ToolCall<'_, '_>, modern: bool) -> Option<Box<Operation>> {
-    if !modern {
+/// One of a call that was `free` saves nothing, unless that was a round itself.
+pub(super) fn operation(call: &ToolCall<'_, '_>, modern: bool, free: bool) -> Option<Box<Operation>> {
+    let round = call.input_responses || call.request_state.is_some();
+    if !modern || (free && !round) {
         return None;
     }
     let args_sha256 = arguments_sha256(call.arguments)?;
