@@ -130,7 +130,8 @@ impl Agent {
             return;
         };
         let id = self.id();
-        let params = json!({"name": step.tool, "arguments": step.arguments});
+        // With a token it is told that a held call still waits, and waits with it.
+        let params = json!({"name": step.tool, "arguments": step.arguments, "_meta": {"progressToken": id}});
         self.send(
             step.target,
             &json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}),

@@ -271,7 +271,7 @@ fn failed(why: &dyn std::fmt::Display, home: &Path) -> CliError {
 /// One line about what was decided, out of the journals.
 fn summary(home: &Path) -> String {
     let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
-    let (mut total, mut allowed) = (0, 0);
+    let (mut total, mut allowed, mut waiting) = (0_u64, 0_u64, 0_u64);
     let journals = fs::read_dir(home.join("state").join("journal")).into_iter().flatten().flatten();
     for file in journals {
         let bytes = fs::read(file.path()).unwrap_or_default();
@@ -279,7 +279,15 @@ fn summary(home: &Path) -> String {
             let Ok(Record::Decision(decision)) = Record::parse(line) else {
                 continue;
             };
-            total += 1;
+            // A held call has two decisions, and is one call.
+            match decision.call {
+                Some(_) => waiting = waiting.saturating_sub(1),
+                None => total += 1,
+            }
+            if decision.decision == record::Verdict::Approve {
+                waiting += 1;
+                continue;
+            }
             if decision.decision == record::Verdict::Allow {
                 allowed += 1;
                 continue;
@@ -295,5 +303,7 @@ fn summary(home: &Path) -> String {
         }
     }
     let denied: Vec<String> = kinds.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
-    format!("decisions {total}: allow {allowed}, deny {} ({})", total - allowed, denied.join(", "))
+    let deny = total.saturating_sub(allowed + waiting);
+    let held = if waiting > 0 { format!(", waiting for a person {waiting}") } else { String::new() };
+    format!("decisions {total}: allow {allowed}, deny {deny} ({}){held}", denied.join(", "))
 }

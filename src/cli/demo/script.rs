@@ -386,6 +386,10 @@ impl Script {
         }
         let (charge, amount) = (self.charge(), self.amount(120, 400));
         self.call(250, 600, payments("create_refund", json!({"charge": charge, "amount": amount})));
+        // Small enough for the policy, and large enough to ask a person.
+        let (charge, amount) = (self.charge(), self.amount(76, 99));
+        let refund = json!({"charge": charge, "amount": amount, "reason": "duplicate"});
+        self.call(250, 600, payments("create_refund", refund));
         let customer = self.rng.pick(&CUSTOMERS);
         self.call(200, 500, payments("list_invoices", json!({"customer": customer})));
     }
