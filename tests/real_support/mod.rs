@@ -157,7 +157,7 @@ impl Drop for Running {
 fn endpoint(line: &str) -> Option<String> {
     let at = line.find("http://")?;
     let url = line[at..].split(|c: char| c.is_whitespace() || c == '`' || c == '"').next()?;
-    url.contains("/mcp").then(|| url.to_owned())
+    url.contains("/mcp").then(|| url.trim_end_matches(['.', ',', ';']).to_owned())
 }
 
 /// The fixture server on the Rust SDK.
@@ -245,6 +245,7 @@ impl Home {
             .stdin(Stdio::null())
             .output()
             .unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
         text(&output.stdout)
             .lines()
             .map(|line| serde_json::from_str::<Value>(line).unwrap())
