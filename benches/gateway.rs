@@ -14,10 +14,14 @@
     clippy::cast_precision_loss
 )]
 
+mod support;
+
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
+
+use support::{at, call, examples};
 
 /// One process that speaks lines, measured.
 struct Peer {
@@ -92,20 +96,6 @@ impl Drop for Peer {
         drop(self.stdin.take());
         let _ = self.child.wait();
     }
-}
-
-fn call(id: usize, tool: &str, arguments: &str) -> String {
-    format!(
-        "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"tools/call\",\"params\":{{\"name\":\"{tool}\",\"arguments\":{arguments}}}}}\n"
-    )
-}
-
-fn at(sorted: &[f64], part: f64) -> f64 {
-    let mut sorted = sorted.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
-    let index = ((sorted.len() - 1) as f64 * part).round() as usize;
-    sorted[index]
 }
 
 struct Bench {
@@ -247,24 +237,14 @@ impl Bench {
     }
 }
 
-fn examples() -> PathBuf {
-    let folder = Path::new(env!("CARGO_BIN_EXE_callgate")).parent().unwrap().join("examples");
-    let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--release", "--example", "fixture-server", "--example", "relay"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .status()
-        .unwrap();
-    assert!(status.success());
-    folder
-}
-
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let has = |name: &str| arguments.iter().any(|argument| argument == name);
     let quick = has("quick");
     let bench = Bench {
         dir: tempfile::tempdir().unwrap(),
-        examples: std::env::var_os("CALLGATE_BENCH_EXAMPLES").map_or_else(examples, PathBuf::from),
+        examples: std::env::var_os("CALLGATE_BENCH_EXAMPLES")
+            .map_or_else(|| examples(&["fixture-server", "relay"]), PathBuf::from),
         rounds: if quick { 3 } else { 9 },
         calls: if quick { 1_000 } else { 3_000 },
     };

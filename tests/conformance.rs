@@ -161,7 +161,8 @@ fn must_be(place: &str, without: &Seen, with: &Seen) -> bool {
     }
     let status = place.split('/').take(2).collect::<Vec<_>>().join("/") + "/status";
     // It may turn a failure into a success, and nothing else.
-    with.get(&status).is_some_and(|status| status == "\"SUCCESS\"") || without.get(&status) == with.get(&status)
+    with.get(&status).is_some_and(|status| status == "\"SUCCESS\"")
+        || without.get(&status) == with.get(&status)
 }
 
 /// Where two runs differ, as lines to read.
@@ -200,7 +201,13 @@ fn same_through_everything(title: &str, tools: &Path, at_least: [usize; 3], serv
             // It did decide: the calls of the suite are in its journal.
             let decisions = home.decisions();
             let allowed = decisions.iter().filter(|decision| decision["decision"] == "allow").count();
-            assert!(allowed > 3, "{title}, {}: {} decisions; {}", suite.title, decisions.len(), gateway.printed());
+            assert!(
+                allowed > 3,
+                "{title}, {}: {} decisions; {}",
+                suite.title,
+                decisions.len(),
+                gateway.printed()
+            );
             seen
         };
         let ways: [(&str, &dyn Fn() -> Checks); 2] =
@@ -215,7 +222,10 @@ fn same_through_everything(title: &str, tools: &Path, at_least: [usize; 3], serv
                 differ.retain(|place, difference| {
                     let must = must_be(place, &without.seen, &with.seen);
                     if must && place.ends_with("/status") {
-                        println!("{title}, {}: refused by the gateway itself: {place}: {difference}", suite.title);
+                        println!(
+                            "{title}, {}: refused by the gateway itself: {place}: {difference}",
+                            suite.title
+                        );
                     }
                     !must
                 });
