@@ -128,7 +128,7 @@ fn with_a_small_disk(home: &Home, blocks: u64, options: &[&str], log: &str) -> G
     let mut command = Command::new("sh");
     command.env("CALLGATE_HOME", home.path("home"));
     // The signal that comes with such a write is ignored, as a full disk sends none.
-    command.args(["-c", "trap '' XFSZ; ulimit -f \"$0\"; exec \"$@\"", &blocks.to_string()]);
+    command.args(["-c", "trap '' XFSZ; ulimit -S -f \"$0\"; exec \"$@\"", &blocks.to_string()]);
     command.arg(program()).args(["gateway", "--name", "fixture", "--policy"]).arg(home.policy());
     command.args(options).arg("--").arg(fixture()).args(["--log", log]);
     Gateway::spawn(command)
@@ -153,7 +153,8 @@ fn on_a_full_disk_nothing_runs_unrecorded_unless_told_otherwise() {
                 break;
             }
             assert!(!denied(&answer), "{answer}");
-            if id == 600 && fail_open {
+            // The journal holds more of each call than the server's own log, which must not be full.
+            if id == 250 && fail_open {
                 break;
             }
         }
@@ -182,6 +183,7 @@ fn on_a_full_disk_nothing_runs_unrecorded_unless_told_otherwise() {
         });
         gateway.finish();
         let records = home.records();
+        assert!(records.len() > 100);
         for (before, after) in records.iter().zip(records.iter().skip(1)) {
             assert_eq!(before.seq() + 1, after.seq(), "the numbers have no holes");
         }
@@ -312,8 +314,10 @@ fn a_thousand_reloads_under_load_give_no_wrong_and_lose_no_answer() {
     }
     writer.join().unwrap();
     assert_eq!(gateway.finish().1, 0);
-    let decisions = home.decisions();
+    let mut decisions = home.decisions();
     assert_eq!(decisions.len() as u64, sent, "each call is recorded once");
+    // The journal was rotated meanwhile, and its files are read in no order.
+    decisions.sort_by_key(|decision| decision.seq);
     let mut last = 0;
     for decision in decisions {
         let number = revisions[decision.policy.as_deref().unwrap()];
@@ -350,7 +354,7 @@ fn a_gigabyte_from_the_server_passes_whole() {
         let count = stdout.read(&mut buffer).unwrap();
         assert!(count > 0, "the gateway ended after {bytes} bytes");
         bytes += count as u64;
-        exes += buffer[..count].iter().filter(|byte| **byte == b'x').count() as u64;
+        exes += memchr::memchr_iter(b'x', &buffer[..count]).count() as u64;
         ended = buffer[count - 1] == b'\n';
     }
     // The one `x` more is that of "text", twice.

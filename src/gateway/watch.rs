@@ -26,12 +26,16 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 /// Reads a whole file of at most 64 MiB.
 ///
 /// # Errors
-/// What the system says, or that it is a folder or too large.
+/// What the system says, or that it is no regular file or too large.
 pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     use io::Read as _;
-    let file = fs::File::open(path)?;
-    if file.metadata()?.is_dir() {
+    let file = open(path)?;
+    let kind = file.metadata()?.file_type();
+    if kind.is_dir() {
         return Err(io::Error::from(io::ErrorKind::IsADirectory));
+    }
+    if !kind.is_file() {
+        return Err(io::Error::other("it is no regular file"));
     }
     let mut text = Vec::new();
     file.take(LARGEST + 1).read_to_end(&mut text)?;
@@ -39,6 +43,20 @@ pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("it is larger than 64 MiB"));
     }
     Ok(text)
+}
+
+/// Opens without waiting: a pipe in the file's place would else hold the reader until somebody
+/// writes, and no later version would ever be seen.
+fn open(path: &Path) -> io::Result<fs::File> {
+    let mut options = fs::File::options();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let flags = rustix::fs::OFlags::NONBLOCK.bits();
+        options.custom_flags(i32::try_from(flags).unwrap_or_default());
+    }
+    options.open(path)
 }
 
 /// What tells a file that changed from one that did not.
