@@ -89,10 +89,12 @@ pub enum Command {
     Tools(ToolsArgs),
     /// Write a starting policy for a server
     Init(InitArgs),
-    /// Check policy files
+    /// Check policy files and gateway.json
     Check(CheckArgs),
     /// Explain the decision about one call
     Explain(ExplainArgs),
+    /// Add, list and revoke tokens of grants and feeds
+    Grant(GrantArgs),
     /// Deny every call in a scope, at once
     Freeze(FreezeArgs),
     /// Lift a freeze
@@ -346,7 +348,7 @@ pub struct InitArgs {
 /// `callgate check`
 #[derive(Debug, Clone, Args)]
 pub struct CheckArgs {
-    /// The policy files
+    /// The files
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Also name what PolicyLayer's documented format lacks
@@ -382,6 +384,79 @@ pub struct ExplainArgs {
     /// With `--live`: where counters, freezes and overrides are shared.
     #[command(flatten)]
     pub counters: CountersArgs,
+}
+
+/// `callgate grant`
+#[derive(Debug, Clone, Args)]
+pub struct GrantArgs {
+    /// The gateway's configuration
+    #[arg(long, global = true, value_name = "FILE", default_value = "gateway.json")]
+    pub config: PathBuf,
+    /// What to do; `list` when left out.
+    #[command(subcommand)]
+    pub action: Option<GrantAction>,
+}
+
+/// What to do with grants.
+#[derive(Debug, Clone, Subcommand)]
+pub enum GrantAction {
+    /// Make a token and print it, once
+    Add(GrantAddArgs),
+    /// List grants and feed tokens
+    List,
+    /// Take a grant, or a feed's token, away
+    Revoke(GrantRevokeArgs),
+}
+
+/// `callgate grant add`
+#[derive(Debug, Clone, Args)]
+pub struct GrantAddArgs {
+    /// The label, which records name the grant by
+    pub label: String,
+    /// The server that may be used
+    #[arg(long, value_name = "NAME", required_unless_present = "feed", conflicts_with = "feed")]
+    pub server: Option<String>,
+    /// The policy that decides the calls
+    #[arg(long, value_name = "FILE", required_unless_present = "feed", conflicts_with = "feed")]
+    pub policy: Option<String>,
+    /// A policy to evaluate beside it
+    #[arg(long, value_name = "FILE", conflicts_with = "feed")]
+    pub shadow: Option<String>,
+    /// A token of the feed instead of a grant
+    #[arg(long)]
+    pub feed: bool,
+    /// What the feed's token allows
+    #[arg(
+        long,
+        value_enum,
+        value_name = "viewer|operator",
+        hide_possible_values = true,
+        requires = "feed",
+        required_if_eq("feed", "true")
+    )]
+    pub role: Option<FeedRole>,
+    /// End by itself after so long (`30d`)
+    #[arg(long, value_name = "TIME")]
+    pub expires: Option<String>,
+}
+
+/// What a feed's token allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum FeedRole {
+    /// Look.
+    Viewer,
+    /// Also approve, freeze and override.
+    Operator,
+}
+
+/// `callgate grant revoke`
+#[derive(Debug, Clone, Args)]
+pub struct GrantRevokeArgs {
+    /// The label
+    pub label: String,
+    /// A token of the feed instead of a grant
+    #[arg(long)]
+    pub feed: bool,
 }
 
 /// `callgate freeze`

@@ -1,4 +1,4 @@
-//! `callgate check`: every diagnostic of policy files, with the place in the text.
+//! `callgate check`: every diagnostic of policy files and of gateway.json, with the place in the text.
 
 use std::fs;
 use std::path::Path;
@@ -11,6 +11,7 @@ use super::output::{Format, Tint};
 use super::source::to_cli;
 use super::{Answer, CliError, Output, Verdict};
 use crate::catalog::{self, Source};
+use crate::gateway::config;
 use crate::json::Span;
 use crate::policy::diagnostic::{Diagnostic, Lines, Severity};
 use crate::policy::document::Document;
@@ -61,6 +62,9 @@ fn check(path: &Path, extensions: bool, tools: Option<&[ToolShape]>) -> Result<C
     let bytes = fs::read(path).map_err(|error| {
         CliError::outside(format!("`{}` cannot be read: {error}", visible(&name)), "name a policy file")
     })?;
+    if config::is_meant(&bytes) {
+        return Ok(check_config(path, name, &bytes));
+    }
     let parsed = Document::parse_bytes(&bytes);
     let mut diagnostics = parsed.diagnostics;
     let valid = parsed.document.as_ref().is_some_and(Document::is_valid);
@@ -72,6 +76,18 @@ fn check(path: &Path, extensions: bool, tools: Option<&[ToolShape]>) -> Result<C
         diagnostics.sort_by_key(|found| found.span.start);
     }
     Ok(Checked { file: name, valid, diagnostics, text: String::from_utf8_lossy(&bytes).into_owned() })
+}
+
+/// A gateway.json. Whether its variables are set is for the gateway to see, so that here it is a
+/// warning.
+fn check_config(path: &Path, file: String, bytes: &[u8]) -> Checked {
+    let parsed = config::parse(bytes, config::folder(path), &|name| std::env::var(name).ok());
+    let mut diagnostics = parsed.diagnostics;
+    for found in diagnostics.iter_mut().filter(|found| found.code == config::UNSET) {
+        found.severity = Severity::Warning;
+    }
+    let valid = !diagnostics.iter().any(|found| found.severity == Severity::Error);
+    Checked { file, valid, diagnostics, text: String::from_utf8_lossy(bytes).into_owned() }
 }
 
 fn text(files: &[Checked], out: &Output) -> String {

@@ -10,6 +10,7 @@ mod explain;
 mod freeze;
 mod gateway;
 mod generate;
+mod grant;
 mod init;
 pub mod output;
 mod pin;
@@ -94,6 +95,7 @@ fn run(cli: Cli, out: &Output) -> Answer {
         Some(Command::Init(args)) => init::run(&args, out),
         Some(Command::Check(args)) => check::run(&args, out),
         Some(Command::Explain(args)) => explain::run(args, out),
+        Some(Command::Grant(args)) => grant::run(args, out),
         Some(Command::Freeze(args)) => freeze::freeze(args, out),
         Some(Command::Unfreeze(args)) => freeze::unfreeze(&args, out),
         Some(Command::Approvals(args)) => approvals::run(args, out),

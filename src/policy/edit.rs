@@ -10,6 +10,7 @@
 
 mod draft;
 mod editor;
+pub mod member;
 mod style;
 mod tree;
 

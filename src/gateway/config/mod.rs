@@ -19,6 +19,9 @@ use crate::feed::token::FeedToken;
 use crate::policy::diagnostic::{Diagnostic, Severity, Sink};
 use crate::policy::document::{Meant, revision, syntax_error};
 
+/// The code of the error that a variable is not set: the only one that is not the text's own.
+pub const UNSET: &str = "unset-variable";
+
 /// The environment: the value of a variable by its name.
 pub type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
 
@@ -179,6 +182,12 @@ fn check(path: &Path, text: &[u8]) -> Result<GatewayConfig, ConfigError> {
     let first = first.unwrap_or_else(|| Diagnostic::nowhere("the text is no configuration"));
     let first = Box::new(first);
     Err(ConfigError::Invalid { path: path.to_owned(), first, revision: revision(text) })
+}
+
+/// What is wrong with the label of a grant or of a feed's token, if anything, as the rest of a
+/// sentence: `is empty`.
+pub fn label_error(label: &str) -> Option<&'static str> {
+    read::label_error(label)
 }
 
 /// The folder that a file's relative paths begin in.

@@ -518,7 +518,7 @@ impl Reader<'_, '_> {
             let Some(value) = (self.env)(name) else {
                 let message = format!("the variable `{name}` is not set");
                 let help = format!("set `{name}` in the environment of the gateway");
-                self.error("unset-variable", at, node.span, message, help);
+                self.error(super::UNSET, at, node.span, message, help);
                 return None;
             };
             out.push_str(&value);
