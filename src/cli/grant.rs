@@ -198,12 +198,12 @@ fn add(path: &Path, args: &GrantAddArgs, out: &Output) -> Answer {
     let members = order.iter().filter_map(|key| Some(format!("{:?}:{}", key, entry.get(*key)?)));
     let value = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
     change(path, |text, config| {
-        let taken = if args.feed {
+        let present = if args.feed {
             config.feed.iter().flat_map(|feed| &feed.tokens).any(|token| token.label == args.label)
         } else {
             config.grants.get(&args.label).is_some()
         };
-        if taken {
+        if present {
             return Err(CliError::no(
                 format!("`{}` is there already", visible(&args.label)),
                 "revoke it first, or choose another label",
@@ -278,7 +278,7 @@ fn revoke(path: &Path, args: &GrantRevokeArgs, out: &Output) -> Answer {
     match out.format {
         Format::Json => out.json(&json!({ "revoked": args.label, "feed": args.feed }))?,
         Format::Text => {
-            out.line(&format!("{} the {what} `{}`", out.tint(Tint::Good, "Revoked:"), visible(&args.label)))?
+            out.line(&format!("{} the {what} `{}`", out.tint(Tint::Good, "Revoked:"), visible(&args.label)))?;
         }
     }
     Ok(Verdict::Yes)
