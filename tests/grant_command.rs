@@ -1,6 +1,13 @@
 //! `callgate grant`: what it writes opens the gateway and nothing else of the file moves; what it
 //! prints is shown once.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    missing_docs
+)]
 
 use std::path::Path;
 use std::process::{Command, Output};
