@@ -11,7 +11,10 @@ use std::sync::{Arc, Mutex};
 use callgate::counters::Freeze;
 use callgate::feed::client::{FeedAddr, FeedEvent, Feeds, WatchOptions, watch};
 use callgate::feed::message::Ask;
+use callgate::feed::message::Role;
+use callgate::feed::token::FeedToken;
 use callgate::time::Timestamp;
+use callgate::token::TokenDigest;
 use feed_support::{Gateway, maybe_next, next, records_to, until};
 
 /// Passes bytes both ways, and drops every connection when told.
@@ -127,7 +130,6 @@ fn another_run_at_the_same_address_begins_anew() {
     let first = Gateway::start(folder.path(), "g1");
     first.publish(5);
     let address_of = first.hub.address();
-    let token = ("both".to_owned(), callgate::feed::message::Role::Operator);
     let feeds = Feeds::These(vec![FeedAddr { url: first.url(), token: first.hub.token().to_owned() }]);
     let (mut events, _handle) = watch(feeds, WatchOptions { history: 0, fleet: false }).unwrap();
     until(&mut events, |event| matches!(event, FeedEvent::Connected { .. }).then_some(()));
@@ -140,7 +142,12 @@ fn another_run_at_the_same_address_begins_anew() {
     assert!(!ended, "one that was named is tried again");
     let second = Gateway::with(folder.path(), "g2", |mut config| {
         config.listen = address_of;
-        config.tokens = vec![token, (old_token, callgate::feed::message::Role::Viewer)];
+        config.tokens = vec![FeedToken {
+            label: "old".to_owned(),
+            role: Role::Viewer,
+            digest: TokenDigest::of(&old_token),
+            expires: None,
+        }];
         config
     });
     second.publish(3);
@@ -200,4 +207,82 @@ fn a_wrong_token_is_named() {
     let (mut events, _handle) = watch(feeds, WatchOptions::default()).unwrap();
     let FeedEvent::Lost { why, ended: false, .. } = next(&mut events) else { panic!("lost") };
     assert!(why.contains("401"), "{why}");
+}
+
+/// A certificate for 127.0.0.1 with an authority of its own, made with openssl.
+fn certificates(folder: &std::path::Path) -> bool {
+    let script = "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=test-ca \
+        -addext basicConstraints=critical,CA:TRUE && \
+        openssl req -newkey rsa:2048 -nodes -keyout key.pem -out req.pem -subj /CN=localhost && \
+        printf 'subjectAltName=IP:127.0.0.1,DNS:localhost\nbasicConstraints=CA:FALSE\n' > ext && \
+        openssl x509 -req -in req.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out cert.pem";
+    let made = std::process::Command::new("sh").args(["-c", script]).current_dir(folder).output();
+    made.is_ok_and(|output| output.status.success())
+}
+
+#[test]
+fn a_feed_behind_tls_needs_an_authority_that_is_trusted() {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use std::io::BufRead as _;
+    let folder = tempfile::tempdir().unwrap();
+    assert!(certificates(folder.path()), "openssl makes the certificates of this test");
+    let file = |name: &str| folder.path().join(name);
+    let chain: Vec<_> =
+        CertificateDer::pem_file_iter(file("cert.pem")).unwrap().collect::<Result<_, _>>().unwrap();
+    let key = PrivateKeyDer::from_pem_file(file("key.pem")).unwrap();
+    let tls = rustls::ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let token = callgate::token::text(&[7; 32]);
+    let gateway = Gateway::with(folder.path(), "g1", |mut config| {
+        let entry = FeedToken {
+            label: "ops".to_owned(),
+            role: Role::Viewer,
+            digest: TokenDigest::of(&token),
+            expires: None,
+        };
+        config.tokens = vec![entry];
+        config.public = Some(callgate::feed::server::Public {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            tls: Some(std::sync::Arc::new(tls)),
+            behind_proxy: false,
+        });
+        config
+    });
+    gateway.publish(3);
+    let address = gateway.hub.public_address().unwrap();
+    std::fs::write(file("token"), format!("{token}\n")).unwrap();
+    let tail = |authority: &str, url: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_callgate"));
+        command.args(["tail", "--format", "json", "--feed", url, "--feed-token-file"]).arg(file("token"));
+        command.args(["--since", "2020-01-01T00:00:00Z"]);
+        command.env("CALLGATE_HOME", folder.path().join("home")).env("SSL_CERT_FILE", file(authority));
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap()
+    };
+    let mut trusted = tail("ca.pem", &format!("wss://{address}/feed"));
+    let mut lines = std::io::BufReader::new(trusted.stdout.take().unwrap()).lines();
+    for seq in 1..=3 {
+        assert_eq!(lines.next().unwrap().unwrap().as_bytes(), &*feed_support::line("g1", seq));
+    }
+    trusted.kill().unwrap();
+    trusted.wait().unwrap();
+    // Another authority; no TLS where TLS is spoken.
+    for (authority, url) in
+        [("ca.key", format!("wss://{address}/feed")), ("ca.pem", format!("ws://{address}/feed"))]
+    {
+        let mut refused = tail(authority, &url);
+        let mut said = String::new();
+        let mut stderr = std::io::BufReader::new(refused.stderr.take().unwrap());
+        stderr.read_line(&mut said).unwrap();
+        let _ = refused.kill();
+        refused.wait().unwrap();
+        assert!(!said.trim().is_empty() && !said.contains(&token), "{said}");
+        let mut out = String::new();
+        std::io::Read::read_to_string(refused.stdout.as_mut().unwrap(), &mut out).unwrap();
+        assert_eq!(out, "", "{url}");
+    }
 }

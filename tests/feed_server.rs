@@ -15,8 +15,10 @@ use std::sync::Arc;
 
 use callgate::counters::{CallArgs, Freeze, Override, OverrideEffect};
 use callgate::feed::message::{ApprovalView, Ask, Role, Say, State};
-use callgate::feed::server::Hub;
+use callgate::feed::server::{Hub, HubConfig, Public};
+use callgate::feed::token::FeedToken;
 use callgate::time::Timestamp;
+use callgate::token::TokenDigest;
 use feed_support::{Gateway, PATIENCE, line};
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
@@ -66,6 +68,10 @@ fn gateway() -> (tempfile::TempDir, Gateway) {
     (folder, gateway)
 }
 
+fn feed_token(token: &str, role: Role, expires: Option<Timestamp>) -> FeedToken {
+    FeedToken { label: token.to_owned(), role, digest: TokenDigest::of(token), expires }
+}
+
 fn freezes(reason: &str) -> State {
     State::Freezes { freezes: vec![freeze(reason)] }
 }
@@ -88,7 +94,7 @@ async fn who_may_not_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let gateway = Gateway::with(folder.path(), "g1", |mut config| {
         config.origins = vec!["https://ops.example".to_owned()];
-        config.tokens = vec![("looker".to_owned(), Role::Viewer)];
+        config.tokens = vec![feed_token("looker", Role::Viewer, None)];
         config
     });
     let url = gateway.url();
@@ -119,6 +125,69 @@ async fn who_may_not_is_refused() {
     let Say::Reply { ok: false, of, .. } = hear_say(&mut socket).await else { panic!("refused") };
     assert_eq!(of, "freeze");
     assert!(gateway.hub.commands().try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_revoked_token_ends_its_connections_and_no_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let soon = callgate::clock::now().plus_micros(1_500_000);
+    let all = vec![
+        feed_token("stays", Role::Viewer, None),
+        feed_token("goes", Role::Viewer, None),
+        feed_token("demoted", Role::Operator, None),
+        feed_token("ends", Role::Viewer, Some(soon)),
+    ];
+    let gateway = Gateway::with(folder.path(), "g1", |mut config| {
+        config.tokens.clone_from(&all);
+        config
+    });
+    let mut sockets = Vec::new();
+    for token in ["stays", "goes", "demoted", "ends"] {
+        let mut socket =
+            dial(&gateway.url(), &[("authorization", &format!("Bearer {token}"))]).await.unwrap();
+        assert!(matches!(hear_say(&mut socket).await, Say::Hello(_)));
+        sockets.push(socket);
+    }
+    let mut own = join(&gateway).await;
+    assert!(matches!(hear_say(&mut own).await, Say::Hello(_)));
+    assert_eq!(gateway.hub.stats().clients, 5);
+    gateway.hub.set_tokens(vec![
+        all[0].clone(),
+        feed_token("demoted", Role::Viewer, None),
+        all[3].clone(),
+        feed_token("new", Role::Viewer, None),
+    ]);
+    for gone in [1, 2, 3] {
+        assert_eq!(hear(&mut sockets[gone]).await, None, "{gone}");
+    }
+    for token in ["goes", "ends"] {
+        let refused = dial(&gateway.url(), &[("authorization", &format!("Bearer {token}"))]).await;
+        assert_eq!(refused.unwrap_err(), 401, "{token}");
+    }
+    assert!(dial(&gateway.url(), &[("authorization", "Bearer new")]).await.is_ok());
+    gateway.publish(1);
+    for socket in [&mut sockets[0], &mut own] {
+        assert_eq!(hear(socket).await.unwrap().as_bytes(), &*line("g1", 1));
+    }
+}
+
+#[tokio::test]
+async fn others_come_through_a_door_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Gateway::with(folder.path(), "g1", |mut config| {
+        config.tokens = vec![feed_token("looker", Role::Viewer, None)];
+        config.public =
+            Some(Public { listen: "127.0.0.1:0".parse().unwrap(), tls: None, behind_proxy: false });
+        config
+    });
+    let url = format!("ws://{}/feed", gateway.hub.public_address().unwrap());
+    assert!(dial(&url, &[("authorization", "Bearer looker")]).await.is_ok());
+    let own = format!("Bearer {}", gateway.hub.token());
+    assert_eq!(dial(&url, &[("authorization", &own)]).await.unwrap_err(), 401, "it is for this machine");
+    let mut open = HubConfig::new(folder.path().into(), folder.path().into(), "g2".into(), "x".into());
+    open.public = Some(Public { listen: "0.0.0.0:0".parse().unwrap(), tls: None, behind_proxy: false });
+    let error = Hub::start(open).unwrap_err();
+    assert!(error.to_string().contains("needs TLS"), "{error}");
 }
 
 #[tokio::test]
@@ -309,7 +378,7 @@ fn publishing_and_closing_need_no_client() {
 async fn a_viewer_never_gets_the_arguments_of_an_approval() {
     let folder = tempfile::tempdir().unwrap();
     let gateway = Gateway::with(folder.path(), "g", |mut config| {
-        config.tokens.push(("look".to_owned(), Role::Viewer));
+        config.tokens.push(feed_token("look", Role::Viewer, None));
         config
     });
     let now = Timestamp(1_800_000_000_000_000);

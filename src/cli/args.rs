@@ -148,6 +148,13 @@ pub struct GatewayArgs {
     /// The largest message that is looked at, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 10 * 1024 * 1024)]
     pub max_message: usize,
+    /// Run this shell command for denies, approvals and freezes, at most once a second; the record is
+    /// on its standard input
+    #[arg(long, value_name = "CMD")]
+    pub notify: Option<String>,
+    /// Serve `/metrics`, `/healthz` and `/readyz` at this loopback address, too
+    #[arg(long, value_name = "ADDR")]
+    pub metrics: Option<String>,
     /// Over HTTP.
     #[command(flatten)]
     pub http: HttpArgs,

@@ -33,8 +33,17 @@ pub(super) fn run(args: GatewayArgs, _out: &Output) -> Answer {
         PinsArg::Warn => PinMode::Warn,
         PinsArg::Enforce => PinMode::Enforce,
     };
+    let metrics = args.metrics.as_deref().map(|text| {
+        address(text).ok_or_else(|| {
+            CliError::usage(
+                format!("`{text}` is no address to listen at"),
+                "an address is an IP address and a port, for instance `--metrics 127.0.0.1:9100`",
+            )
+        })
+    });
+    let metrics = metrics.transpose()?;
     if args.http.listen.is_some() || args.http.config.is_some() {
-        return serve(args, paths, record_args, pins);
+        return serve(args, paths, record_args, pins, metrics);
     }
     let config = Config {
         name: args.name.unwrap_or_else(|| server_name(&args.command)),
@@ -45,6 +54,8 @@ pub(super) fn run(args: GatewayArgs, _out: &Output) -> Answer {
         shadow: args.shadow,
         fail_open: args.fail_open,
         record_args,
+        notify: args.notify,
+        metrics,
         max_message: args.max_message,
         paths,
         command: args.command,
@@ -70,7 +81,13 @@ fn policy_error(error: &LoadError) -> CliError {
 }
 
 /// The gateway over HTTP.
-fn serve(mut args: GatewayArgs, paths: Paths, record_args: Mode, pins: PinMode) -> Answer {
+fn serve(
+    mut args: GatewayArgs,
+    paths: Paths,
+    record_args: Mode,
+    pins: PinMode,
+    metrics: Option<SocketAddr>,
+) -> Answer {
     let over = args.http;
     let (serves, listen, name) = if let Some(path) = over.config {
         let config = config::load(&path).map_err(|error| {
@@ -119,6 +136,8 @@ fn serve(mut args: GatewayArgs, paths: Paths, record_args: Mode, pins: PinMode) 
         pins,
         fail_open: args.fail_open,
         record_args,
+        notify: args.notify,
+        metrics,
         max_message: args.max_message,
         counters: counters::place(&args.counters, &paths)?,
         paths,

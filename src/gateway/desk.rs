@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, Weak};
 
 use super::decider::Decider;
 use super::lock;
+use super::notify::Notifier;
+use super::ops::Gauges;
 use super::recorder::Recorder;
 use super::standing;
 use super::tally::Tally;
@@ -29,6 +31,8 @@ pub(super) struct Desk {
     pub(super) recorder: Recorder,
     pub(super) standing: standing::Copy,
     pub(super) tally: Tally,
+    /// What transports tell operators.
+    pub(super) gauges: Gauges,
     pub(super) masker: Masker,
     /// The largest message of a client, in bytes.
     pub(super) max_message: usize,
@@ -77,13 +81,15 @@ pub(super) struct Setting {
     pub(super) max_message: usize,
     /// Calls pass although they could not be recorded or counted.
     pub(super) fail_open: bool,
+    /// The command that tells people of denies, approvals and freezes.
+    pub(super) notify: Option<String>,
 }
 
 impl Desk {
     /// Opens the journal and the key for masking; where that fails, says so. The store and the feed
     /// come later, from the background.
     pub(super) fn open(setting: Setting) -> Self {
-        let Setting { name, run, paths, counters, record_args, max_message, fail_open } = setting;
+        let Setting { name, run, paths, counters, record_args, max_message, fail_open, notify } = setting;
         let key = journal::key(&paths.state).unwrap_or_else(|error| {
             super::say(&format!(
                 "the key for masking cannot be kept, so masks of this run are its own: {error}"
@@ -98,6 +104,12 @@ impl Desk {
             let then = if fail_open { "calls pass unrecorded (--fail-open)" } else { "every call is denied" };
             super::say(&format!("the journal cannot be written, so {then}: {error}"));
         }
+        if let Some(command) = notify {
+            match Notifier::start(command) {
+                Ok(notifier) => recorder.notify(notifier),
+                Err(error) => super::say(&format!("nobody is told by --notify: {error}")),
+            }
+        }
         Self {
             name,
             paths,
@@ -108,6 +120,7 @@ impl Desk {
             fail_open,
             standing: standing::Copy::default(),
             tally: Tally::default(),
+            gauges: Gauges::default(),
             store: Mutex::new(None),
             deciders: Mutex::new(Vec::new()),
             trouble: Mutex::new(None),

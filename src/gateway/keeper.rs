@@ -176,7 +176,7 @@ impl Keeper {
             self.show(list);
         }
         if self.desk.take_served_differently() {
-            self.wants = self.counters_of_policies();
+            self.wants = counters_of_policies(&self.desk);
             self.tell_servers();
             if let Some(store) = self.desk.store() {
                 self.hear_of_tools(store.as_ref());
@@ -237,30 +237,30 @@ impl Keeper {
         }
     }
 
-    /// Every counter that the limits of the policies in force name.
-    fn counters_of_policies(&self) -> Vec<Want> {
-        let mut seen = HashSet::new();
-        let mut wants = Vec::new();
-        for decider in self.desk.deciders() {
-            let Some(in_force) = decider.in_force() else { continue };
-            let caller = decider.caller(decider.who.session.as_deref());
-            let tools = in_force.document.policy().tools.iter().map(|tool| tool.name.as_str());
-            // An unlisted tool still counts towards the limits of all tools.
-            for limit in tools.chain([""]).flat_map(|tool| in_force.compiled.limits(tool)) {
-                let key = caller.key(limit.scope, &limit.counter, limit.window);
-                if wants.len() < SHOWN && seen.insert((key.clone(), limit.max)) {
-                    wants.push(Want { key, increment: Amount::ZERO, max: limit.max, past_max: false });
-                }
-            }
-        }
-        wants
-    }
-
     fn tell_servers(&self) {
         if let Some(hub) = self.desk.recorder.hub() {
             hub.set_state(State::Servers { servers: server_infos(&self.desk) });
         }
     }
+}
+
+/// Every counter that the limits of the policies in force name.
+pub(super) fn counters_of_policies(desk: &Desk) -> Vec<Want> {
+    let mut seen = HashSet::new();
+    let mut wants = Vec::new();
+    for decider in desk.deciders() {
+        let Some(in_force) = decider.in_force() else { continue };
+        let caller = decider.caller(decider.who.session.as_deref());
+        let tools = in_force.document.policy().tools.iter().map(|tool| tool.name.as_str());
+        // An unlisted tool still counts towards the limits of all tools.
+        for limit in tools.chain([""]).flat_map(|tool| in_force.compiled.limits(tool)) {
+            let key = caller.key(limit.scope, &limit.counter, limit.window);
+            if wants.len() < SHOWN && seen.insert((key.clone(), limit.max)) {
+                wants.push(Want { key, increment: Amount::ZERO, max: limit.max, past_max: false });
+            }
+        }
+    }
+    wants
 }
 
 /// Opens the feed. Without one, records are only in the journal.

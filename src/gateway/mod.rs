@@ -20,6 +20,7 @@
 //! | [`pins`], `shadow` | what was accepted of tools; a candidate beside the policy |
 //! | [`reload`], `watch` | the policy file and its versions |
 //! | [`config`], [`grants`] | gateway.json: servers, grants and tokens |
+//! | `ops`, `notify` | metrics and readiness for programs; a command that tells people |
 //! | [`server`], [`guard`] | the server's process, and that it is never left behind |
 //!
 //! A call's way is one direction: transport, judge with [`crate::mcp`] (peek), decider, recorder, and
@@ -47,7 +48,9 @@ mod keeper;
 mod link;
 pub mod listing;
 mod lists;
+mod notify;
 mod operators;
+mod ops;
 mod outbound;
 pub mod pins;
 mod policies;

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use super::lock;
+use super::notify::Notifier;
+use super::ops::Meters;
 use super::session::Ended;
 use crate::clock;
 use crate::feed::message::RuleHits;
@@ -36,6 +38,10 @@ pub(super) struct Recorder {
     hits: Mutex<Hits>,
     /// Something was recorded since the screens were last told.
     stirred: AtomicBool,
+    /// The journal failed when it was last written.
+    failing: AtomicBool,
+    meters: Meters,
+    notifier: OnceLock<Notifier>,
 }
 
 impl Recorder {
@@ -51,6 +57,9 @@ impl Recorder {
             waiting: Mutex::new(Vec::new()),
             hits: Mutex::new(HashMap::new()),
             stirred: AtomicBool::new(true),
+            failing: AtomicBool::new(false),
+            meters: Meters::default(),
+            notifier: OnceLock::new(),
         };
         let trouble = recorder.reopen().err();
         (recorder, trouble)
@@ -74,6 +83,25 @@ impl Recorder {
     /// From now on records go onto this feed, too.
     pub(super) fn connect(&self, hub: Hub) {
         let _ = self.hub.set(hub);
+    }
+
+    /// From now on people are told of what is recorded.
+    pub(super) fn notify(&self, notifier: Notifier) {
+        let _ = self.notifier.set(notifier);
+    }
+
+    pub(super) fn meters(&self) -> &Meters {
+        &self.meters
+    }
+
+    /// Whether the journal is open, and took what it was last given.
+    pub(super) fn is_writable(&self) -> bool {
+        self.is_open() && !self.failing.load(Ordering::Relaxed)
+    }
+
+    /// How many records wait for the journal.
+    pub(super) fn waiting(&self) -> usize {
+        lock(&self.waiting).len()
     }
 
     pub(super) fn hub(&self) -> Option<&Hub> {
@@ -236,13 +264,34 @@ impl Recorder {
 
     fn append(&self, records: &mut [&mut Record]) -> io::Result<()> {
         let writer = lock(&self.writer).clone();
-        let writer = writer.ok_or_else(|| io::Error::other("the journal cannot be opened"))?;
-        let hub = self.hub.get();
-        writer.append_all(records, |seq, line| {
-            if let Some(hub) = hub {
-                hub.publish_bytes(seq, line);
+        let writer = writer.ok_or_else(|| io::Error::other("the journal cannot be opened"));
+        let (hub, notifier) = (self.hub.get(), self.notifier.get());
+        let (mut bytes, mut lines) = (0_usize, Vec::new());
+        let appended = writer.and_then(|writer| {
+            writer.append_all(records, |seq, line| {
+                bytes = bytes.saturating_add(line.len()).saturating_add(1);
+                if notifier.is_some() {
+                    lines.push(Arc::<[u8]>::from(line));
+                }
+                if let Some(hub) = hub {
+                    hub.publish_bytes(seq, line);
+                }
+            })
+        });
+        self.failing.store(appended.is_err(), Ordering::Relaxed);
+        if appended.is_err() {
+            self.meters.failed();
+        }
+        appended?;
+        self.meters.wrote(bytes);
+        for record in records.iter() {
+            self.meters.recorded(record);
+        }
+        for (record, line) in records.iter().zip(&lines) {
+            if let Some(notifier) = notifier {
+                notifier.offer(record, line);
             }
-        })?;
+        }
         self.stirred.store(true, Ordering::Relaxed);
         Ok(())
     }
@@ -274,6 +323,9 @@ impl Recorder {
         self.catch_up();
         if let Some(writer) = lock(&self.writer).clone() {
             let _ = writer.sync();
+        }
+        if let Some(notifier) = self.notifier.get() {
+            notifier.close();
         }
         if let Some(hub) = self.hub.get() {
             hub.close();

@@ -183,6 +183,11 @@ impl Session {
         self.gone
     }
 
+    /// How many requests are in flight.
+    pub fn waiting(&self) -> usize {
+        self.pending.len()
+    }
+
     /// Whether a request with this id is in flight. One that was cancelled still is: its answer
     /// could come and be taken for another's.
     pub fn in_flight(&self, id: &IdKey) -> bool {

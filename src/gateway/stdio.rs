@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -17,7 +18,7 @@ use super::link::{ClientStream, Happening, Link};
 use super::pins::PinMode;
 use super::reload::{self, LoadError, Loaded};
 use super::server::{GRACE, Handle, Server};
-use super::{held, inbound, outbound, policies};
+use super::{held, inbound, ops, outbound, policies};
 use crate::catalog::pins::PinsError;
 use crate::clock;
 use crate::counters::StorePlace;
@@ -48,8 +49,12 @@ pub struct Config {
     pub fail_open: bool,
     /// How much of the arguments is recorded.
     pub record_args: Mode,
+    /// The command that tells people of denies, approvals and freezes; run by the shell.
+    pub notify: Option<String>,
     /// The largest message of the client, in bytes.
     pub max_message: usize,
+    /// A loopback address for `/metrics`, `/healthz` and `/readyz`.
+    pub metrics: Option<SocketAddr>,
     /// Where state lies.
     pub paths: Paths,
     /// The server's command line.
@@ -87,12 +92,15 @@ pub fn run(config: &Config) -> Result<u8, StartError> {
     let desk = Arc::clone(&link.conversation.desk);
     let decider = &link.conversation.decider;
     let pins = super::pins::begin(decider, config.pins).map_err(StartError::Pins)?;
+    ops::serve(&desk, config.metrics)?;
     announce(&link, config);
     let shadow = config.shadow.as_ref().map(|path| super::shadow::begin(decider, path)).transpose()?;
     let keeper = Keeper::start(Arc::clone(&desk));
     let commands = desk.recorder.hub().map(Hub::commands);
     let (server, to_server, from_server) = Server::start(&config.command, &[])?;
     link.connect(to_server);
+    desk.gauges.set_children(1);
+    desk.gauges.upstream(&config.name, None);
     let handle = server.handle();
     spawn("keeper", move || keeper.run(commands.as_ref()))?;
     let watch = policies::watch(&link.conversation.decider, &config.policy)?;
@@ -154,6 +162,7 @@ fn open(config: &Config, loaded: Loaded, output: File, sender: mpsc::Sender<Happ
         record_args: config.record_args,
         max_message: config.max_message,
         fail_open: config.fail_open,
+        notify: config.notify.clone(),
     }));
     let who = Who {
         server: config.name.clone(),

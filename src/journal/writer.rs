@@ -209,6 +209,8 @@ impl Writer {
         }
         if let Err(error) = write_whole(&state.file, &state.buffer) {
             state.torn = state.file.set_len(state.len).is_err();
+            // Who makes room may delete this very file, which is looked for after writing only.
+            self.syncer.written();
             return Err(error);
         }
         state.len += size;

@@ -1,18 +1,26 @@
 //! Who may connect.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::accept_hdr_async_with_config;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-use super::{Shared, serve};
+use super::serve::Wire;
+use super::{Shared, lock, serve};
+use crate::clock;
 use crate::feed::message::Role;
+use crate::feed::token::FeedToken;
+use crate::token::{self, TokenDigest};
 
 /// A handshake takes no longer.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -20,21 +28,33 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(20);
 /// How long clients have at the end to take what is left.
 const GOOD_BYE: Duration = Duration::from_millis(400);
+/// A token's end is looked at so often at least.
+const LONGEST_LOOK: Duration = Duration::from_secs(30);
 /// What a client says is short.
 const MAX_ASK: usize = 64 * 1024;
 
+/// A listener for others, and its certificate.
+type Public = (std::net::TcpListener, Option<Arc<rustls::ServerConfig>>);
+
 /// Accepts and serves until the hub is closed.
-pub(super) async fn run(shared: Arc<Shared>, listener: std::net::TcpListener) {
+pub(super) async fn run(shared: Arc<Shared>, listener: std::net::TcpListener, public: Option<Public>) {
     let Ok(listener) = TcpListener::from_std(listener) else { return };
+    let (others, tls) = match public {
+        None => (None, None),
+        Some((others, tls)) => match TcpListener::from_std(others) {
+            Ok(others) => (Some(others), tls.map(TlsAcceptor::from)),
+            Err(_) => return,
+        },
+    };
     let mut tasks = JoinSet::new();
     let pump = tokio::spawn(pump(Arc::clone(&shared)));
     loop {
         tokio::select! {
             () = shared.closed.notified() => break,
-            accepted = listener.accept() => match accepted {
+            (accepted, door) = accept(&listener, others.as_ref(), tls.as_ref()) => match accepted {
                 // Twice the clients, so that handshakes which never end keep nobody out for long.
                 Ok((stream, _)) if tasks.len() < shared.max_clients.saturating_mul(2) => {
-                    tasks.spawn(connection(Arc::clone(&shared), stream));
+                    tasks.spawn(connection(Arc::clone(&shared), stream, door));
                 }
                 Ok(_) => {}
                 // No file descriptors, for instance: wait for some to come free.
@@ -44,12 +64,39 @@ pub(super) async fn run(shared: Arc<Shared>, listener: std::net::TcpListener) {
         }
     }
     drop(listener);
+    drop(others);
     pump.abort();
     shared.drain();
     shared.found.send_modify(|found| *found = found.wrapping_add(1));
     let all = async { while tasks.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(GOOD_BYE, all).await;
     tasks.shutdown().await;
+}
+
+/// Through which listener a client comes.
+enum DoorWay {
+    /// That of this user's own monitors.
+    Own,
+    /// That of others, which may speak TLS.
+    Public(Option<TlsAcceptor>),
+}
+
+/// The next connection, on either listener.
+async fn accept(
+    own: &TcpListener,
+    others: Option<&TcpListener>,
+    tls: Option<&TlsAcceptor>,
+) -> (io::Result<(TcpStream, SocketAddr)>, DoorWay) {
+    let other = async {
+        match others {
+            Some(others) => others.accept().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        accepted = own.accept() => (accepted, DoorWay::Own),
+        accepted = other => (accepted, DoorWay::Public(tls.cloned())),
+    }
 }
 
 /// Looks into the inbox while somebody is connected, and sleeps otherwise.
@@ -78,32 +125,60 @@ impl Drop for Present {
     }
 }
 
-async fn connection(shared: Arc<Shared>, stream: TcpStream) {
+async fn connection(shared: Arc<Shared>, stream: TcpStream, door: DoorWay) {
     let _ = stream.set_nodelay(true);
+    let deadline = Instant::now() + HANDSHAKE;
+    let own = matches!(door, DoorWay::Own);
+    let wire: Box<dyn Wire> = match door {
+        DoorWay::Own | DoorWay::Public(None) => Box::new(stream),
+        DoorWay::Public(Some(tls)) => match tokio::time::timeout_at(deadline, tls.accept(stream)).await {
+            Ok(Ok(stream)) => Box::new(stream),
+            _ => return,
+        },
+    };
     let config = WebSocketConfig::default()
         .read_buffer_size(4 * 1024)
         .write_buffer_size(64 * 1024)
         .max_message_size(Some(MAX_ASK))
         .max_frame_size(Some(MAX_ASK));
-    let mut role = None;
+    let mut admitted = None;
     #[expect(clippy::result_large_err, reason = "the shape that tungstenite's callback has")]
     let check = |request: &Request, response: Response| {
-        role = Some(admit(&shared, request)?);
+        admitted = Some(admit(&shared, request, own)?);
         Ok(response)
     };
     let Ok(Ok(socket)) =
-        tokio::time::timeout(HANDSHAKE, accept_hdr_async_with_config(stream, check, Some(config))).await
+        tokio::time::timeout_at(deadline, accept_hdr_async_with_config(wire, check, Some(config))).await
     else {
         return;
     };
-    let Some(role) = role else { return };
+    let Some((role, token)) = admitted else { return };
     shared.enter();
     let _present = Present(Arc::clone(&shared));
-    serve::serve(&shared, socket, role).await;
+    tokio::select! {
+        () = serve::serve(&shared, socket, role) => {}
+        // However slow it is, it gets nothing more.
+        () = revoked(&shared, token) => {}
+    }
+}
+
+/// Resolves when the token that a client came with allows nothing any more, or something else.
+async fn revoked(shared: &Shared, token: Option<FeedToken>) {
+    let Some(token) = token else { return std::future::pending().await };
+    let mut changed = shared.tokens_changed.subscribe();
+    loop {
+        let tokens = Arc::clone(&lock(&shared.tokens));
+        let now = clock::now();
+        let known = tokens.iter().find(|other| other.digest.is(&token.digest) && other.stands(now));
+        let Some(known) = known.filter(|known| known.role == token.role) else { return };
+        // The clock may be set, so that it is looked at now and then.
+        let left = known.expires.map_or(LONGEST_LOOK, |end| Duration::from_millis(now.millis_until(end)));
+        let _ = tokio::time::timeout(left.min(LONGEST_LOOK), changed.changed()).await;
+    }
 }
 
 #[expect(clippy::result_large_err, reason = "the shape that tungstenite's callback has")]
-fn admit(shared: &Shared, request: &Request) -> Result<Role, ErrorResponse> {
+fn admit(shared: &Shared, request: &Request, own: bool) -> Result<(Role, Option<FeedToken>), ErrorResponse> {
     if request.uri().path() != "/feed" {
         return Err(refusal(StatusCode::NOT_FOUND, "the feed is at /feed"));
     }
@@ -115,10 +190,14 @@ fn admit(shared: &Shared, request: &Request) -> Result<Role, ErrorResponse> {
     }
     let mut given = request.headers().get_all(header::AUTHORIZATION).iter();
     let role = match (given.next(), given.next()) {
-        (Some(value), None) => role_of(&shared.tokens, value.as_bytes()),
+        (Some(value), None) => {
+            let tokens = Arc::clone(&lock(&shared.tokens));
+            // The token of the discovery file is for this machine only.
+            role_of(own.then_some(&shared.own), &tokens, value.as_bytes())
+        }
         _ => None,
     };
-    let Some(role) = role else {
+    let Some(admitted) = role else {
         let mut response =
             refusal(StatusCode::UNAUTHORIZED, "a token is needed: Authorization: Bearer TOKEN");
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -127,28 +206,22 @@ fn admit(shared: &Shared, request: &Request) -> Result<Role, ErrorResponse> {
     if shared.clients.load(Ordering::SeqCst) >= shared.max_clients {
         return Err(refusal(StatusCode::SERVICE_UNAVAILABLE, "too many clients"));
     }
-    Ok(role)
+    Ok(admitted)
 }
 
-/// What a token allows. Every token is compared, each in a time that depends on lengths only.
-fn role_of(tokens: &[(String, Role)], header: &[u8]) -> Option<Role> {
-    let scheme = header.get(..7)?;
-    if !scheme.eq_ignore_ascii_case(b"bearer ") {
-        return None;
+/// What a token allows. Every token is compared, each in the same time.
+fn role_of(
+    own: Option<&TokenDigest>,
+    tokens: &[FeedToken],
+    header: &[u8],
+) -> Option<(Role, Option<FeedToken>)> {
+    let given = token::of_header(header)?;
+    let configured = token::find(given, tokens, |token| &token.digest);
+    if own.is_some_and(|own| own.is(&TokenDigest::of(given))) {
+        return Some((Role::Operator, None));
     }
-    let given = header.get(7..)?.trim_ascii();
-    let mut found = None;
-    for (token, role) in tokens {
-        if !token.is_empty() && same(token.as_bytes(), given) {
-            found = Some(*role);
-        }
-    }
-    found
-}
-
-fn same(a: &[u8], b: &[u8]) -> bool {
-    let differing = a.iter().zip(b).fold(0_u8, |sum, (a, b)| sum | std::hint::black_box(a ^ b));
-    a.len() == b.len() && std::hint::black_box(differing) == 0
+    let now = clock::now();
+    configured.filter(|token| token.stands(now)).map(|token| (token.role, Some(token.clone())))
 }
 
 fn refusal(status: StatusCode, why: &str) -> ErrorResponse {
@@ -164,18 +237,29 @@ fn refusal(status: StatusCode, why: &str) -> ErrorResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Timestamp;
 
     #[test]
-    fn tokens_are_compared_whole() {
+    fn tokens_are_known_by_their_digest_until_they_end() {
+        let entry = |token: &str, role, expires| FeedToken {
+            label: token.to_owned(),
+            role,
+            digest: TokenDigest::of(token),
+            expires,
+        };
         let tokens = vec![
-            ("abc".to_owned(), Role::Viewer),
-            ("abcd".to_owned(), Role::Operator),
-            (String::new(), Role::Operator),
+            entry("abc", Role::Viewer, None),
+            entry("abcd", Role::Operator, Some(Timestamp::parse("2999-01-01T00:00:00Z").unwrap())),
+            entry("old", Role::Operator, Some(Timestamp::from_secs(1))),
         ];
-        assert_eq!(role_of(&tokens, b"Bearer abc"), Some(Role::Viewer));
-        assert_eq!(role_of(&tokens, b"bearer  abcd "), Some(Role::Operator));
-        for wrong in [&b"Bearer ab"[..], b"Bearer abcde", b"Bearer ", b"Bearer", b"abc", b"Basic abc", b""] {
-            assert_eq!(role_of(&tokens, wrong), None, "{}", String::from_utf8_lossy(wrong));
+        let own = TokenDigest::of("own");
+        let role = |own, header: &[u8]| role_of(own, &tokens, header).map(|(role, _)| role);
+        assert_eq!(role(Some(&own), b"Bearer abc"), Some(Role::Viewer));
+        assert_eq!(role(Some(&own), b"bearer  abcd "), Some(Role::Operator));
+        assert_eq!(role(Some(&own), b"Bearer own"), Some(Role::Operator));
+        assert_eq!(role(None, b"Bearer own"), None, "from elsewhere");
+        for wrong in [&b"Bearer ab"[..], b"Bearer abcde", b"Bearer old", b"Bearer ", b"Basic abc", b""] {
+            assert_eq!(role(Some(&own), wrong), None, "{}", String::from_utf8_lossy(wrong));
         }
     }
 }

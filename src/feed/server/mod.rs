@@ -16,7 +16,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::JoinHandle;
 
 use tokio::sync::{Notify, oneshot, watch};
@@ -27,7 +27,9 @@ use self::ring::{Line, Ring};
 use super::discovery::{Announced, Entry};
 use super::fleet::{Log, Publisher};
 use super::message::{Ask, Hello, PROTOCOL, Role, Say, ServerInfo, State};
+use super::token::FeedToken;
 use crate::counters::RedisUrl;
+use crate::token::TokenDigest;
 
 /// Records kept in memory for clients that are a little behind.
 const RING_COUNT: usize = 16_384;
@@ -51,16 +53,40 @@ pub struct HubConfig {
     pub name: String,
     /// The servers behind it.
     pub servers: Vec<ServerInfo>,
-    /// Where to listen.
+    /// Where this user's own monitors come: an address of the loopback interface.
     pub listen: SocketAddr,
-    /// Tokens besides the one in the discovery file, with what they allow.
-    pub tokens: Vec<(String, Role)>,
+    /// Where others come, with tokens of their own.
+    pub public: Option<Public>,
+    /// Tokens besides the one in the discovery file.
+    pub tokens: Vec<FeedToken>,
     /// Values of `Origin` that are not refused.
     pub origins: Vec<String>,
     /// How many clients may be connected at once.
     pub max_clients: usize,
     /// Where the fleet shares its records, where there is one.
     pub fleet: Option<RedisUrl>,
+}
+
+/// A listener for others than this user's own monitors.
+#[derive(Clone)]
+pub struct Public {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// With which certificate.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// A proxy in front of it speaks TLS.
+    pub behind_proxy: bool,
+}
+
+/// How the feed does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// Clients that are connected.
+    pub clients: usize,
+    /// How many records the slowest of them is behind.
+    pub lag: u64,
+    /// Records that were gone before a client took them, all clients together.
+    pub missed: u64,
 }
 
 impl HubConfig {
@@ -73,6 +99,7 @@ impl HubConfig {
             name,
             servers: Vec::new(),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            public: None,
             tokens: Vec::new(),
             origins: Vec::new(),
             max_clients: 32,
@@ -116,6 +143,7 @@ pub struct Hub {
     announced: Mutex<Option<Announced>>,
     publisher: Option<Publisher>,
     address: SocketAddr,
+    public: Option<SocketAddr>,
     token: String,
 }
 
@@ -153,7 +181,14 @@ struct Shared {
     state_version: AtomicU64,
     commands: SyncSender<Command>,
     history: Arc<dyn History>,
-    tokens: Vec<(String, Role)>,
+    /// Of the discovery file's token.
+    own: TokenDigest,
+    tokens: Mutex<Arc<Vec<FeedToken>>>,
+    /// Counts the changes of `tokens`.
+    tokens_changed: watch::Sender<u64>,
+    /// By client: the number of its next record.
+    places: Mutex<Vec<Weak<AtomicU64>>>,
+    missed: AtomicU64,
     origins: Vec<String>,
     max_clients: usize,
     /// The records of the fleet's other gateways.
@@ -206,13 +241,34 @@ impl Hub {
     /// # Errors
     /// As [`Hub::start`].
     pub fn start_with(config: HubConfig, history: Arc<dyn History>) -> io::Result<Self> {
-        let listener = std::net::TcpListener::bind(config.listen)?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
+        let listen = |address: SocketAddr| {
+            let listener = std::net::TcpListener::bind(address)?;
+            listener.set_nonblocking(true)?;
+            let address = listener.local_addr()?;
+            io::Result::Ok((listener, address))
+        };
+        let (listener, address) = listen(config.listen)?;
+        let public = match config.public {
+            None => None,
+            Some(public)
+                if !public.listen.ip().is_loopback() && public.tls.is_none() && !public.behind_proxy =>
+            {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    format!(
+                        "`{}` can be reached from elsewhere: the feed needs TLS there, or a proxy",
+                        public.listen
+                    ),
+                ));
+            }
+            Some(public) => {
+                let (listener, address) = listen(public.listen)?;
+                Some((listener, address, public.tls))
+            }
+        };
+        let public_address = public.as_ref().map(|(_, address, _)| *address);
         let token = new_token()?;
         let pid = std::process::id();
-        let mut tokens = config.tokens;
-        tokens.push((token.clone(), Role::Operator));
         let (commands, receiver) = sync_channel(COMMANDS);
         let hello = Hello {
             protocol: PROTOCOL.to_owned(),
@@ -236,7 +292,11 @@ impl Hub {
             state_version: AtomicU64::new(0),
             commands,
             history,
-            tokens,
+            own: TokenDigest::of(&token),
+            tokens: Mutex::new(Arc::new(config.tokens)),
+            tokens_changed: watch::Sender::new(0),
+            places: Mutex::default(),
+            missed: AtomicU64::new(0),
             origins: config.origins,
             max_clients: config.max_clients,
             fleet: OnceLock::new(),
@@ -261,7 +321,8 @@ impl Hub {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("feed".to_owned()).spawn(move || {
-            runtime.block_on(accept::run(theirs, listener));
+            let public = public.map(|(listener, _, tls)| (listener, tls));
+            runtime.block_on(accept::run(theirs, listener, public));
             // A reader of the journal that still waits for its client is not waited for.
             runtime.shutdown_background();
         })?;
@@ -272,6 +333,7 @@ impl Hub {
             announced: Mutex::new(None),
             publisher,
             address,
+            public: public_address,
             token: token.clone(),
         };
         let entry = Entry {
@@ -291,6 +353,31 @@ impl Hub {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where others than this user's own monitors come.
+    pub fn public_address(&self) -> Option<SocketAddr> {
+        self.public
+    }
+
+    /// From now on these tokens count besides the discovery file's. Who came with one that is not
+    /// among them any more, or allows something else now, is sent away at once.
+    pub fn set_tokens(&self, tokens: Vec<FeedToken>) {
+        *lock(&self.shared.tokens) = Arc::new(tokens);
+        self.shared.tokens_changed.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// How the feed does.
+    pub fn stats(&self) -> Stats {
+        let next = self.shared.last.load(Ordering::SeqCst).saturating_add(1);
+        let mut places = lock(&self.shared.places);
+        places.retain(|place| place.strong_count() > 0);
+        let behind = places.iter().filter_map(Weak::upgrade);
+        Stats {
+            clients: self.shared.clients.load(Ordering::SeqCst),
+            lag: behind.map(|at| next.saturating_sub(at.load(Ordering::Relaxed))).max().unwrap_or(0),
+            missed: self.shared.missed.load(Ordering::Relaxed),
+        }
     }
 
     /// The operator's token, as the discovery file has it.
@@ -394,6 +481,7 @@ impl Shared {
 
     /// A client went.
     fn leave(&self) {
+        lock(&self.places).retain(|place| place.strong_count() > 0);
         if self.clients.fetch_sub(1, Ordering::SeqCst) == 1 {
             *lock(&self.inbox) = Inbox::default();
             lock(&self.ring).restart(self.last.load(Ordering::SeqCst).saturating_add(1));

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_tungstenite::WebSocketStream;
@@ -32,7 +32,12 @@ const BATCH_BYTES: usize = 256 * 1024;
 /// Records on their way from the journal.
 const ON_THE_WAY: usize = 256;
 
-type Socket = WebSocketStream<TcpStream>;
+/// What a client is connected by: with or without TLS.
+pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
+type Socket = WebSocketStream<Box<dyn Wire>>;
 
 /// What the reading half tells the writing half.
 enum Out {
@@ -48,6 +53,8 @@ enum Out {
 pub(super) async fn serve(shared: &Arc<Shared>, socket: Socket, role: Role) {
     let (sink, stream) = socket.split();
     let (out, inbox) = mpsc::channel(16);
+    let place = Arc::new(AtomicU64::new(u64::MAX));
+    lock(&shared.places).push(Arc::downgrade(&place));
     let writer = Writer {
         shared,
         sink,
@@ -55,6 +62,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, socket: Socket, role: Role) {
         seen: BTreeMap::new(),
         looked: None,
         next: 0,
+        place,
         batch: Vec::new(),
         others: None,
         inbox,
@@ -129,6 +137,8 @@ struct Writer<'a> {
     looked: Option<Instant>,
     /// The number of the next record.
     next: u64,
+    /// The same, for others to see.
+    place: Arc<AtomicU64>,
     batch: Vec<Line>,
     /// The place among the records of the fleet's other gateways.
     others: Option<Box<Follower>>,
@@ -147,6 +157,7 @@ impl Writer<'_> {
         loop {
             // Marked before looking, so that what comes while looking is looked at again.
             found.mark_unchanged();
+            self.place.store(self.next, Ordering::Relaxed);
             let closing = self.shared.closing.load(Ordering::SeqCst);
             self.answers().await?;
             if std::mem::take(&mut pinging) {
@@ -247,6 +258,8 @@ impl Writer<'_> {
     }
 
     async fn gap(&mut self, from_seq: u64, to_seq: u64) -> Result<(), Error> {
+        let missed = to_seq.saturating_sub(from_seq).saturating_add(1);
+        self.shared.missed.fetch_add(missed, Ordering::Relaxed);
         self.say(&Say::Gap { gateway: None, from_seq, to_seq }).await
     }
 

@@ -49,10 +49,10 @@ use super::decider::Who;
 use super::desk::{Desk, Setting};
 use super::keeper::{self, Keeper};
 use super::pins::PinMode;
-use super::policies;
 use super::reload::LoadError;
 use super::server::{self as process, GRACE};
 use super::watch::Watch;
+use super::{ops, policies};
 use crate::catalog::pins::PinsError;
 use crate::counters::StorePlace;
 use crate::feed::server::Hub;
@@ -79,6 +79,10 @@ pub struct Config {
     pub fail_open: bool,
     /// How much of the arguments is recorded.
     pub record_args: Mode,
+    /// A loopback address for `/metrics`, `/healthz` and `/readyz`, besides the listener's own.
+    pub metrics: Option<SocketAddr>,
+    /// The command that tells people of denies, approvals and freezes; run by the shell.
+    pub notify: Option<String>,
     /// The largest message of the client, in bytes.
     pub max_message: usize,
     /// Where state lies.
@@ -236,6 +240,7 @@ pub fn run(config: &Config) -> Result<u8, StartError> {
         record_args: config.record_args,
         max_message: config.max_message,
         fail_open: config.fail_open,
+        notify: config.notify.clone(),
     }));
     let means = Means { desk: Arc::clone(&desk), main, limits: config.limits.clone(), pins: config.pins };
     let scheme = if tls.is_some() { "https" } else { "http" };
@@ -257,6 +262,7 @@ pub fn run(config: &Config) -> Result<u8, StartError> {
     if let Some(seat) = &seat {
         policies::record_in_force(&seat.decider);
     }
+    ops::serve(&desk, config.metrics)?;
     let keeper = Keeper::start(Arc::clone(&desk));
     let commands = desk.recorder.hub().map(Hub::commands);
     std::thread::Builder::new().name("keeper".to_owned()).spawn(move || keeper.run(commands.as_ref()))?;

@@ -5,14 +5,14 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use http::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
 use http::uri::Authority;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::super::desk::Desk;
-use super::super::lock;
+use super::super::{lock, ops};
 use super::Limits;
 use super::headers;
 use super::places::{Behind, Place, Seat};
@@ -113,6 +113,9 @@ impl Service {
         }
         let directory = Arc::clone(&lock(&self.directory));
         let path = request.uri().path();
+        if matches!(*request.method(), Method::GET | Method::HEAD) && ops::is_ours(path) {
+            return self.operations(path.to_owned()).await;
+        }
         let Some((_, place, keys)) = directory.places.iter().find(|(known, _, _)| known == path) else {
             return said::error(StatusCode::NOT_FOUND, None, "there is no MCP endpoint at this path");
         };
@@ -128,6 +131,25 @@ impl Service {
                 Behind::Command(_) => Self::delete_command(place, &seat, request.headers()),
             },
             _ => said::not_allowed(),
+        }
+    }
+
+    /// What operators' programs ask. Beyond this machine they learn only whether all is well.
+    async fn operations(&self, path: String) -> Answer {
+        let (desk, local) = (Arc::clone(&self.desk), self.door.loopback);
+        // The store is asked, which may take a moment.
+        let asked = tokio::task::spawn_blocking(move || {
+            if local { ops::respond(&desk, &path) } else { ops::respond_briefly(&desk, &path) }
+        });
+        match asked.await {
+            Ok(Some((status, kind, body))) => {
+                let mut headers = HeaderMap::new();
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+                headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                said::with(status, headers, said::full(body))
+            }
+            _ => said::error(StatusCode::NOT_FOUND, None, "metrics are at the address of `--metrics`"),
         }
     }
 

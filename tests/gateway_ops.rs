@@ -1,0 +1,235 @@
+//! Operations with real processes: metrics and readiness, the command that tells people, a full
+//! disk, and a journal that is taken away.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod gateway_support;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+
+use callgate::record::Verdict;
+use gateway_support::*;
+use serde_json::Value;
+
+const POLICY: &str = r#"{"version":"1","default":"allow","tools":{
+    "fail":{"deny_if":[{"conditions":[],"on_deny":"no"}]},
+    "echo":{"limits":[{"counter":"e","window":"hour","max":50,"scope":"grant"}]}}}"#;
+
+/// A gateway whose metrics are served, with the address.
+fn watched(home: &Home, options: &[&str]) -> (Gateway, String) {
+    let mut command = home.command();
+    command.args(["gateway", "--metrics", "127.0.0.1:0", "--name", "fixture", "--policy"]).arg(home.policy());
+    command.args(options).arg("--").arg(fixture());
+    start(home, command)
+}
+
+fn start(home: &Home, mut command: Command) -> (Gateway, String) {
+    let said = home.path("stderr");
+    command.stderr(fs::File::create(&said).unwrap());
+    let gateway = Gateway::spawn(command);
+    let address = until("the address of the metrics", || {
+        let text = fs::read_to_string(&said).unwrap();
+        let rest = text.split_once("http://")?.1;
+        Some(rest.split_once("/metrics")?.0.to_owned())
+    });
+    (gateway, address)
+}
+
+/// Status and body.
+fn get(address: &str, path: &str, host: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+fn metrics(address: &str) -> String {
+    let (status, body) = get(address, "/metrics", address);
+    assert_eq!(status, 200);
+    assert!(body.ends_with("# EOF\n"), "{body}");
+    body
+}
+
+fn value(metrics: &str, series: &str) -> f64 {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(series));
+    line.unwrap_or_else(|| panic!("{series} in {metrics}")).trim().parse().unwrap()
+}
+
+#[test]
+fn metrics_say_what_was_decided_counted_and_written() {
+    let home = Home::new(POLICY);
+    let (mut gateway, address) = watched(&home, &[]);
+    for id in 1..=3 {
+        assert!(!denied(&gateway.call(id, "echo", r#"{"message":"a secret thing"}"#)));
+    }
+    assert!(denied(&gateway.call(4, "fail", "{}")));
+    // An outcome is recorded a moment after its answer.
+    let text = until("the outcomes", || {
+        let text = metrics(&address);
+        (value(&text, "callgate_outcomes_total{status=\"ok\"}") > 2.5).then_some(text)
+    });
+    let of = |series: &str| value(&text, series);
+    let echo = "callgate_decisions_total{server=\"fixture\",tool=\"echo\",rule=\"\",decision=\"allow\"}";
+    assert!((of(echo) - 3.0).abs() < 0.1);
+    let fail = "callgate_decisions_total{server=\"fixture\",tool=\"fail\",rule=\"/tools/fail/deny_if/0\",decision=\"deny\"}";
+    assert!((of(fail) - 1.0).abs() < 0.1);
+    let counter = "{server=\"fixture\",counter=\"e\",window=\"3600\",scope=\"grant\",key=\"local\"}";
+    assert!((of(&format!("callgate_counter_used{counter}")) - 3.0).abs() < 0.1);
+    assert!((of(&format!("callgate_counter_max{counter}")) - 50.0).abs() < 0.1);
+    assert!((of("callgate_decide_seconds_count") - 4.0).abs() < 0.1);
+    assert!((of("callgate_upstream_seconds_count") - 3.0).abs() < 0.1);
+    for up in ["callgate_journal_up", "callgate_store_up", "callgate_children"] {
+        assert!((of(up) - 1.0).abs() < 0.1, "{up}");
+    }
+    assert!(of("callgate_journal_bytes_total") > 500.0);
+    assert!(
+        text.contains("callgate_build_info{version=") && text.contains("callgate_policy_info{"),
+        "{text}"
+    );
+    assert!(!text.contains("secret"), "no argument is a metric");
+    assert_eq!(get(&address, "/healthz", &address), (200, "ok\n".to_owned()));
+    let (status, body) = get(&address, "/readyz", &address);
+    assert_eq!((status, body.trim()), (200, r#"{"ready":true,"troubles":[]}"#));
+    assert_eq!(get(&address, "/metrics", "evil.example").0, 421, "a name that was made to point here");
+    assert_eq!(get(&address, "/else", &address).0, 404);
+    assert_eq!(gateway.finish().1, 0);
+}
+
+#[test]
+fn metrics_are_for_this_machine_only() {
+    let home = Home::new(ALLOW);
+    let policy = home.policy();
+    let got = home.run(&["gateway", "--metrics", "0.0.0.0:0", "--policy", policy.to_str().unwrap(), "true"]);
+    assert_eq!(got.status.code(), Some(3));
+    let err = String::from_utf8_lossy(&got.stderr).into_owned();
+    assert!(err.contains("can be reached from elsewhere"), "{err}");
+}
+
+#[test]
+fn people_are_told_and_nothing_of_it_is_left() {
+    let home = Home::new(POLICY);
+    let (told, pids) = (home.path("told"), home.path("pids"));
+    let command = format!("cat >> '{}'; echo $$ >> '{}'; exec sleep 600", told.display(), pids.display());
+    let mut gateway = home.gateway(&["--notify", &command], &[]);
+    assert!(!denied(&gateway.call(1, "echo", "{}")));
+    let evil = r#"{"x":"'; $(touch evil) `touch evil`"}"#;
+    assert!(denied(&gateway.call(2, "fail", evil)));
+    let line = until("the record", || {
+        let text = fs::read_to_string(&told).unwrap_or_default();
+        text.ends_with('\n').then_some(text)
+    });
+    let record: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&record["tool"], &record["decision"]), (&"fail".into(), &"deny".into()));
+    assert_eq!(line.lines().count(), 1, "nobody is told of what is allowed");
+    until("the process", || (!gateway_support::pids(&pids).is_empty()).then_some(()));
+    // It is stuck, and calls go on.
+    for id in 3..20 {
+        assert!(denied(&gateway.call(id, "fail", "{}")));
+    }
+    assert_eq!(gateway.finish().1, 0);
+    all_gone(&pids);
+    assert!(!Path::new("evil").exists() && !home.path("evil").exists());
+}
+
+/// About 60 KB that are recorded whole.
+fn large() -> String {
+    format!(r#"{{"message":"{}"}}"#, "lorem ipsum ".repeat(5000))
+}
+
+/// The gateway's files may not grow beyond half a megabyte, as on a disk that is full.
+fn limited(home: &Home, options: &[&str]) -> (Gateway, String) {
+    let mut command = home.command();
+    let program = command.get_program().to_owned();
+    command = Command::new("sh");
+    command.env("CALLGATE_HOME", home.path("home"));
+    command.args(["-c", "trap '' XFSZ; ulimit -f 1024; exec \"$@\"", "sh"]).arg(program);
+    command.args(["gateway", "--metrics", "127.0.0.1:0", "--name", "fixture", "--policy"]).arg(home.policy());
+    command.args(options).arg("--").arg(fixture());
+    start(home, command)
+}
+
+#[test]
+fn a_full_disk_denies_and_is_said_and_room_heals_it() {
+    let home = Home::new(ALLOW);
+    let (mut gateway, address) = limited(&home, &[]);
+    let large = large();
+    let mut id = 0;
+    let refused = until("the disk to be full", || {
+        id += 1;
+        let answer = gateway.call(id, "other", &large);
+        denied(&answer).then_some(answer)
+    });
+    assert!(id > 3, "it was not full from the beginning");
+    assert_eq!(rule(&refused), "(unavailable)");
+    let (status, body) = get(&address, "/readyz", &address);
+    assert_eq!(status, 503);
+    assert!(body.contains("the journal cannot be written"), "{body}");
+    let text = metrics(&address);
+    assert!(value(&text, "callgate_journal_up") < 0.5 && value(&text, "callgate_journal_errors_total") > 0.5);
+    // Every call that passed has its record, whole; no line is torn.
+    let allowed = || home.decisions().into_iter().filter(|one| one.decision == Verdict::Allow).count() as u64;
+    assert_eq!(allowed(), id - 1);
+    // Room again: the file is taken away, and another is begun.
+    for entry in fs::read_dir(home.path("home/state/journal")).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    until("calls to pass and to be recorded", || {
+        id += 1;
+        (!denied(&gateway.call(id, "other", &large)) && allowed() > 0).then_some(())
+    });
+    assert_eq!(get(&address, "/readyz", &address).0, 200);
+    assert_eq!(gateway.finish().1, 0);
+}
+
+#[test]
+fn with_fail_open_a_full_disk_lets_pass_and_counts_what_waits() {
+    let home = Home::new(ALLOW);
+    let (mut gateway, address) = limited(&home, &["--fail-open"]);
+    let large = large();
+    let mut id = 0;
+    until("the disk to be full", || {
+        id += 1;
+        assert!(!denied(&gateway.call(id, "other", &large)));
+        (value(&metrics(&address), "callgate_journal_waiting") > 0.5).then_some(())
+    });
+    for entry in fs::read_dir(home.path("home/state/journal")).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    until("what waited to be recorded", || {
+        (value(&metrics(&address), "callgate_journal_waiting") < 0.5).then_some(())
+    });
+    let late = home.decisions().into_iter().filter(|decision| !decision.enforced).count();
+    assert!(late > 0, "it is said of them that nothing was enforced");
+    gateway.finish();
+}
+
+#[test]
+fn a_journal_that_is_taken_away_is_begun_anew() {
+    let home = Home::new(ALLOW);
+    let mut gateway = home.gateway(&[], &[]);
+    assert!(!denied(&gateway.call(1, "echo", "{}")));
+    fs::remove_dir_all(home.path("home/state/journal")).unwrap();
+    let mut id = 1;
+    let again = until("a new journal", || {
+        id += 1;
+        // No call may pass without a record, and none is denied for it either.
+        assert!(!denied(&gateway.call(id, "echo", "{}")));
+        let found = home.decisions();
+        (!found.is_empty()).then_some(found)
+    });
+    assert!(again.iter().all(|decision| decision.seq > 1), "the numbers go on");
+    gateway.finish();
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(home.path("home/state/journal")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+}
