@@ -241,31 +241,8 @@ impl Hub {
     /// # Errors
     /// As [`Hub::start`].
     pub fn start_with(config: HubConfig, history: Arc<dyn History>) -> io::Result<Self> {
-        let listen = |address: SocketAddr| {
-            let listener = std::net::TcpListener::bind(address)?;
-            listener.set_nonblocking(true)?;
-            let address = listener.local_addr()?;
-            io::Result::Ok((listener, address))
-        };
         let (listener, address) = listen(config.listen)?;
-        let public = match config.public {
-            None => None,
-            Some(public)
-                if !public.listen.ip().is_loopback() && public.tls.is_none() && !public.behind_proxy =>
-            {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidInput,
-                    format!(
-                        "`{}` can be reached from elsewhere: the feed needs TLS there, or a proxy",
-                        public.listen
-                    ),
-                ));
-            }
-            Some(public) => {
-                let (listener, address) = listen(public.listen)?;
-                Some((listener, address, public.tls))
-            }
-        };
+        let public = config.public.map(open_public).transpose()?;
         let public_address = public.as_ref().map(|(_, address, _)| *address);
         let token = new_token()?;
         let pid = std::process::id();
@@ -548,6 +525,30 @@ impl Snapshot {
         }
         self.text.clone()
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<(std::net::TcpListener, SocketAddr)> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+/// A listener, where it is, and its certificate.
+type Opened = (std::net::TcpListener, SocketAddr, Option<Arc<rustls::ServerConfig>>);
+
+fn open_public(public: Public) -> io::Result<Opened> {
+    if !public.listen.ip().is_loopback() && public.tls.is_none() && !public.behind_proxy {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!(
+                "`{}` can be reached from elsewhere: the feed needs TLS there, or a proxy",
+                public.listen
+            ),
+        ));
+    }
+    let (listener, address) = listen(public.listen)?;
+    Ok((listener, address, public.tls))
 }
 
 fn key_of(state: &State) -> StateKey {
