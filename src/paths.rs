@@ -14,6 +14,8 @@ pub struct Paths {
     pub state: PathBuf,
     /// Runtime: discovery files.
     pub run: PathBuf,
+    /// The folder of the journals, where it is not the state's own.
+    pub journals: Option<PathBuf>,
 }
 
 impl Paths {
@@ -35,6 +37,7 @@ impl Paths {
                 config: root.join("config"),
                 state: root.join("state"),
                 run: root.join("run"),
+                journals: None,
             });
         }
         let home = var("HOME").or_else(|| var("USERPROFILE"));
@@ -56,12 +59,12 @@ impl Paths {
             Some(base) => base.join("callgate"),
             None => std::env::temp_dir().join(format!("callgate-{}", user_tag())),
         };
-        Ok(Self { config, state, run })
+        Ok(Self { config, state, run, journals: None })
     }
 
     /// The folder of the journals.
     pub fn journal(&self) -> PathBuf {
-        self.state.join("journal")
+        self.journals.clone().unwrap_or_else(|| self.state.join("journal"))
     }
 
     /// The embedded store of counters, freezes and overrides.

@@ -233,3 +233,47 @@ fn a_journal_that_is_taken_away_is_begun_anew() {
         assert_eq!(mode & 0o777, 0o700);
     }
 }
+
+#[test]
+fn the_feed_of_gateway_json_is_served_and_revoked_while_it_runs() {
+    let home = Home::new(ALLOW);
+    let config = home.path("gateway.json");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let text = format!(
+        r#"{{"listen":"127.0.0.1:0","journal":"kept","feed":{{"listen":"127.0.0.1:{port}"}},
+            "servers":{{"fixture":{{"command":[{}]}}}},"grants":{{}}}}"#,
+        serde_json::to_string(&fixture()).unwrap()
+    );
+    fs::write(&config, text).unwrap();
+    let file = config.to_str().unwrap();
+    let added = home.run(&["grant", "add", "desk", "--feed", "--role", "viewer", "--config", file]);
+    assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+    fs::write(home.path("token"), &added.stdout).unwrap();
+    let mut command = home.command();
+    command.args(["gateway", "--config", file, "--metrics", "127.0.0.1:0"]);
+    let (_gateway, address) = start(&home, command);
+    let url = format!("ws://127.0.0.1:{port}/feed");
+    let token = home.path("token");
+    let clients = || value(&metrics(&address), "callgate_feed_clients");
+    let mut command = home.command();
+    command.args(["tail", "--format", "json", "--feed", &url, "--feed-token-file", token.to_str().unwrap()]);
+    command.args(["--since", "1h"]);
+    let mut tail = Gateway::spawn(command);
+    let first: Value = serde_json::from_slice(&tail.line()).unwrap();
+    assert_eq!(first["kind"], "start");
+    assert!(clients() > 0.5);
+    assert!(fs::read_dir(home.path("kept")).unwrap().count() > 0, "the journal is where gateway.json says");
+    assert!(!home.path("home/state/journal").exists());
+    assert!(home.run(&["grant", "revoke", "desk", "--feed", "--config", file]).status.success());
+    until("the client to be sent away for good", || (clients() < 0.5).then_some(()));
+}
+
+#[test]
+fn a_feed_beyond_this_machine_needs_tls() {
+    let home = Home::new(ALLOW);
+    let text = r#"{"listen":"127.0.0.1:0","feed":{"listen":"0.0.0.0:0"},"servers":{},"grants":{}}"#;
+    fs::write(home.path("gateway.json"), text).unwrap();
+    let got = home.run(&["gateway", "--config", home.path("gateway.json").to_str().unwrap()]);
+    assert_eq!(got.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&got.stderr).contains("the feed at `0.0.0.0:0`"));
+}

@@ -83,7 +83,7 @@ fn policy_error(error: &LoadError) -> CliError {
 /// The gateway over HTTP.
 fn serve(
     mut args: GatewayArgs,
-    paths: Paths,
+    mut paths: Paths,
     record_args: Mode,
     pins: PinMode,
     metrics: Option<SocketAddr>,
@@ -98,6 +98,7 @@ fn serve(
             }
         })?;
         args.counters.counters = args.counters.counters.or_else(|| config.counters.clone());
+        paths.journals.clone_from(&config.journal);
         let listen = config.listen;
         (Serves::Configured { path, config: Box::new(config) }, listen, "gateway".to_owned())
     } else {

@@ -17,7 +17,8 @@ use super::pins::PinMode;
 use crate::clock;
 use crate::counters::{self, SeenTool, Store};
 use crate::feed::message::{GrantInfo, ServerCounter, ServerInfo, ShadowInfo, State};
-use crate::feed::server::{Command, Hub, HubConfig};
+use crate::feed::server::{Command, Hub, HubConfig, Public};
+use crate::feed::token::FeedToken;
 use crate::mcp::tool::Tool;
 use crate::policy::counter::{Amount, Want};
 use crate::record::EventKind;
@@ -265,6 +266,20 @@ pub(super) fn counters_of_policies(desk: &Desk) -> Vec<Want> {
 
 /// Opens the feed. Without one, records are only in the journal.
 pub(super) fn open_feed(desk: &Desk) {
+    if let Err(error) = open_feed_for(desk, Vec::new(), None) {
+        super::say(&format!("there is no live feed: {error}"));
+    }
+}
+
+/// As [`open_feed`], also for those with tokens of their own, and at an address for them.
+///
+/// # Errors
+/// When nothing can be listened on, or the discovery file cannot be written.
+pub(super) fn open_feed_for(
+    desk: &Desk,
+    tokens: Vec<FeedToken>,
+    public: Option<Public>,
+) -> std::io::Result<()> {
     let mut config = HubConfig::new(
         desk.paths.run.clone(),
         desk.paths.journal(),
@@ -275,10 +290,10 @@ pub(super) fn open_feed(desk: &Desk) {
     if let counters::StorePlace::Redis(url) = &desk.counters {
         config.fleet = Some(url.clone());
     }
-    match Hub::start(config) {
-        Ok(hub) => desk.recorder.connect(hub),
-        Err(error) => super::say(&format!("there is no live feed: {error}")),
-    }
+    config.tokens = tokens;
+    config.public = public;
+    desk.recorder.connect(Hub::start(config)?);
+    Ok(())
 }
 
 /// The servers and their grants as screens show them, in the order of their names.

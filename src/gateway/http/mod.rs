@@ -43,6 +43,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 use super::config::GatewayConfig;
 use super::decider::Who;
@@ -55,7 +56,7 @@ use super::watch::Watch;
 use super::{ops, policies};
 use crate::catalog::pins::PinsError;
 use crate::counters::StorePlace;
-use crate::feed::server::Hub;
+use crate::feed::server::{Hub, Public};
 use crate::paths::Paths;
 use crate::record::EventKind;
 use crate::record::mask::Mode;
@@ -257,7 +258,7 @@ pub fn run(config: &Config) -> Result<u8, StartError> {
         hosts: config.allow_hosts.clone(),
         origins: config.allow_origins.clone(),
     };
-    keeper::open_feed(&desk);
+    open_feed(&desk, config, tls.as_ref())?;
     desk.recorder.event(EventKind::Start, None, None, started);
     if let Some(seat) = &seat {
         policies::record_in_force(&seat.decider);
@@ -365,6 +366,16 @@ fn open(
 
 /// Whether the options go together.
 fn check(config: &Config) -> Result<(), StartError> {
+    if let Serves::Configured { config: said, .. } = &config.serves
+        && let Some(feed) = said.feed.as_ref().and_then(|feed| feed.listen)
+        && !feed.ip().is_loopback()
+        && config.tls.is_none()
+        && !config.behind_proxy
+    {
+        return Err(StartError::Usage(format!(
+            "the feed at `{feed}` can be reached from other machines: give `--tls-cert` and `--tls-key`, or `--behind-proxy` where something in front secures the connections"
+        )));
+    }
     let beyond = !config.listen.ip().is_loopback();
     if beyond && config.tls.is_none() && !config.behind_proxy {
         return Err(StartError::Usage(format!(
@@ -378,6 +389,26 @@ fn check(config: &Config) -> Result<(), StartError> {
         ));
     }
     Ok(())
+}
+
+/// The feed, for those whom gateway.json names, too. Where it cannot be opened as it is written there,
+/// the gateway does not start.
+fn open_feed(desk: &Desk, config: &Config, tls: Option<&TlsAcceptor>) -> Result<(), StartError> {
+    let feed = match &config.serves {
+        Serves::Configured { config, .. } => config.feed.clone(),
+        Serves::One { .. } => None,
+    };
+    let Some(feed) = feed else {
+        keeper::open_feed(desk);
+        return Ok(());
+    };
+    let public = feed.listen.map(|listen| Public {
+        listen,
+        tls: tls.map(|tls| Arc::clone(tls.config())),
+        behind_proxy: config.behind_proxy,
+    });
+    keeper::open_feed_for(desk, feed.tokens, public)
+        .map_err(|error| StartError::Outside(format!("the feed cannot be opened: {error}")))
 }
 
 /// What the main thread is asked for.

@@ -200,6 +200,11 @@ impl Configured {
         for key in &difference.restart {
             say(&format!("`{key}` of gateway.json changed, which takes a restart of the gateway"));
         }
+        if difference.feed_tokens
+            && let Some(hub) = self.means.desk.recorder.hub()
+        {
+            hub.set_tokens(self.config.feed.clone().unwrap_or_default().tokens);
+        }
         for grant in &difference.grants_revoked {
             if let Some(served) = self.grants.remove(&grant.label) {
                 served.seat.revoke();
