@@ -61,6 +61,8 @@ impl Keeper {
         };
         keeper.open_store();
         keeper.refresh();
+        // A drift that is known from before is told before it denies anything; no list is known yet.
+        keeper.told.turn(&keeper.desk, false);
         keeper
     }
 
