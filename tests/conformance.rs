@@ -3,8 +3,9 @@
 //! relay is the control. Runs where `CALLGATE_REAL=1` is set, see `real_support`.
 //!
 //! Compared is all that the suite writes down: names, results, messages and details of every
-//! check, but for the gateway's own refusals (`REFUSED_HERE`), with only ports, session ids, task ids and clocks taken out. Where something differs, both
-//! ways are run once more: what differs between two runs without a gateway is printed, not counted.
+//! check, but for the gateway's own refusals (`REFUSED_HERE`), with only ports, session ids, task
+//! ids and clocks taken out. Where something differs, both ways are run once more: what differs
+//! between two runs without a gateway is printed, not counted.
 
 #![cfg(unix)]
 #![allow(

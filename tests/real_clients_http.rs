@@ -217,8 +217,9 @@ fn the_inspector_works_over_each_transport() {
 
     let home = Home::new(POLICY);
     let configuration = home.path("mcp.json");
-    let texts: Vec<String> =
-        stdio_gateway(&home, &command).iter().map(|part| part.to_str().unwrap().to_owned()).collect();
+    // The inspector eats a `--`, so the form without it is used.
+    let parts = stdio_gateway(&home, &command).into_iter().filter(|part| part != "--");
+    let texts: Vec<String> = parts.map(|part| part.into_string().unwrap()).collect();
     let told = json!({"mcpServers": {"guarded": {"command": texts[0], "args": texts[1..]}}});
     std::fs::write(&configuration, told.to_string()).unwrap();
     let target = ["--config".into(), configuration.into_os_string(), "--server".into(), "guarded".into()];
