@@ -113,7 +113,9 @@ fn with_nothing_there_it_says_so_and_makes_nothing() {
     assert_eq!((out.as_str(), err.as_str()), ("No gateway of yours is running.\n", ""));
     assert_eq!(
         home.json(&["status"]),
-        json!({ "gateways": [], "freezes": [], "overrides": [], "counters": [], "unguarded": [] })
+        json!({
+            "gateways": [], "freezes": [], "overrides": [], "approvals": [], "counters": [], "unguarded": [],
+        })
     );
     assert!(!home.0.path().join("callgate").exists());
 }
