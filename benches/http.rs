@@ -154,6 +154,9 @@ async fn exchange(connection: &mut tokio::net::TcpStream, request: &[u8], buffer
     while response_length(buffer).is_none() {
         assert!(connection.read_buf(buffer).await.unwrap() > 0, "the other end is gone");
     }
+    // A call that was refused costs less than one that ran.
+    let ran = memchr::memmem::find(buffer, b"\"content\":[{").is_some();
+    assert!(ran && memchr::memmem::find(buffer, b"isError").is_none(), "{}", String::from_utf8_lossy(buffer));
 }
 
 impl Peer for Called {
