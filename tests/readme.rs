@@ -115,3 +115,24 @@ fn the_key_list_is_the_key_table() {
     let table = callgate::tui::action::markdown();
     assert_eq!(written, table.trim(), "replace the README's key list by this:\n\n{table}");
 }
+
+/// Each claim of the threat model names the tests that hold it; they are there.
+#[test]
+fn each_claim_of_the_threat_model_has_its_tests() {
+    let table = README.split("## Who is trusted with what").nth(1).unwrap();
+    let table = table.split("\n## ").next().unwrap();
+    let mut count = 0;
+    for row in table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| who")) {
+        let last = row.trim_end_matches('|').rsplit('|').next().unwrap();
+        let names: Vec<&str> = last.split('`').filter(|part| part.contains("::")).collect();
+        assert!(!names.is_empty(), "no test holds: {row}");
+        for name in names {
+            let (file, test) = name.split_once("::").unwrap();
+            let path = format!("{}/tests/{file}.rs", env!("CARGO_MANIFEST_DIR"));
+            let body = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{file}: {error}"));
+            assert!(body.contains(&format!("fn {test}(")), "there is no `{name}`");
+            count += 1;
+        }
+    }
+    assert!(count >= 20, "{count}");
+}
