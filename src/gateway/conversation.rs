@@ -4,7 +4,7 @@
 //! On stdio there is one. Over HTTP there is one for each `Mcp-Session-Id`, and in the stateless
 //! era one for each request.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
 use super::decider::{Decider, InForce};
 use super::desk::Desk;
@@ -20,6 +20,9 @@ pub(super) trait ToClient: Send + Sync {
     /// without one it belongs to the session as a whole. Must not wait for a client that is slow
     /// for longer than the transport's own deadline.
     fn say(&self, message: &[u8], about: Option<&IdKey>);
+
+    /// A request that waited here has ended and gets no answer: it was cancelled.
+    fn ended(&self, _request: &IdKey) {}
 }
 
 /// How an approved call goes on to its server: each transport has its own way.
@@ -42,6 +45,8 @@ pub(super) struct Conversation {
     /// Where calls can be held until a person has approved them.
     server: OnceLock<Box<dyn ToServer>>,
     pub(super) held: HeldCalls,
+    /// Itself: the desk keeps it alive while calls of it wait.
+    pub(super) me: Weak<Self>,
 }
 
 impl Conversation {
@@ -52,8 +57,8 @@ impl Conversation {
         decider: Arc<Decider>,
         listing: Arc<Mutex<Listing>>,
         client: Box<dyn ToClient>,
-    ) -> Self {
-        Self {
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
             number: desk.number_conversation(),
             desk,
             decider,
@@ -63,7 +68,8 @@ impl Conversation {
             client,
             server: OnceLock::new(),
             held: HeldCalls::default(),
-        }
+            me: Weak::clone(me),
+        })
     }
 
     /// Calls that need an approval are held from now on: approved ones go on this way. Without it
@@ -98,6 +104,11 @@ impl Conversation {
     /// See [`ToClient::say`].
     pub(super) fn say(&self, message: &[u8], about: Option<&IdKey>) {
         self.client.say(message, about);
+    }
+
+    /// See [`ToClient::ended`].
+    pub(super) fn ended(&self, request: &IdKey) {
+        self.client.ended(request);
     }
 
     /// Another policy is in force than `before`: tells the client where that changes what it sees.

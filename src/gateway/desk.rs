@@ -1,9 +1,10 @@
 //! What all sessions of one gateway process share: where is recorded, the store, the copy of what
 //! stands above every policy, and whose calls are decided here.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
+use super::conversation::Conversation;
 use super::decider::Decider;
 use super::lock;
 use super::notify::Notifier;
@@ -46,6 +47,10 @@ pub(super) struct Desk {
     /// Lists that were relayed, for the screens.
     lists: Mutex<Vec<ShownList>>,
     conversations: AtomicU64,
+    /// Those in which calls wait for a person.
+    holding: Mutex<Vec<Arc<Conversation>>>,
+    /// How much those calls hold, in bytes.
+    pub(super) held_bytes: AtomicUsize,
     /// Who is served differs from what the screens were told.
     changed: AtomicBool,
     closed: AtomicBool,
@@ -127,6 +132,8 @@ impl Desk {
             troubled: AtomicBool::new(false),
             lists: Mutex::new(Vec::new()),
             conversations: AtomicU64::new(0),
+            holding: Mutex::new(Vec::new()),
+            held_bytes: AtomicUsize::new(0),
             changed: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         }
@@ -203,6 +210,22 @@ impl Desk {
     /// A number that no other conversation of this process has.
     pub(super) fn number_conversation(&self) -> u64 {
         self.conversations.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A call waits in this conversation, which is kept until none does, whatever becomes of its
+    /// client.
+    pub(super) fn hold(&self, conversation: Arc<Conversation>) {
+        let mut holding = lock(&self.holding);
+        if !holding.iter().any(|known| Arc::ptr_eq(known, &conversation)) {
+            holding.push(conversation);
+        }
+    }
+
+    /// The conversations in which calls wait.
+    pub(super) fn holding(&self) -> Vec<Arc<Conversation>> {
+        let mut holding = lock(&self.holding);
+        holding.retain(|conversation| !conversation.holds_none());
+        holding.clone()
     }
 
     /// Keeps a list for the screens.

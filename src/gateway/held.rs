@@ -27,6 +27,8 @@ const TURN: Duration = Duration::from_millis(40);
 
 /// So many calls of one conversation wait at once; equal ones share a question, but not their bytes.
 const MAX_HELD: usize = 128;
+/// What all calls that wait in this process hold together, in bytes.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Calls larger than this are not kept, in bytes: what surrounds the arguments is the client's, too.
 const MAX_MESSAGE: usize = 256 * 1024;
 
@@ -90,10 +92,8 @@ impl HeldCall {
 pub(super) fn run(desk: &Desk) {
     while !desk.is_closed() {
         std::thread::sleep(TURN);
-        for decider in desk.deciders() {
-            for conversation in decider.conversations() {
-                conversation.tend();
-            }
+        for conversation in desk.holding() {
+            conversation.tend();
         }
     }
 }
@@ -101,12 +101,17 @@ pub(super) fn run(desk: &Desk) {
 impl Conversation {
     /// A call waits from now on; that is recorded already.
     pub(super) fn keep(&self, held: HeldCall) {
+        self.desk.held_bytes.fetch_add(held.message.len(), Ordering::Relaxed);
         lock(&self.held.calls).push(held);
+        if let Some(me) = self.me.upgrade() {
+            self.desk.hold(me);
+        }
     }
 
     /// Whether this message can wait here; otherwise its client is told to come back.
     pub(super) fn has_room(&self, message: &[u8]) -> bool {
-        message.len() <= MAX_MESSAGE && lock(&self.held.calls).len() < MAX_HELD
+        let bytes = self.desk.held_bytes.load(Ordering::Relaxed).saturating_add(message.len());
+        message.len() <= MAX_MESSAGE && bytes <= MAX_BYTES && lock(&self.held.calls).len() < MAX_HELD
     }
 
     /// A call is held for a question no longer.
@@ -132,7 +137,13 @@ impl Conversation {
             return;
         }
         let (above, fresh) = self.desk.standing.get();
-        calls.retain_mut(|call| self.still_waits(call, &above, fresh));
+        calls.retain_mut(|call| {
+            let waits = self.still_waits(call, &above, fresh);
+            if !waits {
+                self.desk.held_bytes.fetch_sub(call.message.len(), Ordering::Relaxed);
+            }
+            waits
+        });
         let mut slot = lock(&self.held.calls);
         calls.append(&mut slot);
         *slot = calls;
@@ -179,6 +190,7 @@ impl Conversation {
                 let _ = self.session().drop_held(&call.id);
                 self.unask(&call.hold.question, true);
                 self.lost(call, Status::Cancelled);
+                self.ended(&call.id);
                 false
             }
             Turn::Again => self.again(call, now),
@@ -267,8 +279,14 @@ impl Conversation {
             // counted.
             let status = if unanswered.is_some() { Status::Lost } else { Status::Cancelled };
             self.desk.end_call(&Ended { release: taken, ..ended(seq, status) });
-            if let Some(raw_id) = unanswered {
-                self.say(&reply::error(Some(&raw_id), reply::INTERNAL_ERROR, super::GONE), Some(&call.id));
+            match unanswered {
+                Some(raw_id) => {
+                    self.say(
+                        &reply::error(Some(&raw_id), reply::INTERNAL_ERROR, super::GONE),
+                        Some(&call.id),
+                    );
+                }
+                None => self.ended(&call.id),
             }
             return false;
         }

@@ -174,12 +174,8 @@ fn open(config: &Config, loaded: Loaded, output: File, sender: mpsc::Sender<Happ
     let decider = Decider::new(Arc::clone(&desk), who, Some(loaded));
     policies::keep_text(&decider);
     let client = Arc::new(ClientStream::new(output, sender.clone()));
-    let conversation = Arc::new(Conversation::new(
-        desk,
-        Arc::clone(&decider),
-        Arc::default(),
-        Box::new(Arc::clone(&client)),
-    ));
+    let conversation =
+        Conversation::new(desk, Arc::clone(&decider), Arc::default(), Box::new(Arc::clone(&client)));
     conversation.named(run);
     decider.attach(&conversation);
     Link::new(conversation, client, sender)

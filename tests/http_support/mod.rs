@@ -1,6 +1,6 @@
 //! HTTP gateways, clients that see every byte, and upstreams that say what a test wants.
 
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, unused_imports)]
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};

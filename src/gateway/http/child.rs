@@ -190,6 +190,7 @@ async fn read(
     // Those that still wait see their streams end, and say so to their clients.
     let _ = conversation.server_gone();
     routes.end();
+    conversation.end_holds();
 }
 
 fn hear(

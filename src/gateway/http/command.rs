@@ -6,11 +6,12 @@
 //! request with its id or its progress token.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
-use http::{Response, StatusCode};
+use http::StatusCode;
+use http::header::{HeaderMap, HeaderValue};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use tokio::sync::mpsc;
@@ -18,6 +19,7 @@ use tokio::sync::mpsc;
 use super::super::judge::Ruling;
 use super::child::is_answer;
 use super::headers::{self, SESSION, VERSION};
+use super::holding::{self, Onward, ToChild};
 use super::places::{Found, Live, NoSession, Place, Pool, Seat};
 use super::relay::Bounds;
 use super::routes::{Asks, Said};
@@ -57,13 +59,32 @@ impl Glance {
 }
 
 /// A request that a server is answering. However it is let go, the server and the records know.
-struct Waiter {
+pub(super) struct Waiter {
     live: Arc<Live>,
     id: IdKey,
     /// As spelt.
     raw: String,
-    modern: bool,
+    /// In the 2026-07-28 era, a client that goes away has cancelled what was sent.
+    pub(super) modern: bool,
     done: bool,
+}
+
+impl Waiter {
+    /// Sends the request on. `false`: it has not gone as a whole.
+    pub(super) fn send(&self, message: Vec<u8>) -> impl Future<Output = bool> + Send + use<> {
+        let live = Arc::clone(&self.live);
+        async move {
+            match live.own.get() {
+                Some(own) => own.child.send(&message).await,
+                None => false,
+            }
+        }
+    }
+
+    /// It has not. Gives its id as spelt, unless it was answered.
+    pub(super) fn never_sent(&self) -> Option<String> {
+        self.live.conversation.never_sent(&self.id)
+    }
 }
 
 impl Drop for Waiter {
@@ -153,22 +174,29 @@ impl Service {
             done: false,
         });
         let conversation = &live.conversation;
+        let mut wait = None;
         let ruling = self.aside(|| {
             let mut ruling =
                 conversation.judge(&message, &mut |peeked| headers::agree(&posted.headers, peeked, true));
+            wait = live.waits_for(&mut ruling, &posted.headers);
             conversation.record(ruling.iter_mut());
             ruling
         });
         let Some(ruling) = ruling else {
             return refuse(&live, empty(), StatusCode::BAD_REQUEST, began);
         };
+        let json = headers::accepts(&posted.headers, "application/json");
+        let (patience, bounds) = (self.limits.upstream, self.bounds(seat, None));
         match ruling {
             Ruling::Answer(answer) => return said::message(said::refused(answer.refused), answer.reply),
             Ruling::Forward { .. } | Ruling::Allow(_) => {}
-            // Calls are held only where a conversation may hold them, which none may here: those that
-            // need an approval are told to come back.
             Ruling::Hold(_) | Ruling::Held => {
-                return said::error(StatusCode::INTERNAL_SERVER_ERROR, None, "the call cannot be held");
+                let (Some(wait), Some(answers), Some(waiter)) = (wait, answers, waiter) else {
+                    return said::not_held();
+                };
+                let (message, modern) = (message.into_owned(), glance.modern);
+                let to = ToChild { message, answers, waiter, modern, json, patience, bounds };
+                return holding::held(wait, Onward::Command(Box::new(to))).await;
             }
         }
         let mut ended = Vec::new();
@@ -191,7 +219,7 @@ impl Service {
             }
             return said::with(StatusCode::ACCEPTED, HeaderMap::new(), said::full(Bytes::new()));
         };
-        let mut answer = self.answered(answers, waiter, &posted.headers, seat).await;
+        let mut answer = answered(answers, waiter, json, patience, bounds).await;
         if glance.initializes && session.is_none() {
             Self::begun(place, &live, &mut answer);
         }
@@ -211,40 +239,6 @@ impl Service {
         live.conversation.named(id.clone());
         if place.keep(&id, live, usize::MAX).is_ok() {
             answer.headers_mut().insert(SESSION, value);
-        }
-    }
-
-    /// Waits for what the server says, and answers: with the answer alone, or with a stream where
-    /// something comes before it.
-    async fn answered(
-        &self,
-        mut answers: mpsc::Receiver<Said>,
-        mut waiter: Waiter,
-        client: &HeaderMap,
-        seat: &Seat,
-    ) -> Answer {
-        let json = headers::accepts(client, "application/json");
-        let mut revoked = seat.revoked();
-        let first = tokio::select! {
-            first = tokio::time::timeout(self.limits.upstream, answers.recv()) => first,
-            _ = revoked.wait_for(|revoked| *revoked) => Ok(None),
-        };
-        match first {
-            Ok(Some(Said::Answer(answer))) if json => {
-                waiter.done = true;
-                let status = if waiter.modern { status_of(&answer) } else { StatusCode::OK };
-                said::message(status, answer)
-            }
-            Ok(Some(first)) => {
-                let bounds = self.bounds(seat, None);
-                stream(Some(first), answers, Some(waiter), bounds)
-            }
-            Ok(None) => said::error(StatusCode::BAD_GATEWAY, Some(&waiter.raw), super::super::GONE),
-            Err(_) => said::error(
-                StatusCode::GATEWAY_TIMEOUT,
-                Some(&waiter.raw),
-                &format!("the server did not answer within {} s", self.limits.upstream.as_secs()),
-            ),
         }
     }
 
@@ -315,15 +309,45 @@ impl Service {
         };
         match session {
             Ok(id) => {
-                if let Some(live) = place.forget(&id)
-                    && let Some(own) = live.own.get()
-                {
-                    own.routes.end();
+                if let Some(live) = place.forget(&id) {
+                    live.conversation.client_gone();
+                    if let Some(own) = live.own.get() {
+                        own.routes.end();
+                    }
                 }
                 said::with(StatusCode::NO_CONTENT, HeaderMap::new(), said::full(Bytes::new()))
             }
             Err(why) => no_session(&why),
         }
+    }
+}
+
+/// Waits for what the server says, and answers: with the answer alone where the client takes `json`,
+/// or with a stream where something comes before it. `patience` is how long it may take to begin.
+pub(super) async fn answered(
+    mut answers: mpsc::Receiver<Said>,
+    mut waiter: Waiter,
+    json: bool,
+    patience: Duration,
+    mut bounds: Bounds,
+) -> Answer {
+    let first = tokio::select! {
+        first = tokio::time::timeout(patience, answers.recv()) => first,
+        _ = bounds.revoked.wait_for(|revoked| *revoked) => Ok(None),
+    };
+    match first {
+        Ok(Some(Said::Answer(answer))) if json => {
+            waiter.done = true;
+            let status = if waiter.modern { status_of(&answer) } else { StatusCode::OK };
+            said::message(status, answer)
+        }
+        Ok(Some(first)) => stream(Some(first), answers, Some(waiter), bounds),
+        Ok(None) => said::error(StatusCode::BAD_GATEWAY, Some(&waiter.raw), super::super::GONE),
+        Err(_) => said::error(
+            StatusCode::GATEWAY_TIMEOUT,
+            Some(&waiter.raw),
+            &format!("the server did not answer within {} s", patience.as_secs()),
+        ),
     }
 }
 
@@ -383,12 +407,7 @@ fn stream(
             telling,
             |mut telling| async move { telling.next().await.map(|frame| (frame, telling)) },
         );
-    let mut answer = Response::new(BodyExt::boxed_unsync(StreamBody::new(frames)));
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    answer
+    said::events(BodyExt::boxed_unsync(StreamBody::new(frames)))
 }
 
 /// The status of a message of the 2026-07-28 era.

@@ -11,6 +11,7 @@
 //! | `command`, `child`, `routes` | a stdio server behind the gateway, one for each session |
 //! | `headers` | what passes, and what must agree with the body (pure) |
 //! | [`sse`] | server-sent events without changing a byte (pure) |
+//! | `waits`, `holding` | calls that wait for a person, and the requests that are kept open for them |
 //! | `said` | what the gateway itself answers |
 //!
 //! The main thread starts children (a guard takes the death of the thread that started it for the
@@ -19,6 +20,7 @@
 mod child;
 mod command;
 mod headers;
+mod holding;
 mod listen;
 mod paced;
 mod places;
@@ -33,6 +35,7 @@ mod streams;
 mod token;
 mod upstream;
 mod url;
+mod waits;
 
 use std::io;
 use std::net::SocketAddr;
@@ -48,7 +51,9 @@ use tokio_rustls::TlsAcceptor;
 use super::config::GatewayConfig;
 use super::decider::Who;
 use super::desk::{Desk, Setting};
+use super::held;
 use super::keeper::{self, Keeper};
+use super::operators;
 use super::pins::PinMode;
 use super::reload::LoadError;
 use super::server::{self as process, GRACE};
@@ -267,6 +272,8 @@ pub fn run(config: &Config) -> Result<u8, StartError> {
     let keeper = Keeper::start(Arc::clone(&desk));
     let commands = desk.recorder.hub().map(Hub::commands);
     std::thread::Builder::new().name("keeper".to_owned()).spawn(move || keeper.run(commands.as_ref()))?;
+    let holds = Arc::clone(&desk);
+    std::thread::Builder::new().name("holds".to_owned()).spawn(move || held::run(&holds))?;
     let service = Arc::new(Service::new(Arc::clone(&desk), config.limits.clone(), door, directory));
     if let (Serves::Configured { path, .. }, Some(configured)) = (&config.serves, &configured) {
         watches.push(serves::watch(path, configured, &service)?);
@@ -281,12 +288,17 @@ pub fn run(config: &Config) -> Result<u8, StartError> {
     service.draining.send_replace(true);
     // A second signal ends at once.
     let until = Instant::now() + config.limits.drain + Duration::from_secs(1);
-    preside(&errands, Duration::from_millis(20), || !served.is_finished() && Instant::now() < until);
+    preside(&errands, Duration::from_millis(20), || {
+        // Nobody is waited for any more; what was asked stays open.
+        desk.holding().iter().for_each(|conversation| conversation.end_holds());
+        !served.is_finished() && Instant::now() < until
+    });
     runtime.shutdown_timeout(Duration::from_secs(1));
     drop((service, configured, seat));
     child::wait_for_all(GRACE * 2 + Duration::from_secs(1));
     drop(watches);
     desk.close();
+    operators::end_run(&desk);
     desk.recorder.settle();
     desk.recorder.event(
         EventKind::Stop,

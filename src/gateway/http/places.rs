@@ -5,16 +5,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use http::HeaderMap;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::super::conversation::{Conversation, ToClient};
 use super::super::decider::Decider;
+use super::super::judge::Ruling;
 use super::super::listing::Listing;
 use super::super::lock;
 use super::child::{Child, Launch};
 use super::routes::{Asks, Routes, Said};
 use super::streams::Streams;
 use super::upstream::Upstream;
+use super::waits::{Voice, Wait, Waits};
 use crate::clock;
 
 /// How long a session must have been unused to go where another needs its room.
@@ -64,6 +67,8 @@ pub(super) struct Seat {
 pub(super) struct Live {
     pub(super) conversation: Arc<Conversation>,
     pub(super) streams: Arc<Streams>,
+    /// Its calls that wait for a person.
+    pub(super) waits: Arc<Waits>,
     /// Its own server, where a command is behind the gateway.
     pub(super) own: OnceLock<Own>,
     /// Whose it is.
@@ -112,7 +117,7 @@ impl Seat {
     pub(super) fn with_server(self: &Arc<Self>, session: bool) -> (Arc<Live>, Arc<Routes>) {
         let routes: Arc<Routes> = Arc::default();
         let listing = if session { Arc::default() } else { Arc::clone(&self.listing) };
-        let live = Live::with(self, listing, Arc::default(), Box::new(Arc::clone(&routes)));
+        let live = Live::with(self, listing, Arc::default(), Arc::clone(&routes));
         self.decider.attach(&live.conversation);
         (live, routes)
     }
@@ -128,7 +133,7 @@ impl Seat {
 impl Live {
     fn new(seat: &Arc<Seat>, listing: Arc<Mutex<Listing>>) -> Arc<Self> {
         let streams: Arc<Streams> = Arc::default();
-        let client = Box::new(Arc::clone(&streams));
+        let client = Arc::clone(&streams);
         Self::with(seat, listing, streams, client)
     }
 
@@ -136,13 +141,17 @@ impl Live {
         seat: &Arc<Seat>,
         listing: Arc<Mutex<Listing>>,
         streams: Arc<Streams>,
-        client: Box<dyn ToClient>,
+        open: impl ToClient + 'static,
     ) -> Arc<Self> {
         let decider = &seat.decider;
+        let waits: Arc<Waits> = Arc::default();
+        let client = Box::new(Voice { waits: Arc::clone(&waits), open });
         let conversation = Conversation::new(Arc::clone(&decider.desk), Arc::clone(decider), listing, client);
+        conversation.may_hold(Box::new(Arc::clone(&waits)));
         Arc::new(Self {
-            conversation: Arc::new(conversation),
+            conversation,
             streams,
+            waits,
             own: OnceLock::new(),
             seat: Arc::clone(seat),
             used: AtomicU64::new(clock::tick()),
@@ -157,6 +166,12 @@ impl Live {
     /// Whether its server is there, where it has one of its own.
     fn is_there(&self) -> bool {
         self.own.get().is_none_or(|own| !own.routes.is_gone())
+    }
+
+    /// Keeps a request open for a call that is about to be held; before it is.
+    pub(super) fn waits_for(&self, ruling: &mut Option<Ruling>, headers: &HeaderMap) -> Option<Wait> {
+        let Some(Ruling::Hold(held)) = ruling else { return None };
+        Some(Wait::new(&self.waits, &self.conversation, held, headers, self.seat.revoked()))
     }
 
     fn unused(&self) -> Duration {

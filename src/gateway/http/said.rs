@@ -3,7 +3,9 @@
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use http::{Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
@@ -39,6 +41,16 @@ pub(super) fn message(status: StatusCode, message: impl Into<Bytes>) -> Answer {
     answer
 }
 
+/// A stream of events.
+pub(super) fn events(body: Body) -> Answer {
+    let mut answer = Response::new(body);
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    answer
+}
+
 /// A JSON-RPC error; `id` is the request's as spelt.
 pub(super) fn error(status: StatusCode, id: Option<&str>, why: &str) -> Answer {
     let code = if status.is_client_error() { reply::INVALID_REQUEST } else { reply::INTERNAL_ERROR };
@@ -62,6 +74,11 @@ pub(super) fn unauthorized() -> Answer {
     );
     answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     answer
+}
+
+/// A call that was to wait cannot.
+pub(super) fn not_held() -> Answer {
+    error(StatusCode::INTERNAL_SERVER_ERROR, None, "the call cannot be held")
 }
 
 /// The endpoint has no such method.

@@ -163,7 +163,7 @@ impl Service {
             Err((why, _)) => return self.unread(seat, &why),
         };
         match &place.behind {
-            Behind::Url(upstream) => self.post(place, upstream, seat, posted).await,
+            Behind::Url(_) => self.post(place, seat, posted).await,
             Behind::Command(pool) => self.post_command(place, pool, seat, posted).await,
         }
     }

@@ -14,10 +14,12 @@ use memchr::memchr2;
 use super::super::judge::Ruling;
 use super::super::session::Ended;
 use super::headers::{self, SESSION};
-use super::places::{Live, NoSession, Place, Seat};
+use super::holding::{self, Onward};
+use super::places::{Behind, Live, NoSession, Place, Seat};
 use super::relay::{Bounds, Flight, relay};
 use super::said::{self, Answer};
 use super::service::Service;
+use super::streams::Heard;
 use super::upstream::{Failure, Upstream};
 use crate::clock;
 use crate::mcp::envelope::{self, Limits, Line, Refusal};
@@ -133,13 +135,7 @@ pub(super) fn refuse(live: &Live, refusal: Refusal, status: StatusCode, began: u
 
 impl Service {
     /// POST: one message of the client.
-    pub(super) async fn post(
-        &self,
-        place: &Arc<Place>,
-        upstream: &Upstream,
-        seat: &Arc<Seat>,
-        posted: Posted,
-    ) -> Answer {
+    pub(super) async fn post(&self, place: &Arc<Place>, seat: &Arc<Seat>, posted: Posted) -> Answer {
         let desk = &seat.decider.desk;
         let message = on_one_line(&posted.body);
         let (session, live) = match self.session(place, seat, &posted.headers) {
@@ -150,25 +146,30 @@ impl Service {
         let conversation = &live.conversation;
         let (mut modern, mut listens) = (false, false);
         let began = clock::tick();
+        let mut wait = None;
         let ruling = self.aside(|| {
             let mut ruling = conversation.judge(&message, &mut |peeked| {
                 modern = peeked.is_modern();
                 listens = peeked.method() == Some("subscriptions/listen");
                 headers::agree(&posted.headers, peeked, false)
             });
+            wait = live.waits_for(&mut ruling, &posted.headers);
             conversation.record(ruling.iter_mut());
             ruling
         });
         let Some(ruling) = ruling else {
             return refuse(&live, empty(), StatusCode::BAD_REQUEST, began);
         };
+        let (place, sessions) = (Arc::clone(place), self.limits.sessions);
+        let bounds = self.bounds(seat, None);
         match ruling {
             Ruling::Answer(answer) => return said::message(said::refused(answer.refused), answer.reply),
             Ruling::Forward { .. } | Ruling::Allow(_) => {}
-            // Calls are held only where a conversation may hold them, which none may here: those that
-            // need an approval are told to come back.
             Ruling::Hold(_) | Ruling::Held => {
-                return said::error(StatusCode::INTERNAL_SERVER_ERROR, None, "the call cannot be held");
+                let Some(wait) = wait else { return said::not_held() };
+                let sending = Sending { place, sessions, session, posted, heard: None, bounds };
+                let onward = Onward::Url { sending: Box::new(sending), live: Arc::clone(&live), modern };
+                return holding::held(wait, onward).await;
             }
         }
         let mut ended: Vec<Ended> = Vec::new();
@@ -178,26 +179,8 @@ impl Service {
             seat.decider.attach(conversation);
             live.streams.open(id.clone())
         });
-        let mut flight = Flight { live: Arc::clone(&live), id, modern, resumable: false, listens };
-        let answer = upstream.send(Method::POST, &posted.headers, posted.body).await;
-        desk.end_calls(&ended);
-        let response = match answer {
-            Ok(response) => response,
-            Err(failure) => return unanswered(&mut flight, &failure),
-        };
-        if let Some(id) = response.headers().get(SESSION).and_then(|id| id.to_str().ok())
-            && session.is_none()
-            && response.status().is_success()
-        {
-            conversation.named(id);
-            let _ = place.keep(id, &live, self.limits.sessions);
-        }
-        if let Some(id) = &session
-            && response.status() == StatusCode::NOT_FOUND
-        {
-            place.forget(id);
-        }
-        relay(response, flight, heard, self.bounds(seat, None)).await
+        let flight = Flight { live: Arc::clone(&live), id, modern, resumable: false, listens };
+        Sending { place, sessions, session, posted, heard, bounds }.send(flight, &ended).await
     }
 
     /// GET: the stream of what a server says by itself, and of what a client missed.
@@ -244,8 +227,9 @@ impl Service {
         };
         if let Some(id) = &session
             && (response.status().is_success() || response.status() == StatusCode::NOT_FOUND)
+            && let Some(live) = place.forget(id)
         {
-            place.forget(id);
+            live.conversation.client_gone();
         }
         relay(response, flight, None, self.bounds(seat, None)).await
     }
@@ -273,6 +257,46 @@ impl Service {
             draining: self.draining.subscribe(),
             _permit: permit,
         }
+    }
+}
+
+/// A message that is to be sent on, with what came with it.
+pub(super) struct Sending {
+    pub(super) place: Arc<Place>,
+    /// The most sessions at once.
+    pub(super) sessions: usize,
+    /// The session that the client named.
+    pub(super) session: Option<String>,
+    pub(super) posted: Posted,
+    pub(super) heard: Option<Heard>,
+    pub(super) bounds: Bounds,
+}
+
+impl Sending {
+    /// Sends it, and relays what is answered. `ended` are the calls that end by it.
+    pub(super) async fn send(self, mut flight: Flight, ended: &[Ended]) -> Answer {
+        let Self { place, sessions, session, posted, heard, bounds } = self;
+        let Behind::Url(upstream) = &place.behind else { return said::not_held() };
+        let answer = upstream.send(Method::POST, &posted.headers, posted.body).await;
+        let live = Arc::clone(&flight.live);
+        live.conversation.desk.end_calls(ended);
+        let response = match answer {
+            Ok(response) => response,
+            Err(failure) => return unanswered(&mut flight, &failure),
+        };
+        if let Some(id) = response.headers().get(SESSION).and_then(|id| id.to_str().ok())
+            && session.is_none()
+            && response.status().is_success()
+        {
+            live.conversation.named(id);
+            let _ = place.keep(id, &live, sessions);
+        }
+        if let Some(id) = &session
+            && response.status() == StatusCode::NOT_FOUND
+        {
+            place.forget(id);
+        }
+        relay(response, flight, heard, bounds).await
     }
 }
 
