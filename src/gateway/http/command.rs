@@ -147,17 +147,7 @@ impl Service {
         };
         let (live, opened) = match found {
             Ok(found) => found,
-            Err(NoSession::TooMany) => {
-                return said::busy(raw.as_deref(), "there are too many sessions at the moment");
-            }
-            Err(NoSession::Failed(why)) => {
-                return said::error(
-                    StatusCode::BAD_GATEWAY,
-                    raw.as_deref(),
-                    &format!("the server cannot be started: {why}"),
-                );
-            }
-            Err(why) => return no_session(&why),
+            Err(why) => return no_server(&why, raw.as_deref()),
         };
         let Some(own) = live.own.get() else { return no_session(&NoSession::Unknown) };
         // A way back is open before the message is judged, so that two with one id cannot both pass.
@@ -319,6 +309,17 @@ impl Service {
             }
             Err(why) => no_session(&why),
         }
+    }
+}
+
+/// The answer where there is no server for a request; `raw` is its id as spelt.
+fn no_server(why: &NoSession, raw: Option<&str>) -> Answer {
+    match why {
+        NoSession::TooMany => said::busy(raw, "there are too many sessions at the moment"),
+        NoSession::Failed(why) => {
+            said::error(StatusCode::BAD_GATEWAY, raw, &format!("the server cannot be started: {why}"))
+        }
+        why => no_session(why),
     }
 }
 
