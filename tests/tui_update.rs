@@ -7,6 +7,7 @@ mod tui_support;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use callgate::mcp::tool::Tool;
 use callgate::policy::document::Document;
 use callgate::tui::action::{self, Context, When};
 use callgate::tui::app::layer::Layer;
@@ -535,4 +536,39 @@ fn definitions_that_changed_are_marked_and_accepted_by_a_key() {
     // A file that cannot be used is not written over.
     ui.send(Msg::Policy(PolicyMsg::Pins(PinsFile::Bad("the pins are not valid".to_owned()))));
     assert!(matches!(ui.app.when(action::Action::AcceptPins), When::Not(why) if why.contains("not valid")));
+}
+
+#[test]
+fn numbers_that_no_float_holds_are_compared_as_the_gateway_compares_them() {
+    use callgate::policy::pins::{Definition, Pins};
+    use callgate::tui::app::policy::PinsFile;
+    let at = callgate::time::Timestamp(1_795_000_000_000_000);
+    for maximum in ["1e400", "10000000000000000000001", "0.10000000000000000000001"] {
+        let text = |maximum: &str| {
+            format!(r#"{{"name":"pay","inputSchema":{{"properties":{{"n":{{"maximum":{maximum}}}}}}}}}"#)
+        };
+        // What the gateway sees is the digest of the very text; what a feed says is the tool.
+        let seen = Definition::digest(text(maximum).as_bytes());
+        let tool = Tool::read(&text(maximum)).unwrap();
+        let tool: Tool = serde_json::from_str(&serde_json::to_string(&tool).unwrap()).unwrap();
+        let mut ui = Ui::with(Some(POLICY), vec![tool], (160, 45), Depth::True);
+        let mut pins = Pins::default();
+        pins.accept(Definition::read(&text(maximum)).unwrap(), "ada", at);
+        ui.send(Msg::Policy(PolicyMsg::Pins(PinsFile::Read(Arc::new(pins)))));
+        ui.select("pay");
+        assert!(ui.screen().contains("as accepted by ada"), "{maximum}: {}", ui.screen());
+        assert!(!ui.screen().contains("drifted"), "{maximum}: {}", ui.screen());
+        // One that differs only where a float cannot tell has drifted, and is accepted as it is.
+        let mut pins = Pins::default();
+        let other = format!("{maximum}1");
+        pins.accept(Definition::read(&text(&other)).unwrap(), "ada", at);
+        assert_ne!(pins.get("pay").unwrap().sha256, seen);
+        ui.send(Msg::Policy(PolicyMsg::Pins(PinsFile::Read(Arc::new(pins)))));
+        assert!(ui.screen().contains("drifted"), "{maximum}: {}", ui.screen());
+        ui.select("pay").keys("A a");
+        let Some(Effect::Policy(PolicyEffect::Accept { definitions, .. })) = ui.effects.last() else {
+            panic!("{:?}", ui.effects)
+        };
+        assert_eq!(definitions[0].sha256, seen, "{maximum}");
+    }
 }

@@ -211,7 +211,7 @@ fn server(
 ) -> Result<ServerTools, CatalogError> {
     let mut tools = Vec::with_capacity(raw.len());
     for (index, text) in raw.iter().enumerate() {
-        let tool: Tool = serde_json::from_str(text.get()).map_err(|error| {
+        let tool = Tool::read(text.get()).map_err(|error| {
             CatalogError::new(
                 Failure::Server,
                 format!(

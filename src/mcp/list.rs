@@ -58,7 +58,7 @@ impl Cut<'_> {
     /// costs more than the cutting; a definition of another shape is left out.
     pub fn tools(&self) -> Vec<Tool> {
         let bytes = self.elements.iter().filter_map(|element| self.line.get(element.clone()));
-        bytes.filter_map(|bytes| serde_json::from_slice(bytes).ok()).collect()
+        bytes.filter_map(|bytes| Tool::read(std::str::from_utf8(bytes).ok()?).ok()).collect()
     }
 
     /// The bytes of each definition before cutting, in the order of `names`.

@@ -201,9 +201,9 @@ impl Pins {
 }
 
 /// The members in which a definition differs from the accepted one, in the order of [`FIELDS`]. Empty
-/// where it does not differ, and where the pin does not say what was accepted.
+/// where it does not differ, and where one of the two does not say its members.
 pub fn differing(pin: &Pin, now: &Definition) -> Vec<&'static str> {
-    if pin.fields.is_empty() {
+    if pin.fields.is_empty() || now.fields.is_empty() {
         return Vec::new();
     }
     let digest = |fields: &Fields, name: &str| fields.get(name).map(Kept::digest);

@@ -260,11 +260,14 @@ impl ToolRow {
 
     /// Its definition as pins cover it.
     pub fn definition(&self) -> Option<Definition> {
-        Definition::read(&serde_json::to_string(&*self.tool).ok()?)
+        self.tool.definition().ok()
     }
 
     /// The digest of its definition, as pins keep it.
     pub fn digest(&self) -> &str {
+        if let Some(sha256) = &self.tool.sha256 {
+            return sha256;
+        }
         let digest = || self.definition().map(|definition| definition.sha256).unwrap_or_default();
         self.digest.get_or_init(|| digest().into())
     }

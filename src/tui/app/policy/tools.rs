@@ -122,6 +122,7 @@ fn bare(name: &str) -> Tool {
         input_schema: serde_json::Value::Null,
         output_schema: None,
         annotations: None,
+        sha256: None,
         other: serde_json::Map::new(),
     }
 }
