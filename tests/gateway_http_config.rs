@@ -13,7 +13,9 @@
 mod gateway_support;
 mod http_support;
 
+use callgate::record::{EventKind, Verdict};
 use callgate::token::{self, TokenDigest};
+use gateway_support::{denied, rule};
 use http_support::*;
 use serde_json::{Value, json};
 
@@ -131,4 +133,74 @@ fn a_grant_ends_when_its_time_is_over() {
     );
     let gate = start(&home);
     assert_eq!(post(&gate, "up", &one, "", &call(1, "echo", "{}")).status, 401);
+}
+
+/// Accepts a list of tools as the pins of the home's policy.
+fn accept(home: &Home, list: &str) {
+    std::fs::write(home.path("list.json"), list).unwrap();
+    let (list, policy) = (home.text("list.json"), home.text("policy.json"));
+    let output = home.run(&["tools", "--tools", &list, "--pin", &policy, "--yes"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn what_drifted_is_denied_until_a_person_accepts_it() {
+    let upstream = Upstream::start(plain);
+    let ran = |tool: &str| {
+        let seen = upstream.seen.lock().unwrap();
+        seen.iter().filter(|seen| seen.json()["params"]["name"] == tool).count()
+    };
+    let home = Home::new(ALLOW);
+    accept(&home, r#"{"tools":[{"name":"echo","description":"Says it again"},{"name":"fail"}]}"#);
+    let gate = Gate::url(&home, &upstream.url(), &["--pins", "enforce"]);
+    assert!(!denied(&gate.post("", &call(1, "echo", "{}")).json()), "a tool unseen has not drifted");
+    let listed = gate.post("", r#"{"jsonrpc":"2.0","id":2,"method":"tools/list"}"#);
+    assert!(listed.text().contains(list()), "the list itself passes: {}", listed.text());
+    let answer = gate.post("", &call(3, "echo", "{}")).json();
+    assert_eq!(rule(&answer), "(drift)", "{answer}");
+    assert!(!denied(&gate.post("", &call(4, "fail", "{}")).json()), "as it was accepted");
+    assert!(!denied(&gate.post("", &call(5, "danger", "{}")).json()), "what nobody pinned has not drifted");
+    assert_eq!((ran("echo"), ran("fail"), ran("danger")), (1, 1, 1), "what is denied never runs");
+    let decision = home.decisions().into_iter().find(|decision| decision.rule == "(drift)").unwrap();
+    assert_eq!((decision.decision, decision.pointer), (Verdict::Deny, None));
+    accept(&home, list());
+    let mut id = 10;
+    until("the end of the drift", || {
+        id += 1;
+        (!denied(&gate.post("", &call(id, "echo", "{}")).json())).then_some(())
+    });
+    let told = |state: &str| {
+        home.events(EventKind::Drift).iter().any(|data| data["state"] == state && data["tool"] == "echo")
+    };
+    until("the events", || (told("drifted") && told("back")).then_some(()));
+}
+
+#[test]
+fn a_shadow_of_a_grant_is_recorded_and_changes_nothing() {
+    let upstream = Upstream::start(plain);
+    let home = Home::new(ALLOW);
+    std::fs::write(home.path("denies.json"), DENIES).unwrap();
+    let [one, two, _] = tokens();
+    let mut shadowed = grant("up", "policy.json", &one);
+    shadowed["shadow"] = "denies.json".into();
+    let config = json!({
+        "listen": "127.0.0.1:0",
+        "servers": {"up": {"url": upstream.url()}},
+        "grants": {"a": shadowed, "b": grant("up", "policy.json", &two)},
+    });
+    write(&home, &config);
+    let gate = start(&home);
+    for token in [&one, &two] {
+        assert!(!denied(&post(&gate, "up", token, "", &call(1, "echo", "{}")).json()));
+    }
+    let said = || {
+        let decisions = home.decisions().into_iter().map(|one| {
+            let shadow = one.shadow.map(|shadow| (shadow.decision, shadow.rule));
+            (one.grant, one.decision, shadow)
+        });
+        decisions.collect::<Vec<_>>()
+    };
+    until("the records", || (said().len() == 2).then_some(()));
+    let denies = Some((Verdict::Deny, "(default deny)".to_owned()));
+    assert_eq!(said(), [("a".to_owned(), Verdict::Allow, denies), ("b".to_owned(), Verdict::Allow, None)]);
 }
