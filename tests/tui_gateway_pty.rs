@@ -1,0 +1,58 @@
+//! The terminal interface beside a real gateway: a call that is held is answered on the Approvals
+//! screen, and runs, or does not.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod gateway_support;
+mod pty_support;
+
+use callgate::record::Verdict;
+use gateway_support::{Home, call, denied, rule};
+use pty_support::Program;
+
+const POLICY: &str = r#"{"version":"1","default":"allow","tools":{"echo":{"approve_if":[{"conditions":[{"path":"args.message","op":"exists","value":true}],"on_approve":"is this right?"}]}}}"#;
+
+#[test]
+fn a_held_call_is_approved_and_another_rejected_by_keys() {
+    let home = Home::new(POLICY);
+    let log = home.text("log");
+    let mut gateway = home.gateway(&[], &["--log", &log]);
+    let ran = |text: &str| std::fs::read_to_string(&log).unwrap_or_default().contains(text);
+    let mut term =
+        Program::new(&home.path("home")).arg(home.policy()).cwd(home.dir.path()).size(120, 36).start();
+    term.wait("echo");
+    gateway.send(&call(1, "echo", r#"{"message":"first wish"}"#));
+    term.type_keys("4");
+    term.wait("1 call waits");
+    term.wait("first wish");
+    term.wait("is this right?");
+    assert!(!ran("first wish"), "nothing reaches the server while it is held");
+    term.type_keys("a");
+    term.wait("Approve this call?");
+    term.type_keys("y");
+    let answer = gateway.json();
+    assert!(!denied(&answer), "{answer}");
+    assert_eq!((&answer["id"], &answer["result"]["content"][0]["text"]), (&1.into(), &"first wish".into()));
+    term.wait_gone("1 call waits");
+
+    gateway.send(&call(2, "echo", r#"{"message":"second wish"}"#));
+    term.wait("1 call waits");
+    // The selection stays with what was decided; what waits stands first.
+    term.type_keys("g");
+    term.wait("second wish");
+    term.type_keys("r");
+    term.wait("Reject");
+    term.type_keys("not today\r");
+    let answer = gateway.json();
+    assert_eq!((&answer["id"], rule(&answer)), (&2.into(), "/tools/echo/approve_if/args.message-exists"));
+    assert!(answer["result"]["content"][0]["text"].as_str().unwrap().contains("not today"), "{answer}");
+    assert!(!ran("second wish"), "what is rejected never runs");
+
+    term.type_keys("q");
+    assert_eq!(term.end(), 0);
+    term.assert_given_back();
+    gateway.finish();
+    let decided: Vec<Verdict> = home.decisions().into_iter().map(|one| one.decision).collect();
+    assert_eq!(decided, [Verdict::Approve, Verdict::Allow, Verdict::Approve, Verdict::Deny]);
+}
