@@ -234,6 +234,68 @@ fn a_journal_that_is_taken_away_is_begun_anew() {
     }
 }
 
+/// A gateway over HTTP without tokens, with its address.
+fn listening(home: &Home, server: &[&str]) -> (Gateway, String) {
+    let said = home.path("stderr");
+    let mut command = home.command();
+    command.args(["gateway", "--listen", "127.0.0.1:0", "--no-auth", "--name", "fixture", "--policy"]);
+    command.arg(home.policy()).args(server).stderr(fs::File::create(&said).unwrap());
+    let gateway = Gateway::spawn(command);
+    let address = until("the address", || {
+        let text = fs::read_to_string(&said).unwrap();
+        let rest = text.split_once("served at http://")?.1;
+        Some(rest.split_once("/mcp")?.0.to_owned())
+    });
+    (gateway, address)
+}
+
+/// The status of the answer to a message.
+fn post(address: &str, message: &str) -> u16 {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    let length = message.len();
+    let accept = "application/json, text/event-stream";
+    write!(
+        stream,
+        "POST /mcp HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nAccept: {accept}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{message}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}"#;
+
+#[test]
+fn over_http_an_unreachable_server_is_told() {
+    let home = Home::new(ALLOW);
+    // Nothing listens there any more.
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = holder.local_addr().unwrap().port();
+    drop(holder);
+    let upstream = format!("http://127.0.0.1:{port}/mcp");
+    let (_gateway, address) = listening(&home, &["--upstream", &upstream]);
+    until("it to be ready", || (get(&address, "/readyz", &address).0 == 200).then_some(()));
+    assert_eq!(post(&address, INITIALIZE), 502);
+    let (status, body) = get(&address, "/readyz", &address);
+    assert_eq!(status, 503);
+    assert!(body.contains("the server `fixture` could last not be reached"), "{body}");
+    assert!(value(&metrics(&address), "callgate_upstream_up{server=\"fixture\"}") < 0.5);
+}
+
+#[test]
+fn over_http_servers_are_counted_as_they_run() {
+    let home = Home::new(ALLOW);
+    let (_gateway, address) = listening(&home, &["--", &fixture()]);
+    assert!(value(&metrics(&address), "callgate_children") < 0.5);
+    assert_eq!(post(&address, INITIALIZE), 200);
+    let text = metrics(&address);
+    assert!((value(&text, "callgate_children") - 1.0).abs() < 0.1);
+    assert!((value(&text, "callgate_upstream_up{server=\"fixture\"}") - 1.0).abs() < 0.1);
+    assert!(value(&text, "callgate_approvals_pending") < 0.5);
+}
+
 #[test]
 fn the_feed_of_gateway_json_is_served_and_revoked_while_it_runs() {
     let home = Home::new(ALLOW);

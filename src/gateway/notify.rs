@@ -15,6 +15,8 @@ use crate::record::{EventKind, Record, Verdict};
 const PAUSE: Duration = Duration::from_secs(1);
 /// A run that takes longer is ended.
 const LONGEST: Duration = Duration::from_secs(10);
+/// So long the last may still be told once the gateway ends.
+const LAST: Duration = Duration::from_secs(2);
 /// How often a run is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 /// The variable that says how many records the one on standard input stands for besides itself.
@@ -39,7 +41,15 @@ struct Pending {
     record: Option<(u8, Arc<[u8]>)>,
     /// Others that came meanwhile.
     more: u64,
-    closed: bool,
+    /// The gateway ends: nothing comes any more, and then nobody is told any more.
+    closed: Option<Instant>,
+}
+
+impl Pending {
+    /// Nobody is told any more.
+    fn over(&self) -> bool {
+        self.closed.is_some_and(|end| Instant::now() >= end)
+    }
 }
 
 impl Shared {
@@ -89,7 +99,7 @@ impl Notifier {
     pub(super) fn offer(&self, record: &Record, line: &Arc<[u8]>) {
         let Some(urgency) = urgency(record) else { return };
         let mut pending = self.shared.lock();
-        if pending.closed {
+        if pending.closed.is_some() {
             return;
         }
         let known = pending.record.as_ref().map(|(known, _)| *known);
@@ -104,10 +114,10 @@ impl Notifier {
         pending.record = Some((urgency, Arc::clone(line)));
     }
 
-    /// Ends the command if it runs; afterwards none is started. What waits is not told any more: it
-    /// is in the journal.
+    /// Tells what still waits, for [`LAST`] at most; then the command is ended if it runs, and none
+    /// is started any more.
     pub(super) fn close(&self) {
-        self.shared.lock().closed = true;
+        self.shared.lock().closed.get_or_insert(Instant::now() + LAST);
         self.shared.stirred.notify_all();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
@@ -127,11 +137,14 @@ fn run(shared: &Shared, command: &str, pause: Duration, longest: Duration) {
     loop {
         let mut pending = shared.lock();
         let (line, more) = loop {
-            if pending.closed {
+            if pending.over() {
                 return;
             }
             if let Some((_, line)) = pending.record.take() {
                 break (line, std::mem::take(&mut pending.more));
+            }
+            if pending.closed.is_some() {
+                return;
             }
             pending = shared.stirred.wait(pending).unwrap_or_else(PoisonError::into_inner);
         };
@@ -144,7 +157,14 @@ fn run(shared: &Shared, command: &str, pause: Duration, longest: Duration) {
         }
         let next = began + pause;
         let mut pending = shared.lock();
-        while !pending.closed && Instant::now() < next {
+        while Instant::now() < next {
+            // What waits is told at the same pace to the end.
+            let next = match pending.closed {
+                Some(_) if pending.record.is_none() => return,
+                Some(end) if Instant::now() >= end => return,
+                Some(end) => next.min(end),
+                None => next,
+            };
             let left = next.saturating_duration_since(Instant::now());
             pending = shared.stirred.wait_timeout(pending, left).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -180,7 +200,7 @@ fn tell(
         match child.try_wait() {
             Ok(Some(status)) if status.success() => break Ok(()),
             Ok(Some(status)) => break Err(format!("the command ended with {status}")),
-            Ok(None) if shared.lock().closed => break Ok(()),
+            Ok(None) if shared.lock().over() => break Ok(()),
             Ok(None) if Instant::now() >= deadline => {
                 break Err(format!("the command took longer than {} s and was ended", longest.as_secs()));
             }
@@ -298,6 +318,26 @@ mod tests {
         notifier.close();
         let second = read(&pids).lines().nth(1).unwrap().to_owned();
         wait_for("nothing left at the end", || !alive(&second));
+    }
+
+    #[test]
+    fn what_waits_at_the_end_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out");
+        let command = format!("cat >> '{}'; sleep 0.2; echo >> '{0}'", out.display());
+        let notifier = Notifier::with(command, Duration::from_millis(300), LONGEST).unwrap();
+        for reason in ["first", "second"] {
+            let (record, line) = freeze(reason);
+            notifier.offer(&record, &line);
+            wait_for(reason, || read(&out).contains("first"));
+        }
+        notifier.close();
+        let text = read(&out);
+        assert!(text.contains("second"), "{text}");
+        assert!(text.ends_with("\n\n"), "the last run came to its own end: {text}");
+        let (record, line) = freeze("third");
+        notifier.offer(&record, &line);
+        assert!(!read(&out).contains("third"));
     }
 
     #[test]

@@ -99,8 +99,8 @@ pub fn run(config: &Config) -> Result<u8, StartError> {
     let commands = desk.recorder.hub().map(Hub::commands);
     let (server, to_server, from_server) = Server::start(&config.command, &[])?;
     link.connect(to_server);
-    desk.gauges.set_children(1);
-    desk.gauges.upstream(&config.name, None);
+    desk.gauges.child_started();
+    desk.gauges.upstream(&config.name, true);
     let handle = server.handle();
     spawn("keeper", move || keeper.run(commands.as_ref()))?;
     let watch = policies::watch(&link.conversation.decider, &config.policy)?;

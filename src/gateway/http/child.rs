@@ -69,14 +69,21 @@ impl Launch {
         permit: OwnedSemaphorePermit,
     ) -> std::io::Result<Child> {
         let (reply, started) = oneshot::channel();
+        let desk = Arc::clone(&conversation.desk);
         let errand = Errand::Start { command: self.command.clone(), env: self.env.clone(), reply };
         let ending = || std::io::Error::other("the gateway is ending");
         self.main.send(errand).map_err(|_| ending())?;
-        let (server, input, output) = started.await.map_err(|_| ending())??;
+        let (server, input, output) = started
+            .await
+            .map_err(|_| ending())?
+            .inspect_err(|_| desk.gauges.upstream(&conversation.decider.who.server, false))?;
+        desk.gauges.upstream(&conversation.decider.who.server, true);
         let handle = server.handle();
         RUNNING.fetch_add(1, Ordering::AcqRel);
+        desk.gauges.child_started();
         let waiting = std::thread::Builder::new().name("wait".to_owned()).spawn(move || {
             server.wait();
+            desk.gauges.child_ended();
             RUNNING.fetch_sub(1, Ordering::AcqRel);
         });
         let streams = waiting.and_then(|_| {

@@ -213,6 +213,7 @@ impl Configured {
         let gone = difference.servers_removed.iter().chain(&difference.servers_changed);
         for name in gone {
             self.places.remove(name);
+            self.means.desk.gauges.forget_upstream(name);
             let labels: Vec<String> = self
                 .grants
                 .values()

@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use memchr::memchr2;
 
+use super::super::decider::Decider;
 use super::super::judge::Ruling;
 use super::super::session::Ended;
 use super::headers::{self, SESSION};
@@ -200,7 +201,9 @@ impl Service {
         };
         let mut flight =
             Flight { live: Arc::clone(&live), id: None, modern: false, resumable: false, listens: false };
-        let response = match upstream.send(Method::GET, client, Bytes::new()).await {
+        let answer = upstream.send(Method::GET, client, Bytes::new()).await;
+        reached(&seat.decider, &answer);
+        let response = match answer {
             Ok(response) => response,
             Err(failure) => return unanswered(&mut flight, &failure),
         };
@@ -221,7 +224,9 @@ impl Service {
             Err(why) => return no_session(&why),
         };
         let mut flight = Flight { live, id: None, modern: false, resumable: false, listens: false };
-        let response = match upstream.send(Method::DELETE, client, Bytes::new()).await {
+        let answer = upstream.send(Method::DELETE, client, Bytes::new()).await;
+        reached(&seat.decider, &answer);
+        let response = match answer {
             Ok(response) => response,
             Err(failure) => return unanswered(&mut flight, &failure),
         };
@@ -279,6 +284,7 @@ impl Sending {
         let Behind::Url(upstream) = &place.behind else { return said::not_held() };
         let answer = upstream.send(Method::POST, &posted.headers, posted.body).await;
         let live = Arc::clone(&flight.live);
+        reached(&live.conversation.decider, &answer);
         live.conversation.desk.end_calls(ended);
         let response = match answer {
             Ok(response) => response,
@@ -309,6 +315,12 @@ pub(super) fn empty() -> Refusal {
         tool: None,
         method: None,
     }
+}
+
+/// Operators are told whether the upstream can be reached. One that takes long, or breaks off, was.
+fn reached<T>(decider: &Decider, answer: &Result<T, Failure>) {
+    let reached = answer.as_ref().map_or_else(|failure| !failure.unsent, |_| true);
+    decider.desk.gauges.upstream(&decider.who.server, reached);
 }
 
 /// The upstream could not be asked, or did not answer.

@@ -105,7 +105,7 @@ fn served(registry: &mut Registry, desk: &Desk) {
     let children = desk.gauges.children.load(Ordering::Relaxed) as f64;
     gauge(registry, "children", "Servers that run as children of this gateway", one(children));
     let upstreams = crate::gateway::lock(&desk.gauges.upstreams).clone().into_iter();
-    let upstreams = upstreams.map(|(server, trouble)| by_server((server, f64::from(trouble.is_none()))));
+    let upstreams = upstreams.map(|(server, (reached, _))| by_server((server, f64::from(reached))));
     gauge(registry, "upstream_up", "Whether the server could last be reached", upstreams);
 }
 
@@ -116,7 +116,10 @@ fn counters(registry: &mut Registry, desk: &Desk) {
     gauge(registry, "store_up", "Whether the counters' store can be reached", one(up));
     gauge(registry, "freezes", "Freezes that stand", one(real(standing.freezes.len())));
     gauge(registry, "overrides", "Overrides that stand", one(real(standing.overrides.len())));
-    let usages = store.and_then(|store| store.peek(clock::now(), &keeper::counters_of_policies(desk)).ok());
+    let now = clock::now();
+    let pending = standing.approvals.iter().filter(|one| one.verdict.is_none() && now < one.until).count();
+    gauge(registry, "approvals_pending", "Calls that wait for a person, equal ones once", one(real(pending)));
+    let usages = store.and_then(|store| store.peek(now, &keeper::counters_of_policies(desk)).ok());
     let (mut used, mut most) = (Vec::new(), Vec::new());
     for usage in usages.unwrap_or_default() {
         let key = &usage.key;

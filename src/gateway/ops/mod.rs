@@ -10,6 +10,7 @@ mod metrics;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -19,27 +20,51 @@ pub(super) use meters::Meters;
 use super::desk::Desk;
 use super::lock;
 
+/// For so long a server that could not be reached makes the gateway unready. Only calls tell whether
+/// it is back, and they may come only to those who are ready.
+const LATELY: Duration = Duration::from_secs(30);
+
 /// What transports tell operators.
 #[derive(Debug, Default)]
 pub(super) struct Gauges {
     children: AtomicU64,
-    /// By server: why it could last not be reached, or that it could.
-    upstreams: Mutex<BTreeMap<String, Option<String>>>,
+    /// By server: whether it could last be reached, and when that was found out.
+    upstreams: Mutex<BTreeMap<String, (bool, Instant)>>,
 }
 
 impl Gauges {
-    /// So many servers run as children of this gateway.
-    pub(super) fn set_children(&self, count: u64) {
-        self.children.store(count, Ordering::Relaxed);
+    /// A server runs as a child of this gateway.
+    pub(super) fn child_started(&self) {
+        self.children.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What is last known of a server: `None` when it could be reached.
-    pub(super) fn upstream(&self, server: &str, trouble: Option<String>) {
+    /// One that did has ended.
+    pub(super) fn child_ended(&self) {
+        self.children.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether a server could just be reached.
+    pub(super) fn upstream(&self, server: &str, reached: bool) {
         let mut upstreams = lock(&self.upstreams);
+        let known = (reached, Instant::now());
         match upstreams.get_mut(server) {
-            Some(known) => *known = trouble,
-            None => drop(upstreams.insert(server.to_owned(), trouble)),
+            Some(before) => *before = known,
+            None => drop(upstreams.insert(server.to_owned(), known)),
         }
+    }
+
+    /// A server is not served any more.
+    pub(super) fn forget_upstream(&self, server: &str) {
+        lock(&self.upstreams).remove(server);
+    }
+
+    /// The servers that lately could not be reached.
+    fn unreachable(&self) -> Vec<String> {
+        lock(&self.upstreams)
+            .iter()
+            .filter(|(_, (reached, at))| !reached && at.elapsed() < LATELY)
+            .map(|(server, _)| server.clone())
+            .collect()
     }
 }
 
@@ -102,11 +127,9 @@ fn ready(desk: &Desk) -> (bool, String) {
     if desk.store().is_none() || !desk.standing.get().1 {
         troubles.push("the counters' store cannot be reached".to_owned());
     }
-    for (server, trouble) in lock(&desk.gauges.upstreams).iter() {
-        if trouble.is_some() {
-            // Why may hold addresses and what the server said: that is in the log.
-            troubles.push(format!("the server `{server}` could last not be reached"));
-        }
+    for server in desk.gauges.unreachable() {
+        // Why may hold addresses, which are nobody's business here.
+        troubles.push(format!("the server `{server}` could last not be reached"));
     }
     let ready = troubles.is_empty();
     (ready, format!("{}\n", json!({ "ready": ready, "troubles": troubles })))
