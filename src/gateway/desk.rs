@@ -247,6 +247,12 @@ impl Desk {
     /// Everything is over.
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
+        // The background may have had no turn since the store last failed a call.
+        if let Some(why) = self.trouble() {
+            super::say(&why);
+            let data = serde_json::json!({"state": "failed", "why": why});
+            self.recorder.event(crate::record::EventKind::Store, None, None, data);
+        }
     }
 
     pub(super) fn is_closed(&self) -> bool {
