@@ -253,3 +253,17 @@ fn kill_9_under_load_loses_nothing_that_was_answered() {
     }
     assert!(answered_in_all > 100, "{answered_in_all}: there was hardly any load");
 }
+
+/// An option that means nothing here is refused, so that nobody thinks it holds.
+#[test]
+fn options_of_the_http_gateway_are_refused_on_stdio() {
+    let home = Home::new(ALLOW);
+    for option in [&["--no-auth"][..], &["--behind-proxy"], &["--allow-host", "x"]] {
+        let mut command = home.command();
+        command.arg("gateway").arg("--policy").arg(home.policy()).args(option).arg("--").arg("true");
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(option[0]) && said.contains("--listen"), "{said}");
+    }
+}

@@ -45,6 +45,14 @@ pub(super) fn run(args: GatewayArgs, _out: &Output) -> Answer {
     if args.http.listen.is_some() || args.http.config.is_some() {
         return serve(args, paths, record_args, pins, metrics);
     }
+    if let Some(option) = of_http_alone(&args.http) {
+        return Err(CliError::usage(
+            format!(
+                "`{option}` is for a gateway over HTTP, and this one would speak over standard input and output"
+            ),
+            "say where to listen: `--listen 127.0.0.1:4711`, or `--config gateway.json`",
+        ));
+    }
     let config = Config {
         name: args.name.unwrap_or_else(|| server_name(&args.command)),
         grant: args.grant,
@@ -66,6 +74,23 @@ pub(super) fn run(args: GatewayArgs, _out: &Output) -> Answer {
         Err(StartError::Pins(error)) => Err(super::pin::failed(&error)),
         Err(StartError::Start(error)) => Err(CliError::outside(error.to_string(), "")),
     }
+}
+
+/// An option that was given and means nothing on stdio. Silence would let somebody think that it holds.
+fn of_http_alone(http: &super::args::HttpArgs) -> Option<&'static str> {
+    [
+        ("--upstream", http.upstream.is_some()),
+        ("--header", !http.headers.is_empty()),
+        ("--tls-cert", http.tls_cert.is_some()),
+        ("--tls-key", http.tls_key.is_some()),
+        ("--behind-proxy", http.behind_proxy),
+        ("--no-auth", http.no_auth),
+        ("--allow-host", !http.allow_hosts.is_empty()),
+        ("--allow-origin", !http.allow_origins.is_empty()),
+        ("--max-sessions", http.max_sessions.is_some()),
+    ]
+    .into_iter()
+    .find_map(|(option, given)| given.then_some(option))
 }
 
 fn policy_error(error: &LoadError) -> CliError {
