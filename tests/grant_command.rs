@@ -98,7 +98,9 @@ fn a_token_is_made_listed_and_revoked() {
     }
     let digest = token::TokenDigest::of(token);
     let listed = text(&run(at, &["grant"]).stdout);
-    assert!(listed.contains("ci") && listed.contains("docker") && listed.contains("in 29d"), "{listed}");
+    assert!(listed.contains("ci") && listed.contains("docker"), "{listed}");
+    // On a quick machine not a second of the thirty days is over yet.
+    assert!(listed.contains("in 29d") || listed.contains("in 30d"), "{listed}");
     assert!(listed.contains(&digest.short()) && !listed.contains(&digest.hex()[..9]), "{listed}");
     let json: Value =
         serde_json::from_slice(&run(at, &["grant", "list", "--format", "json"]).stdout).unwrap();
