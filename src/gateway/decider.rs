@@ -23,7 +23,7 @@ use crate::policy::decide::{
     Call, Charge, Circumstances, Denial, Listed, Override, Verdict as Ruling, retry_after,
 };
 use crate::policy::document::Document;
-use crate::record::{CounterState, Verdict};
+use crate::record::{CounterState, Decision, Verdict};
 use crate::time::Timestamp;
 
 /// A call's decision, as it is recorded and answered.
@@ -46,6 +46,23 @@ pub(super) struct Decided {
     pub(super) approval: Option<String>,
     /// The question to a person, where the decision is [`Verdict::Approve`].
     pub(super) question: Option<Box<Approval>>,
+}
+
+impl Decided {
+    /// Moves what is recorded of it into a call's record.
+    pub(super) fn put(&mut self, decision: &mut Decision) {
+        decision.decision = self.decision;
+        decision.enforced = self.enforced;
+        decision.counters = std::mem::take(&mut self.counters);
+        decision.counted = self.counted;
+        decision.policy = self.policy.take();
+        decision.retry_after_ms = self.retry_after_ms;
+        decision.rule = std::mem::take(&mut self.rule);
+        decision.pointer = self.pointer.take();
+        decision.message = std::mem::take(&mut self.message);
+        // A call that was held stays the one of its approval.
+        decision.approval = self.approval.take().or_else(|| decision.approval.take());
+    }
 }
 
 /// The policy in force; swapped whole.

@@ -230,7 +230,7 @@ impl Conversation {
         let given = Some(call.hold.question.as_str());
         let asking = Asking { client: client.as_deref(), args, given };
         let listed = self.listing().listed(asked.name);
-        let decided = self.decider.decide(self.id(), &asked, listed, now, &asking);
+        let mut decided = self.decider.decide(self.id(), &asked, listed, now, &asking);
         let operation = operation(&asked, call.modern, false);
         if let Some(question) = decided.question {
             call.hold.goes_on(question.id, clock::tick() / 1000);
@@ -242,17 +242,8 @@ impl Conversation {
             self.unask(&call.hold.question, true);
         }
         let Some(mut decision) = call.decision() else { return false };
+        decided.put(&mut decision);
         let Decided { taken, visible, .. } = decided;
-        decision.decision = decided.decision;
-        decision.enforced = decided.enforced;
-        decision.counters = decided.counters;
-        decision.counted = decided.counted;
-        decision.policy = decided.policy;
-        decision.retry_after_ms = decided.retry_after_ms;
-        decision.rule = decided.rule;
-        decision.pointer = decided.pointer;
-        decision.message = decided.message;
-        decision.approval = decided.approval.or(decision.approval);
         decision.decide_us = clock::micros_since(began);
         call.visible = visible;
         if decision.decision != Verdict::Allow {

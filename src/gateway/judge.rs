@@ -157,7 +157,7 @@ impl Conversation {
         peeked: &Message<'_>,
         call: &ToolCall<'_, '_>,
         client: Option<String>,
-        decided: Decided,
+        mut decided: Decided,
         shadow: Option<Shadow>,
         now: Timestamp,
         decide_us: f64,
@@ -170,17 +170,8 @@ impl Conversation {
         decision.request_id = raw(&raw_id);
         envelope::TOOLS_CALL.clone_into(&mut decision.method);
         decision.tool = Some(call.name.to_owned());
-        decision.decision = decided.decision;
-        decision.enforced = decided.enforced;
         decision.args = args;
-        decision.counters = decided.counters;
-        decision.counted = decided.counted;
-        decision.policy = decided.policy;
-        decision.retry_after_ms = decided.retry_after_ms;
-        decision.rule = decided.rule;
-        decision.pointer = decided.pointer;
-        decision.message = decided.message;
-        decision.approval = decided.approval;
+        decided.put(&mut decision);
         decision.decide_us = decide_us;
         decision.shadow = shadow;
         if let Some(question) = decided.question {

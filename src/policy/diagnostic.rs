@@ -133,6 +133,24 @@ impl<'t> Sink<'t> {
         self.found.push(Diagnostic { severity, code, pointer, span, line, column, message, help });
     }
 
+    /// As [`Sink::add`], for what makes the document invalid.
+    pub(crate) fn error(
+        &mut self,
+        code: &'static str,
+        at: &At<'_>,
+        span: Span,
+        message: String,
+        help: impl Into<String>,
+    ) {
+        self.add(Severity::Error, code, at.to_string(), span, message, help);
+    }
+
+    /// A value of another type than is wanted there.
+    pub(crate) fn wrong_type(&mut self, at: &At<'_>, node: &Node<'_>, what: &str, wanted: &str) {
+        let message = format!("{what} must be {wanted}, not {}", a_type(node));
+        self.error("wrong-type", at, node.span, message, "");
+    }
+
     /// What holds for every node: no duplicate members, no strings that cannot be told exactly.
     pub(crate) fn whole(&mut self, parsed: &json::Parsed<'_>) {
         let duplicates: HashMap<usize, Span> =

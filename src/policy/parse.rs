@@ -8,7 +8,7 @@ mod rules;
 
 use std::collections::{HashMap, HashSet};
 
-use super::diagnostic::{At, Severity, Sink, a_type, tick};
+use super::diagnostic::{At, Sink, a_type, tick};
 use super::model::{self, Action, Hide, Policy, Tool};
 use super::suggest::closest;
 use crate::json::{self, Member, Node, Span, Value};
@@ -108,7 +108,7 @@ pub(super) fn policy(
     reader.sink.whole(parsed);
     let at = At::ROOT;
     if root.as_object().is_none() {
-        reader.wrong_type(&at, root, "a policy", "an object");
+        reader.sink.wrong_type(&at, root, "a policy", "an object");
         return None;
     }
     reader.keys(&at, root, Place::Root);
@@ -164,32 +164,16 @@ struct Reader<'r, 's> {
 }
 
 impl Reader<'_, '_> {
-    fn error(
-        &mut self,
-        code: &'static str,
-        at: &At<'_>,
-        span: Span,
-        message: String,
-        help: impl Into<String>,
-    ) {
-        self.sink.add(Severity::Error, code, at.to_string(), span, message, help);
-    }
-
-    fn wrong_type(&mut self, at: &At<'_>, node: &Node<'_>, what: &str, wanted: &str) {
-        let message = format!("{what} must be {wanted}, not {}", a_type(node));
-        self.error("wrong-type", at, node.span, message, "");
-    }
-
     fn missing(&mut self, at: &At<'_>, node: &Node<'_>, place: Place, key: &str, help: &str) {
         // Only the opening bracket is marked: the whole object would say nothing.
         let span = Span { start: node.span.start, end: node.span.start + 1 };
-        self.error("missing-key", at, span, format!("{} needs `{key}`", place.name()), help);
+        self.sink.error("missing-key", at, span, format!("{} needs `{key}`", place.name()), help);
     }
 
     /// Reports the unknown keys of an object; `false` when the node is none.
     fn object(&mut self, at: &At<'_>, node: &Node<'_>, place: Place) -> bool {
         if node.as_object().is_none() {
-            self.wrong_type(at, node, place.name(), "an object");
+            self.sink.wrong_type(at, node, place.name(), "an object");
             return false;
         }
         self.keys(at, node, place);
@@ -210,7 +194,7 @@ impl Reader<'_, '_> {
                 let keys: Vec<String> = place.keys().iter().map(|key| format!("`{key}`")).collect();
                 format!("{} may have {}", place.name(), keys.join(", "))
             };
-            self.error(
+            self.sink.error(
                 "unknown-key",
                 &at.key(key),
                 member.key_span,
@@ -223,7 +207,7 @@ impl Reader<'_, '_> {
     fn string(&mut self, at: &At<'_>, node: &Node<'_>, what: &str) -> Option<String> {
         let text = node.as_str().map(str::to_owned);
         if text.is_none() {
-            self.wrong_type(at, node, what, "a string");
+            self.sink.wrong_type(at, node, what, "a string");
         }
         text
     }
@@ -232,7 +216,7 @@ impl Reader<'_, '_> {
         if let Value::Bool(value) = node.value {
             return Some(value);
         }
-        self.wrong_type(at, node, what, "`true` or `false`");
+        self.sink.wrong_type(at, node, what, "`true` or `false`");
         None
     }
 
@@ -247,7 +231,7 @@ impl Reader<'_, '_> {
         let known: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
         let known = known.join(", ");
         let Some(text) = node.as_str() else {
-            self.wrong_type(at, node, what, &format!("one of {known}"));
+            self.sink.wrong_type(at, node, what, &format!("one of {known}"));
             return None;
         };
         if let Some(word) = words.iter().find(|word| **word == text) {
@@ -257,7 +241,7 @@ impl Reader<'_, '_> {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => format!("it may be {known}"),
         };
-        self.error("unknown-value", at, node.span, format!("{what} cannot be {}", tick(text)), help);
+        self.sink.error("unknown-value", at, node.span, format!("{what} cannot be {}", tick(text)), help);
         None
     }
 
@@ -271,16 +255,22 @@ impl Reader<'_, '_> {
             Value::String(text) if text.as_str() == "1" => {}
             Value::String(text) => {
                 let message = format!("version {} is not known", tick(text.as_str()));
-                self.error("unknown-version", &at, node.span, message, "this program reads version `\"1\"`");
+                self.sink.error(
+                    "unknown-version",
+                    &at,
+                    node.span,
+                    message,
+                    "this program reads version `\"1\"`",
+                );
             }
-            Value::Number(_) => self.error(
+            Value::Number(_) => self.sink.error(
                 "wrong-type",
                 &at,
                 node.span,
                 "`version` must be a string, not a number".to_owned(),
                 "write `\"1\"` in quotes",
             ),
-            _ => self.wrong_type(&at, node, "`version`", "the string `\"1\"`"),
+            _ => self.sink.wrong_type(&at, node, "`version`", "the string `\"1\"`"),
         }
     }
 
@@ -298,7 +288,7 @@ impl Reader<'_, '_> {
 
     fn hide(&mut self, at: &At<'_>, node: &Node<'_>) -> Hide {
         let Some(items) = node.as_array() else {
-            self.wrong_type(at, node, "`hide`", "an array of tool names");
+            self.sink.wrong_type(at, node, "`hide`", "an array of tool names");
             return Hide::default();
         };
         if let [only] = items
@@ -310,12 +300,12 @@ impl Reader<'_, '_> {
         for (index, item) in items.iter().enumerate() {
             let at = at.index(index);
             let Some(name) = item.as_str() else {
-                self.wrong_type(&at, item, "an entry of `hide`", "a tool's name");
+                self.sink.wrong_type(&at, item, "an entry of `hide`", "a tool's name");
                 continue;
             };
             if name == "*" {
                 let message = "`*` hides every tool and must stand alone".to_owned();
-                self.error("wildcard", &at, item.span, message, "write `[\"*\"]`, or take away `*`");
+                self.sink.error("wildcard", &at, item.span, message, "write `[\"*\"]`, or take away `*`");
             } else if self.tool_name(&at, name, item.span) {
                 names.push((name.to_owned(), item.span));
             }
@@ -327,13 +317,13 @@ impl Reader<'_, '_> {
     fn tool_name(&mut self, at: &At<'_>, name: &str, span: Span) -> bool {
         if name.is_empty() {
             let help = "name the tool exactly as `tools/list` does";
-            self.error("empty-name", at, span, "a tool's name is empty".to_owned(), help);
+            self.sink.error("empty-name", at, span, "a tool's name is empty".to_owned(), help);
             return false;
         }
         if name.contains('*') {
             let message = format!("there are no patterns in tool names: {}", tick(name));
             let help = "use `all_tools` for limits of every call, or list the names";
-            self.error("wildcard", at, span, message, help);
+            self.sink.error("wildcard", at, span, message, help);
             return false;
         }
         true
@@ -341,7 +331,7 @@ impl Reader<'_, '_> {
 
     fn tools(&mut self, at: &At<'_>, node: &Node<'_>, counters: &Counters) -> Vec<Tool> {
         let Some(members) = node.as_object() else {
-            self.wrong_type(at, node, "`tools`", "an object with tool names as keys");
+            self.sink.wrong_type(at, node, "`tools`", "an object with tool names as keys");
             return Vec::new();
         };
         let mut tools = Vec::with_capacity(members.len());

@@ -110,22 +110,6 @@ struct Reader<'r, 's> {
 }
 
 impl Reader<'_, '_> {
-    fn error(
-        &mut self,
-        code: &'static str,
-        at: &At<'_>,
-        span: Span,
-        message: String,
-        help: impl Into<String>,
-    ) {
-        self.sink.add(Severity::Error, code, at.to_string(), span, message, help);
-    }
-
-    fn wrong_type(&mut self, at: &At<'_>, node: &Node<'_>, what: &str, wanted: &str) {
-        let message = format!("{what} must be {wanted}, not {}", a_type(node));
-        self.error("wrong-type", at, node.span, message, "");
-    }
-
     /// The members of an object, after its unknown keys have been named.
     fn object<'n, 'a>(&mut self, at: &At<'_>, node: &'n Node<'a>, place: Place) -> Option<&'n [Member<'a>]> {
         let members = self.members(at, node, place.0)?;
@@ -143,7 +127,7 @@ impl Reader<'_, '_> {
                 format!("{} may have {}", place.0, keys.join(", "))
             };
             let message = format!("unknown key {}", tick(key));
-            self.error("unknown-key", &at.key(key), member.key_span, message, help);
+            self.sink.error("unknown-key", &at.key(key), member.key_span, message, help);
         }
         Some(members)
     }
@@ -151,7 +135,7 @@ impl Reader<'_, '_> {
     fn members<'n, 'a>(&mut self, at: &At<'_>, node: &'n Node<'a>, what: &str) -> Option<&'n [Member<'a>]> {
         let members = node.as_object();
         if members.is_none() {
-            self.wrong_type(at, node, what, "an object");
+            self.sink.wrong_type(at, node, what, "an object");
         }
         members
     }
@@ -168,7 +152,7 @@ impl Reader<'_, '_> {
         if found.is_none() {
             // Only the opening bracket is marked: the whole object would say nothing.
             let span = Span { start: node.span.start, end: node.span.start + 1 };
-            self.error("missing-key", at, span, format!("{} needs `{key}`", place.0), help);
+            self.sink.error("missing-key", at, span, format!("{} needs `{key}`", place.0), help);
         }
         found
     }
@@ -176,7 +160,7 @@ impl Reader<'_, '_> {
     fn string(&mut self, at: &At<'_>, node: &Node<'_>, what: &str) -> Option<String> {
         let text = node.as_str().map(str::to_owned);
         if text.is_none() {
-            self.wrong_type(at, node, what, "a string");
+            self.sink.wrong_type(at, node, what, "a string");
         }
         text
     }
@@ -186,7 +170,7 @@ impl Reader<'_, '_> {
         let text = self.string(at, node, what)?;
         if text.is_empty() || text.contains('\0') {
             let wrong = if text.is_empty() { "is empty" } else { "holds a zero byte" };
-            self.error("bad-value", at, node.span, format!("{what} {wrong}"), "");
+            self.sink.error("bad-value", at, node.span, format!("{what} {wrong}"), "");
             return None;
         }
         Some(text)
@@ -204,7 +188,7 @@ impl Reader<'_, '_> {
             None => text.parse().ok(),
         };
         if address.is_none() {
-            self.error(
+            self.sink.error(
                 "bad-address",
                 at,
                 node.span,
@@ -222,7 +206,7 @@ impl Reader<'_, '_> {
             let rest = text.strip_prefix(scheme).unwrap_or("");
             let place = rest.split(['/', '?']).next().unwrap_or("");
             if place.contains('@') && scheme != "unix:" {
-                self.error(
+                self.sink.error(
                     "secret",
                     at,
                     node.span,
@@ -234,7 +218,7 @@ impl Reader<'_, '_> {
             return Some(text);
         }
         if text.contains("://") {
-            self.error(
+            self.sink.error(
                 "bad-address",
                 at,
                 node.span,
@@ -283,7 +267,7 @@ impl Reader<'_, '_> {
                     None => "a viewer looks; an operator also approves, freezes and overrides".to_owned(),
                 };
                 let message = format!("`role` must be `viewer` or `operator`, not {}", tick(&text));
-                self.error("bad-value", at, node.span, message, help);
+                self.sink.error("bad-value", at, node.span, message, help);
                 None
             }
         }
@@ -304,7 +288,7 @@ impl Reader<'_, '_> {
                 let digest = TokenDigest::parse(&text);
                 if digest.is_none() {
                     // Perhaps somebody put the token itself here: it is not repeated.
-                    self.error(
+                    self.sink.error(
                         "bad-value",
                         &at,
                         node.span,
@@ -320,7 +304,13 @@ impl Reader<'_, '_> {
             let instant = Timestamp::parse(&text);
             if instant.is_none() {
                 let message = format!("{} is no instant", tick(&text));
-                self.error("bad-value", &at, node.span, message, "write for instance `2027-01-31T00:00:00Z`");
+                self.sink.error(
+                    "bad-value",
+                    &at,
+                    node.span,
+                    message,
+                    "write for instance `2027-01-31T00:00:00Z`",
+                );
             }
             instant
         });
@@ -332,7 +322,7 @@ impl Reader<'_, '_> {
         let name = member.key.as_str();
         let wrong = label_error(name);
         if let Some(wrong) = wrong {
-            self.error("bad-name", at, member.key_span, format!("the {what} {wrong}"), "");
+            self.sink.error("bad-name", at, member.key_span, format!("the {what} {wrong}"), "");
         }
         wrong.is_none()
     }
@@ -344,7 +334,7 @@ impl Reader<'_, '_> {
             let at = at.key(name);
             if let Some(wrong) = server_name_error(name) {
                 let help = "the server is at `/mcp/NAME`: use letters, digits, `-`, `_`, `~` and `.`";
-                self.error("bad-name", &at, member.key_span, format!("the server's name {wrong}"), help);
+                self.sink.error("bad-name", &at, member.key_span, format!("the server's name {wrong}"), help);
             }
             if let Some(upstream) = self.upstream(&at, &member.value) {
                 servers.push((name.to_owned(), upstream));
@@ -357,7 +347,7 @@ impl Reader<'_, '_> {
         match (node.get("command"), node.get("url")) {
             (Some(_), Some(url)) => {
                 let message = "a server has a `command` or a `url`, not both".to_owned();
-                self.error("bad-value", &at.key("url"), url.span, message, "make two servers of it");
+                self.sink.error("bad-value", &at.key("url"), url.span, message, "make two servers of it");
                 None
             }
             (Some(command), None) => {
@@ -384,7 +374,7 @@ impl Reader<'_, '_> {
                 let message = "a server needs `command` or `url`".to_owned();
                 let help =
                     "`\"command\": [\"npx\", \"-y\", \"PACKAGE\"]`, or `\"url\": \"https://HOST/mcp\"`";
-                self.error("missing-key", at, span, message, help);
+                self.sink.error("missing-key", at, span, message, help);
                 None
             }
         }
@@ -397,7 +387,7 @@ impl Reader<'_, '_> {
                 Some(_) => "each word by itself: `[\"npx\", \"-y\", \"PACKAGE\"]`",
                 None => "",
             };
-            self.error("wrong-type", at, node.span, message, help);
+            self.sink.error("wrong-type", at, node.span, message, help);
             return None;
         };
         let mut words = Vec::with_capacity(items.len());
@@ -406,7 +396,7 @@ impl Reader<'_, '_> {
             let word = self.string(&at, item, "a word of `command`")?;
             if word.contains('\0') || (index == 0 && word.is_empty()) {
                 let message = "no program can be started with this word".to_owned();
-                self.error("bad-value", &at, item.span, message, "");
+                self.sink.error("bad-value", &at, item.span, message, "");
                 return None;
             }
             if word.contains("${") {
@@ -419,7 +409,7 @@ impl Reader<'_, '_> {
         }
         if words.is_empty() {
             let message = "`command` names no program".to_owned();
-            self.error("bad-value", at, node.span, message, "");
+            self.sink.error("bad-value", at, node.span, message, "");
             return None;
         }
         Some(words)
@@ -432,13 +422,13 @@ impl Reader<'_, '_> {
             let at = at.key(name);
             if name.is_empty() || name.contains(['=', '\0']) {
                 let message = format!("{} is no name of a variable", tick(name));
-                self.error("bad-name", &at, member.key_span, message, "");
+                self.sink.error("bad-name", &at, member.key_span, message, "");
                 continue;
             }
             let Some(value) = self.expanded(&at, &member.value, "a variable's value") else { continue };
             if value.contains('\0') {
                 let message = format!("the value of {} holds a zero byte", tick(name));
-                self.error("bad-value", &at, member.value.span, message, "");
+                self.sink.error("bad-value", &at, member.value.span, message, "");
                 continue;
             }
             variables.push((name.to_owned(), value));
@@ -463,14 +453,14 @@ impl Reader<'_, '_> {
                 Some(_) => None,
             };
             if let Some(wrong) = wrong {
-                self.error("bad-name", &at, member.key_span, format!("{} {wrong}", tick(name)), "");
+                self.sink.error("bad-name", &at, member.key_span, format!("{} {wrong}", tick(name)), "");
                 continue;
             }
             let Some(value) = self.expanded(&at, &member.value, "a header's value") else { continue };
             if http::HeaderValue::from_str(&value).is_err() {
                 let message = format!("the value of {} holds characters that no header may have", tick(name));
                 let help = "a line feed at the end of a secret's file is a common cause";
-                self.error("bad-value", &at, member.value.span, message, help);
+                self.sink.error("bad-value", &at, member.value.span, message, help);
                 continue;
             }
             headers.push((name.to_owned(), value));
@@ -488,7 +478,7 @@ impl Reader<'_, '_> {
                 // It may hold a password, so it is not repeated.
                 let message = "the address holds a user or password".to_owned();
                 let help = "write `\"headers\": { \"Authorization\": \"Basic ${CREDENTIALS}\" }`";
-                self.error("secret", at, node.span, message, help);
+                self.sink.error("secret", at, node.span, message, help);
                 return None;
             }
             Ok(url) if url.fragment().is_some() => Some("has a fragment, which is never sent"),
@@ -496,7 +486,7 @@ impl Reader<'_, '_> {
         };
         if let Some(wrong) = wrong {
             let help = "a server's address looks like `https://example.com/mcp`";
-            self.error("bad-address", at, node.span, format!("{} {wrong}", tick(&text)), help);
+            self.sink.error("bad-address", at, node.span, format!("{} {wrong}", tick(&text)), help);
             return None;
         }
         Some(text)
@@ -512,13 +502,13 @@ impl Reader<'_, '_> {
             let inner = after.split_once('}').filter(|(name, _)| is_variable(name));
             let Some((name, behind)) = inner else {
                 let help = "write `${NAME}`, with letters, digits and `_`";
-                self.error("bad-variable", at, node.span, "`${` begins no variable".to_owned(), help);
+                self.sink.error("bad-variable", at, node.span, "`${` begins no variable".to_owned(), help);
                 return None;
             };
             let Some(value) = (self.env)(name) else {
                 let message = format!("the variable `{name}` is not set");
                 let help = format!("set `{name}` in the environment of the gateway");
-                self.error(super::UNSET, at, node.span, message, help);
+                self.sink.error(super::UNSET, at, node.span, message, help);
                 return None;
             };
             out.push_str(&value);
@@ -555,7 +545,7 @@ impl Reader<'_, '_> {
                     None => "add it under `servers`".to_owned(),
                 };
                 let message = format!("there is no server {}", tick(&name));
-                self.error("unknown-server", &at, node.span, message, help);
+                self.sink.error("unknown-server", &at, node.span, message, help);
             }
             Some(name)
         });
@@ -604,7 +594,7 @@ impl Reader<'_, '_> {
                 };
                 if let Some(first) = first {
                     let (line, _) = json::line_column(self.text, first.start);
-                    self.error(
+                    self.sink.error(
                         "shared-token",
                         &at.key("token_sha256"),
                         span,

@@ -165,7 +165,8 @@ impl Service {
         });
         let conversation = &live.conversation;
         let mut wait = None;
-        let ruling = self.aside(|| {
+        // The store and the journal may make it wait, which must not keep other requests waiting.
+        let ruling = tokio::task::block_in_place(|| {
             let mut ruling =
                 conversation.judge(&message, &mut |peeked| headers::agree(&posted.headers, peeked, true));
             wait = live.waits_for(&mut ruling, &posted.headers);

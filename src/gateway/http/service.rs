@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
@@ -19,7 +18,6 @@ use super::places::{Behind, Place, Seat};
 use super::said::{self, Answer};
 use super::url::{self, NoBody};
 use crate::clock;
-use crate::counters::StorePlace;
 use crate::mcp::envelope;
 use crate::time::Timestamp;
 use crate::token::{self, TokenDigest};
@@ -67,8 +65,6 @@ pub(super) struct Service {
     pub(super) directory: Mutex<Arc<Directory>>,
     pub(super) draining: watch::Sender<bool>,
     streams: Arc<Semaphore>,
-    /// Requests that are being answered.
-    pub(super) running: AtomicUsize,
 }
 
 impl Service {
@@ -80,17 +76,6 @@ impl Service {
             door,
             directory: Mutex::new(Arc::new(directory)),
             draining: watch::Sender::new(false),
-            running: AtomicUsize::new(0),
-        }
-    }
-
-    /// Decides. A fleet's store is asked over the network, which must not keep other requests waiting;
-    /// this machine's own answers sooner than another thread could take over.
-    pub(super) fn aside<T>(&self, decide: impl FnOnce() -> T) -> T {
-        if matches!(self.desk.counters, StorePlace::Redis(_)) {
-            tokio::task::block_in_place(decide)
-        } else {
-            decide()
         }
     }
 
@@ -101,10 +86,7 @@ impl Service {
 
     /// Answers a request.
     pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Answer, Infallible> {
-        self.running.fetch_add(1, Ordering::Relaxed);
-        let answer = self.route(request).await;
-        self.running.fetch_sub(1, Ordering::Relaxed);
-        Ok(answer)
+        Ok(self.route(request).await)
     }
 
     async fn route(&self, request: Request<Incoming>) -> Answer {

@@ -148,7 +148,8 @@ impl Service {
         let (mut modern, mut listens) = (false, false);
         let began = clock::tick();
         let mut wait = None;
-        let ruling = self.aside(|| {
+        // The store and the journal may make it wait, which must not keep other requests waiting.
+        let ruling = tokio::task::block_in_place(|| {
             let mut ruling = conversation.judge(&message, &mut |peeked| {
                 modern = peeked.is_modern();
                 listens = peeked.method() == Some("subscriptions/listen");

@@ -18,7 +18,7 @@ impl Reader<'_, '_> {
     /// The limits that parsed, with their index. `tool` is `None` under `all_tools`.
     pub(super) fn limits(&mut self, at: &At<'_>, node: &Node<'_>, tool: Option<&str>) -> Vec<(usize, Limit)> {
         let Some(items) = node.as_array() else {
-            self.wrong_type(at, node, "`limits`", "an array of limits");
+            self.sink.wrong_type(at, node, "`limits`", "an array of limits");
             return Vec::new();
         };
         let read = |(index, item)| Some((index, self.limit(&at.index(index), item, tool)?));
@@ -69,7 +69,7 @@ impl Reader<'_, '_> {
         let counter = self.string(&at, node, "`counter`")?;
         if counter.trim().is_empty() {
             let help = format!("name what is counted, for instance {}", example(tool));
-            self.error("empty-counter", &at, node.span, "the counter's name is empty".to_owned(), help);
+            self.sink.error("empty-counter", &at, node.span, "the counter's name is empty".to_owned(), help);
             return None;
         }
         Some(counter)
@@ -77,7 +77,7 @@ impl Reader<'_, '_> {
 
     fn increment_from(&mut self, at: &At<'_>, node: &Node<'_>, tool: Option<&str>) -> Option<String> {
         if tool.is_none() {
-            self.error(
+            self.sink.error(
                 "increment-in-all-tools",
                 at,
                 node.span,
@@ -124,7 +124,7 @@ impl Reader<'_, '_> {
                         help.to_owned()
                     };
                     let message = format!("`window` cannot be {}", tick(other));
-                    self.error("bad-window", &at, node.span, message, help);
+                    self.sink.error("bad-window", &at, node.span, message, help);
                     None
                 }
             },
@@ -139,13 +139,13 @@ impl Reader<'_, '_> {
                         "`window` must be a whole number of seconds from 1 to {}",
                         duration::MAX_SECONDS
                     );
-                    self.error("bad-window", &at, node.span, message, help);
+                    self.sink.error("bad-window", &at, node.span, message, help);
                 }
                 seconds.map(Window::Seconds)
             }
             _ => {
                 let message = format!("`window` must be a string or a number, not {}", a_type(node));
-                self.error("wrong-type", &at, node.span, message, help);
+                self.sink.error("wrong-type", &at, node.span, message, help);
                 None
             }
         }
@@ -163,7 +163,7 @@ impl Reader<'_, '_> {
                 Some(_) => "write the number without quotes",
                 None => "",
             };
-            self.error("wrong-type", &at, node.span, message, help);
+            self.sink.error("wrong-type", &at, node.span, message, help);
             return None;
         };
         let number = Decimal::parse(spelt);
@@ -180,7 +180,7 @@ impl Reader<'_, '_> {
             }
             _ => ("`max` is too large", "the largest is 1000000000000000"),
         };
-        self.error("bad-max", &at, node.span, message.to_owned(), help);
+        self.sink.error("bad-max", &at, node.span, message.to_owned(), help);
         None
     }
 
@@ -204,7 +204,7 @@ impl Reader<'_, '_> {
                 tick(earlier)
             );
             let help = "keep the smaller limit, or give this one a counter of its own";
-            self.error("repeated-counter", at, span, message, help);
+            self.sink.error("repeated-counter", at, span, message, help);
         } else {
             seen.insert(key, at.to_string());
         }

@@ -23,7 +23,7 @@ impl Reader<'_, '_> {
                 Value::Object(_) => format!("put the rule into brackets: `\"{key}\": [ {{ ... }} ]`"),
                 _ => String::new(),
             };
-            self.error("wrong-type", at, node.span, message, help);
+            self.sink.error("wrong-type", at, node.span, message, help);
             return Vec::new();
         };
         let read = |(index, item)| self.rule(&at.index(index), item, place);
@@ -58,7 +58,7 @@ impl Reader<'_, '_> {
                 Some(text) => format!("`timeout` cannot be {}", tick(text)),
                 None => format!("`timeout` must be a length of time, not {}", a_type(node)),
             };
-            self.error("bad-timeout", at, node.span, message, help);
+            self.sink.error("bad-timeout", at, node.span, message, help);
         }
         seconds
     }
@@ -75,7 +75,7 @@ impl Reader<'_, '_> {
                 Value::Object(_) => "put the condition into brackets: `[ { ... } ]`",
                 _ => "",
             };
-            self.error("wrong-type", &at, list.span, message, help);
+            self.sink.error("wrong-type", &at, list.span, message, help);
             return None;
         };
         // Every condition is read, so that all errors are named; one bad one drops the rule, as a
@@ -130,14 +130,20 @@ impl Reader<'_, '_> {
     fn op(&mut self, at: &At<'_>, node: &Node<'_>) -> Option<Op> {
         let Some(name) = node.as_str() else {
             let message = format!("`op` must be a string, not {}", a_type(node));
-            self.error("wrong-type", at, node.span, message, operators());
+            self.sink.error("wrong-type", at, node.span, message, operators());
             return None;
         };
         let op = Op::parse(name);
         if op.is_none() {
             let meant = alias(name).or_else(|| closest(name, Op::ALL.into_iter().map(Op::name)));
             let help = meant.map_or_else(operators, |meant| format!("did you mean `{meant}`?"));
-            self.error("unknown-operator", at, node.span, format!("unknown operator {}", tick(name)), help);
+            self.sink.error(
+                "unknown-operator",
+                at,
+                node.span,
+                format!("unknown operator {}", tick(name)),
+                help,
+            );
         }
         op
     }
@@ -148,7 +154,7 @@ impl Reader<'_, '_> {
             Ok(_) => true,
             Err(error) => {
                 let message = format!("{}: {}", error.message, tick(path));
-                self.error("bad-path", at, span, message, visible(&error.help));
+                self.sink.error("bad-path", at, span, message, visible(&error.help));
                 false
             }
         }
@@ -163,13 +169,13 @@ impl Reader<'_, '_> {
                 let message =
                     format!("`{name}` cannot compare with null: a missing argument and null are one");
                 let help = format!("use `\"op\": \"exists\", \"value\": {value}`");
-                self.error("null-value", at, node.span, message, help);
+                self.sink.error("null-value", at, node.span, message, help);
                 return false;
             }
             (Op::Lt | Op::Lte | Op::Gt | Op::Gte, Value::Number(spelt)) => {
                 if Decimal::parse(spelt).is_none() {
                     let message = format!("{} is too extreme a number to compare with", tick(spelt));
-                    self.error("bad-value", at, node.span, message, "");
+                    self.sink.error("bad-value", at, node.span, message, "");
                     return false;
                 }
                 return true;
@@ -196,14 +202,14 @@ impl Reader<'_, '_> {
             (Op::Contains, _) => ("a string, a number, `true` or `false`", String::new()),
         };
         let message = format!("the value of `{name}` must be {wanted}, not {}", a_type(node));
-        self.error("bad-value", at, node.span, message, help);
+        self.sink.error("bad-value", at, node.span, message, help);
         false
     }
 
     fn regex(&mut self, at: &At<'_>, span: Span, pattern: &str) -> bool {
         let Err(error) = regex::Regex::new(pattern) else { return true };
         let (message, help) = explain(pattern, &error);
-        self.error("bad-regex", at, span, message, help);
+        self.sink.error("bad-regex", at, span, message, help);
         false
     }
 }
