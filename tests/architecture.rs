@@ -43,7 +43,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// Rooms that the plan keeps free for what is not built yet.
-const NOT_BUILT: &[&str] = &["replay"];
+const NOT_BUILT: &[&str] = &[];
 
 /// Rooms, or parts of rooms, that know no file, socket, clock, thread or runtime.
 const PURE: &[&str] = &[

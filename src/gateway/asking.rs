@@ -7,7 +7,7 @@ use crate::counters::{Approval, Asked, CallArgs, Round};
 use crate::json::canonical::{arguments_sha256, canonical, sha256};
 use crate::mcp::envelope::ToolCall;
 use crate::policy::counter::{Reserved, Taken, Usage, Want};
-use crate::policy::decide::{ApprovalNeed, Charge, Denial};
+use crate::policy::decide::{ApprovalNeed, Charge, Denial, needs_approval, rejected};
 use crate::record::Verdict;
 use crate::time::{Timestamp, show_duration};
 
@@ -113,7 +113,7 @@ impl Deciding<'_, '_, '_> {
                 }
                 Ok(Asked::TooMany) => {
                     let why = "as many calls as can wait for one are waiting already";
-                    return denied(format!("{}, but {why}", needs(self.call.name)), None);
+                    return denied(format!("{}, but {why}", needs_approval(self.call.name)), None);
                 }
                 Err(_) => return decided(self.unavailable(unreachable)),
             }
@@ -124,7 +124,7 @@ impl Deciding<'_, '_, '_> {
     /// What a person is asked, or why nobody can be.
     fn question(&self, need: &ApprovalNeed) -> Result<Approval, String> {
         let who = &self.decider.who;
-        let cannot = |why: &str| format!("{}, but {why}", needs(self.call.name));
+        let cannot = |why: &str| format!("{}, but {why}", needs_approval(self.call.name));
         let text = self.asking.args.unwrap_or("{}");
         if text.len() > MAX_ARGS {
             return Err(cannot("its arguments are too large for a person to judge"));
@@ -204,31 +204,17 @@ fn state_sha256(state: Option<&str>) -> Result<Option<String>, ()> {
     }
 }
 
-/// What the agent reads of a call that needs an approval.
-fn needs(tool: &str) -> String {
-    format!("Tool {tool} needs a person's approval")
-}
-
-/// What the agent reads when a person said no.
-pub(super) fn rejected(tool: &str, note: &str) -> String {
-    if note.trim().is_empty() {
-        format!("A person rejected this call of {tool}")
-    } else {
-        format!("A person rejected this call of {tool}: {note}")
-    }
-}
-
 /// What the agent reads when it is told to come back.
 pub(super) fn later(tool: &str, id: &str, rest_s: u64) -> String {
     format!(
         "{}. Nobody has answered yet; the request stays open for {} as approval {id}. Call again with the same \
          arguments to use an approval given meanwhile",
-        needs(tool),
+        needs_approval(tool),
         show_duration(rest_s)
     )
 }
 
 /// What the agent reads when nobody answered in time.
 pub(super) fn timed_out(tool: &str, timeout_s: u64) -> String {
-    format!("{}, and nobody gave it within {}", needs(tool), show_duration(timeout_s))
+    format!("{}, and nobody gave it within {}", needs_approval(tool), show_duration(timeout_s))
 }

@@ -18,7 +18,7 @@ use crate::counters::Standing;
 use crate::mcp::envelope::{self, Limits, Line};
 use crate::mcp::id::IdKey;
 use crate::mcp::reply;
-use crate::policy::decide::Denial;
+use crate::policy::decide::{Denial, rejected};
 use crate::record::{Decision, Record, Status, Verdict};
 use crate::time::Timestamp;
 
@@ -195,7 +195,7 @@ impl Conversation {
             }
             Turn::Again => self.again(call, now),
             Turn::Rejected(note) => {
-                self.deny(call, asking::rejected(&call.tool, &note));
+                self.deny(call, rejected(&call.tool, &note));
                 false
             }
             Turn::Later => {

@@ -11,6 +11,7 @@ use super::decide::LimitSpec;
 use super::document::Document;
 use super::model::{self, Action, Policy, RuleList, Scope, Window};
 use super::path::Path;
+use super::veil::{Plain, Veil};
 use crate::json::{Node, pointer};
 
 /// How long a call waits for a person where `timeout` is left out, in seconds.
@@ -198,6 +199,24 @@ impl Compiled {
         self.counted(self.tool(tool).and_then(|tool| tool.entry.as_ref())).map(|limit| &*limit.spec)
     }
 
+    /// Every limit of the document.
+    pub fn every_limit(&self) -> impl Iterator<Item = &LimitSpec> {
+        let own = self.tools.values().filter_map(|tool| tool.entry.as_ref()).flat_map(|entry| &entry.limits);
+        own.chain(&self.shared).map(|limit| &*limit.spec)
+    }
+
+    /// Whether a limit of the tool counts a number from the call (`increment_from`).
+    pub fn counts_amounts(&self, tool: &str) -> bool {
+        let entry = self.tool(tool).and_then(|tool| tool.entry.as_ref());
+        self.counted(entry).any(|limit| limit.increment_from.is_some())
+    }
+
+    /// Whether a call of the tool can need a person's approval.
+    pub fn may_ask(&self, tool: &str) -> bool {
+        let entry = self.tool(tool).and_then(|tool| tool.entry.as_ref());
+        entry.is_some_and(|entry| entry.action == Some(Action::Approve) || !entry.approve_if.is_empty())
+    }
+
     pub(super) fn counted<'c>(&'c self, entry: Option<&'c Entry>) -> impl Iterator<Item = &'c Limit> {
         let own: &[Limit] = entry.map_or(&[], |entry| &entry.limits);
         own.iter().chain(&self.shared)
@@ -207,9 +226,19 @@ impl Compiled {
 impl Rule {
     /// Whether the rule holds, with the first condition that made it indeterminate.
     pub(super) fn judge(&self, arguments: Option<&Node<'_>>, range: Range) -> (Truth, Option<String>) {
+        self.judge_veiled(arguments, range, &Plain)
+    }
+
+    /// As [`Rule::judge`], on arguments of which not everything may have been kept.
+    pub(super) fn judge_veiled<V: Veil + ?Sized>(
+        &self,
+        arguments: Option<&Node<'_>>,
+        range: Range,
+        veil: &V,
+    ) -> (Truth, Option<String>) {
         let mut doubt: Option<(&Condition, Judged)> = None;
         for condition in &self.conditions {
-            let judged = condition.judge(arguments, range);
+            let judged = condition.judge_veiled(arguments, range, veil);
             match judged.truth {
                 Truth::False => return (Truth::False, None),
                 Truth::Indeterminate if doubt.is_none() => doubt = Some((condition, judged)),
@@ -231,9 +260,18 @@ impl Limit {
     /// # Errors
     /// What was found instead of an amount, in words.
     pub(super) fn increment(&self, arguments: Option<&Node<'_>>) -> Result<Amount, String> {
+        self.increment_veiled(arguments, &Plain)
+    }
+
+    /// As [`Limit::increment`], on arguments of which not everything may have been kept.
+    pub(super) fn increment_veiled<V: Veil + ?Sized>(
+        &self,
+        arguments: Option<&Node<'_>>,
+        veil: &V,
+    ) -> Result<Amount, String> {
         match &self.increment_from {
             None => Ok(Amount::ONE),
-            Some(path) => amount(path, arguments),
+            Some(path) => amount(path, arguments, veil),
         }
     }
 }

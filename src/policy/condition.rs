@@ -17,6 +17,7 @@ use self::walk::{Found, Obstacle, Trail, walk};
 use super::counter::Amount;
 use super::model::{self, Op};
 use super::path::Path;
+use super::veil::{Plain, Veil, Veiled};
 use crate::json::{self, Node, Value};
 
 /// The truth of a condition or a rule.
@@ -145,6 +146,8 @@ enum Why {
     /// A number below zero, or too large to count.
     Uncountable(&'static str),
     Missing,
+    /// A value that was masked or cut when the call was recorded.
+    NotKept,
 }
 
 /// One value that a condition found, for explaining it.
@@ -209,14 +212,24 @@ impl Condition {
 
     /// Evaluates the condition. `None` for the arguments means that there are none.
     pub(super) fn judge(&self, arguments: Option<&Node<'_>>, range: Range) -> Judged {
+        self.judge_veiled(arguments, range, &Plain)
+    }
+
+    /// As [`Condition::judge`], on arguments of which not everything may have been kept.
+    pub(super) fn judge_veiled<V: Veil + ?Sized>(
+        &self,
+        arguments: Option<&Node<'_>>,
+        range: Range,
+        veil: &V,
+    ) -> Judged {
         let enough = match range {
             Range::Any => Truth::True,
             Range::All => Truth::False,
         };
         let mut truth = enough.not();
         let mut finding = None;
-        self.visit(arguments, &mut |found, trail| {
-            let (one, why) = self.one(found);
+        self.visit(arguments, veil, &mut |found, trail| {
+            let (one, why) = self.one(found, veil);
             if one == enough {
                 truth = enough;
                 return ControlFlow::Break(());
@@ -241,13 +254,13 @@ impl Condition {
     ) -> (Vec<Met<'n, 't>>, usize) {
         let mut all = Vec::new();
         let mut count = 0;
-        self.visit(arguments, &mut |found, trail| {
+        self.visit(arguments, &Plain, &mut |found, trail| {
             count += 1;
             if all.len() < most {
-                let (truth, why) = self.one(found);
+                let (truth, why) = self.one(found, &Plain);
                 let value = match found {
                     Found::Value(node) => Some(node),
-                    Found::Missing | Found::Obstacle(_) => None,
+                    Found::Missing | Found::Obstacle(_) | Found::NotKept => None,
                 };
                 let why = why.map(|why| self.say(&Finding { why, trail: trail.copy() }));
                 let place = self.path.place(trail.steps, &trail.indices);
@@ -258,24 +271,32 @@ impl Condition {
         (all, count)
     }
 
-    fn visit<'n, 't, F>(&self, arguments: Option<&'n Node<'t>>, visit: &mut F)
+    fn visit<'n, 't, V, F>(&self, arguments: Option<&'n Node<'t>>, veil: &V, visit: &mut F)
     where
+        V: Veil + ?Sized,
         F: FnMut(Found<'n, 't>, &Trail) -> ControlFlow<()>,
     {
         let mut trail = Trail::default();
         let _ = match arguments {
-            Some(node) => walk(self.path.steps(), node, &mut trail, visit),
+            Some(node) => walk(self.path.steps(), node, veil, &mut trail, visit),
             None => visit(Found::Missing, &trail),
         };
     }
 
     /// The condition for one thing found.
-    fn one(&self, found: Found<'_, '_>) -> (Truth, Option<Why>) {
+    fn one<V: Veil + ?Sized>(&self, found: Found<'_, '_>, veil: &V) -> (Truth, Option<Why>) {
         let node = match found {
             Found::Value(node) => node,
             Found::Missing => return (matches!(self.test, Test::Exists(false)).into(), None),
             Found::Obstacle(obstacle) => return (Truth::Indeterminate, Some(Why::Obstacle(obstacle))),
+            Found::NotKept => return not_kept(veil),
         };
+        if let Some(veiled) = veil.veiled(node) {
+            return self.veiled(veiled, veil);
+        }
+        if veil.within(node) && !matches!(self.test, Test::Exists(_)) {
+            return not_kept(veil);
+        }
         let wrong_type = (Truth::Indeterminate, Some(Why::Type(node.type_name())));
         let turned = |truth: Truth, negated: bool| if negated { truth.not() } else { truth };
         let truth = match (&self.test, &node.value) {
@@ -313,6 +334,38 @@ impl Condition {
         (truth, why)
     }
 
+    /// The condition for a value that was not kept, as far as what was kept of it tells.
+    fn veiled<V: Veil + ?Sized>(&self, veiled: Veiled<'_>, veil: &V) -> (Truth, Option<Why>) {
+        if let Test::Exists(wanted) = &self.test {
+            return ((*wanted).into(), None);
+        }
+        let Veiled::Masked { type_name, digest } = veiled else { return not_kept(veil) };
+        let types = ["boolean", "number", "string", "array", "object"];
+        let Some(found) = types.into_iter().find(|name| *name == type_name) else { return not_kept(veil) };
+        let fits = match &self.test {
+            Test::Equal { value, .. } => value.type_name() == found,
+            Test::Among { choices, .. } => choices.types().contains(&article(found)),
+            Test::Exists(_) => true,
+            Test::Order { .. } => found == "number",
+            Test::Regex(_) => found == "string",
+            Test::ContainsText { .. } => matches!(found, "string" | "array"),
+            Test::Contains(_) => found == "array",
+        };
+        if !fits {
+            return (Truth::Indeterminate, Some(Why::Type(found)));
+        }
+        let Ok(parsed) = json::parse(&self.value) else { return not_kept(veil) };
+        let among = |items: &[Node<'_>]| {
+            items.iter().any(|item| item.type_name() == found && veil.same(digest, item))
+        };
+        let (holds, negated) = match (&self.test, parsed.root.as_array()) {
+            (Test::Equal { negated, .. }, _) => (veil.same(digest, &parsed.root), *negated),
+            (Test::Among { negated, .. }, Some(items)) => (among(items), *negated),
+            _ => return not_kept(veil),
+        };
+        ((holds != negated).into(), None)
+    }
+
     /// What was found, in words: `args.amount is a string, a number is needed`.
     pub(super) fn say(&self, finding: &Finding) -> String {
         say(&self.path, finding, || self.needed())
@@ -335,6 +388,12 @@ impl Condition {
     }
 }
 
+/// A value that only the running call had was needed.
+fn not_kept<V: Veil + ?Sized>(veil: &V) -> (Truth, Option<Why>) {
+    veil.met();
+    (Truth::Indeterminate, Some(Why::NotKept))
+}
+
 impl Trail {
     fn copy(&self) -> Self {
         Self { steps: self.steps, indices: self.indices.clone() }
@@ -346,7 +405,11 @@ impl Trail {
 ///
 /// # Errors
 /// What was found instead, in words.
-pub(super) fn amount(path: &Path, arguments: Option<&Node<'_>>) -> Result<Amount, String> {
+pub(super) fn amount<V: Veil + ?Sized>(
+    path: &Path,
+    arguments: Option<&Node<'_>>,
+    veil: &V,
+) -> Result<Amount, String> {
     let mut trail = Trail::default();
     let mut total = Amount::ZERO;
     let mut finding = None;
@@ -354,6 +417,14 @@ pub(super) fn amount(path: &Path, arguments: Option<&Node<'_>>) -> Result<Amount
         let why = match found {
             Found::Missing => Why::Missing,
             Found::Obstacle(obstacle) => Why::Obstacle(obstacle),
+            Found::NotKept => {
+                veil.met();
+                Why::NotKept
+            }
+            Found::Value(node) if veil.veiled(node).is_some() => {
+                veil.met();
+                Why::NotKept
+            }
             Found::Value(node) => match node.value {
                 Value::Number(spelt) => match Amount::parse(spelt) {
                     Some(amount) if amount < Amount::ZERO => Why::Uncountable("negative"),
@@ -370,7 +441,7 @@ pub(super) fn amount(path: &Path, arguments: Option<&Node<'_>>) -> Result<Amount
         ControlFlow::Break(())
     };
     let _ = match arguments {
-        Some(node) => walk(path.steps(), node, &mut trail, &mut visit),
+        Some(node) => walk(path.steps(), node, veil, &mut trail, &mut visit),
         None => visit(Found::Missing, &trail),
     };
     match finding {
@@ -389,6 +460,7 @@ fn say(path: &Path, finding: &Finding, needed: impl Fn() -> String) -> String {
         Why::Inexact(_) => format!("{place} holds a value that cannot be compared exactly"),
         Why::Uncountable(what) => format!("{place} is {what}"),
         Why::Missing => format!("{} is missing, {} is needed", path.as_str(), needed()),
+        Why::NotKept => format!("{place} was not kept"),
         Why::Obstacle(obstacle) => match obstacle {
             Obstacle::NoObject(found) => format!("{place} is {}, an object is needed", article(found)),
             Obstacle::NoContainer(found) => {

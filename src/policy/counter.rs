@@ -191,14 +191,19 @@ pub struct Caller<'a> {
     pub session: Option<&'a str>,
 }
 
-impl Caller<'_> {
-    /// The counter that a limit means for this caller.
-    pub fn key(&self, scope: Scope, counter: &str, window: u64) -> CounterKey {
-        let (scope, value) = match (scope, self.session) {
+impl<'a> Caller<'a> {
+    /// Whose counter a limit of this scope means, and of which scope it then is.
+    pub fn counts_for(&self, scope: Scope) -> (Scope, &'a str) {
+        match (scope, self.session) {
             (Scope::Server, _) => (Scope::Server, self.server),
             (Scope::Session, Some(session)) => (Scope::Session, session),
             (Scope::Session, None) | (Scope::Grant, _) => (Scope::Grant, self.grant),
-        };
+        }
+    }
+
+    /// The counter that a limit means for this caller.
+    pub fn key(&self, scope: Scope, counter: &str, window: u64) -> CounterKey {
+        let (scope, value) = self.counts_for(scope);
         CounterKey {
             server: self.server.to_owned(),
             scope,

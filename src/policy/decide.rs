@@ -6,6 +6,7 @@ use super::compiled::{APPROVAL_TIMEOUT, Compiled, Entry, Limit, Rule, Tool};
 use super::condition::{Range, Truth};
 use super::counter::{Amount, Caller, Usage, Want};
 use super::model::{self, Action, Scope};
+use super::veil::{Plain, Veil};
 use crate::json::Node;
 use crate::time::Timestamp;
 
@@ -214,8 +215,19 @@ impl Compiled {
     /// Decides a call as far as that is possible without a store: steps 1 to 12 of the order, save
     /// whether a limit has room. An allow holds once its charges are reserved, all or none.
     pub fn decide(&self, call: &Call<'_>, circumstances: &Circumstances<'_>) -> Verdict {
+        self.decide_veiled(call, circumstances, &Plain)
+    }
+
+    /// As [`Compiled::decide`], on arguments of which not everything may have been kept. Where the
+    /// veil was met ([`Veil::met`]), the verdict means nothing.
+    pub fn decide_veiled<V: Veil + ?Sized>(
+        &self,
+        call: &Call<'_>,
+        circumstances: &Circumstances<'_>,
+        veil: &V,
+    ) -> Verdict {
         let tool = self.tool(call.tool);
-        match self.judge(tool, call, circumstances) {
+        match self.judge(tool, call, circumstances, veil) {
             Ok(allow) => allow,
             Err(mut denial) => {
                 // Whatever denied it: a hidden tool does not exist for the agent.
@@ -226,11 +238,12 @@ impl Compiled {
         }
     }
 
-    fn judge(
+    fn judge<V: Veil + ?Sized>(
         &self,
         tool: Option<&Tool>,
         call: &Call<'_>,
         circumstances: &Circumstances<'_>,
+        veil: &V,
     ) -> Result<Verdict, Denial> {
         let arguments = match call.arguments {
             Some(node) if node.as_object().is_some() => Some(node),
@@ -256,11 +269,11 @@ impl Compiled {
         }
         let entry = tool.and_then(|tool| tool.entry.as_ref());
         if circumstances.overridden == Some(Override::Allow) {
-            return Ok(self.allow_past_rules(entry, arguments));
+            return Ok(self.allow_past_rules(entry, arguments, veil));
         }
         let pointer = match entry {
             Some(entry) => {
-                entry.check(call.tool, arguments)?;
+                entry.check(call.tool, arguments, veil)?;
                 entry.pointer.to_string()
             }
             None if self.default == model::Default::Deny => {
@@ -274,10 +287,11 @@ impl Compiled {
         }
         let mut charges = Vec::new();
         for limit in self.counted(entry) {
-            let increment = limit.increment(arguments).map_err(|found| limit.cannot_count(&found))?;
+            let increment =
+                limit.increment_veiled(arguments, veil).map_err(|found| limit.cannot_count(&found))?;
             charges.push(Charge { limit: Arc::clone(&limit.spec), increment });
         }
-        let mut approval = entry.and_then(|entry| entry.approval(call.tool, arguments));
+        let mut approval = entry.and_then(|entry| entry.approval(call.tool, arguments, veil));
         let mut rule = String::new();
         if circumstances.overridden == Some(Override::Approved) && approval.take().is_some() {
             "(override)".clone_into(&mut rule);
@@ -287,9 +301,14 @@ impl Compiled {
 
     /// An `allow` override skips the rules, but the call still counts. What cannot be counted
     /// (`increment_from` found no amount) is left out.
-    fn allow_past_rules(&self, entry: Option<&Entry>, arguments: Option<&Node<'_>>) -> Verdict {
+    fn allow_past_rules<V: Veil + ?Sized>(
+        &self,
+        entry: Option<&Entry>,
+        arguments: Option<&Node<'_>>,
+        veil: &V,
+    ) -> Verdict {
         let charge = |limit: &Limit| {
-            let increment = limit.increment(arguments).ok()?;
+            let increment = limit.increment_veiled(arguments, veil).ok()?;
             Some(Charge { limit: Arc::clone(&limit.spec), increment })
         };
         Verdict::Allow {
@@ -304,20 +323,25 @@ impl Compiled {
 
 impl Entry {
     /// Steps 7 to 9: `action: deny`, `require`, `deny_if`.
-    fn check(&self, tool: &str, arguments: Option<&Node<'_>>) -> Result<(), Denial> {
+    fn check<V: Veil + ?Sized>(
+        &self,
+        tool: &str,
+        arguments: Option<&Node<'_>>,
+        veil: &V,
+    ) -> Result<(), Denial> {
         if self.action == Some(Action::Deny) {
             let at = format!("{}/action", self.pointer);
             let message = self.reason.as_deref().map_or_else(|| not_permitted(tool), str::to_owned);
             return Err(denial(&at, Some(&at), message));
         }
         for rule in &self.require {
-            let (truth, found) = rule.judge(arguments, Range::All);
+            let (truth, found) = rule.judge_veiled(arguments, Range::All, veil);
             if truth != Truth::True {
                 return Err(rule.denial(tool, found.as_deref()));
             }
         }
         for rule in &self.deny_if {
-            let (truth, found) = rule.judge(arguments, Range::Any);
+            let (truth, found) = rule.judge_veiled(arguments, Range::Any, veil);
             if truth != Truth::False {
                 return Err(rule.denial(tool, found.as_deref()));
             }
@@ -326,7 +350,12 @@ impl Entry {
     }
 
     /// Step 12: whether a person must approve, and which rule asks first.
-    fn approval(&self, tool: &str, arguments: Option<&Node<'_>>) -> Option<ApprovalNeed> {
+    fn approval<V: Veil + ?Sized>(
+        &self,
+        tool: &str,
+        arguments: Option<&Node<'_>>,
+        veil: &V,
+    ) -> Option<ApprovalNeed> {
         let text = |own: Option<&str>| own.map_or_else(|| needs_approval(tool), str::to_owned);
         if self.action == Some(Action::Approve) {
             let at = format!("{}/action", self.pointer);
@@ -338,7 +367,7 @@ impl Entry {
             });
         }
         self.approve_if.iter().find_map(|rule| {
-            let (truth, found) = rule.judge(arguments, Range::Any);
+            let (truth, found) = rule.judge_veiled(arguments, Range::Any, veil);
             (truth != Truth::False).then(|| ApprovalNeed {
                 rule: rule.code.to_string(),
                 pointer: rule.pointer.to_string(),
@@ -380,8 +409,32 @@ fn not_permitted(tool: &str) -> String {
     format!("Tool {tool} is not permitted by policy")
 }
 
-fn needs_approval(tool: &str) -> String {
+/// What the agent reads of a call that needs an approval.
+pub fn needs_approval(tool: &str) -> String {
     format!("Tool {tool} needs a person's approval")
+}
+
+/// Whether a message begins as [`needs_approval`] has it.
+pub fn asks_for_approval(message: &str, tool: &str) -> bool {
+    let rest = message.strip_prefix("Tool ").and_then(|rest| rest.strip_prefix(tool));
+    rest.is_some_and(|rest| rest.starts_with(" needs a person's approval"))
+}
+
+/// What the agent reads when a person said no.
+pub fn rejected(tool: &str, note: &str) -> String {
+    if note.trim().is_empty() {
+        format!("{REJECTED} of {tool}")
+    } else {
+        format!("{REJECTED} of {tool}: {note}")
+    }
+}
+
+/// How [`rejected`] begins.
+const REJECTED: &str = "A person rejected this call";
+
+/// Whether a message is one of [`rejected`].
+pub fn is_rejection(message: &str) -> bool {
+    message.starts_with(REJECTED)
 }
 
 fn a(type_name: &'static str) -> String {

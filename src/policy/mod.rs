@@ -14,6 +14,7 @@
 //! | [`memory`] | counters of one process |
 //! | [`pins`] | what was accepted of each tool's definition, and what differs from it |
 //! | [`shadow`] | what a candidate would have decided |
+//! | [`veil`] | arguments of which not everything was kept |
 //!
 //! Pure: time comes in as a value, and counting is handed back as a value for the caller's store.
 
@@ -39,3 +40,4 @@ pub mod state;
 pub mod suggest;
 #[doc(hidden)]
 pub mod total;
+pub mod veil;

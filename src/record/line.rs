@@ -1,6 +1,7 @@
 //! A line read in place, for those who look at millions of them: what a filter and a terminal
 //! need, borrowed from the line where it holds no escapes.
 
+mod counters;
 mod walk;
 
 use std::borrow::Cow;
@@ -10,6 +11,8 @@ use serde_json::value::RawValue;
 
 use super::{EventKind, Status, Verdict};
 use crate::time::Timestamp;
+
+pub use counters::{CounterLine, counters};
 
 /// A string that borrows where it can, also within an `Option`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -71,19 +74,40 @@ pub struct Line<'a> {
     /// The decision.
     #[serde(default)]
     pub decision: Option<Verdict>,
+    /// The JSON-RPC id, as JSON.
+    #[serde(borrow, default, deserialize_with = "spelt")]
+    pub request_id: Option<&'a str>,
+    /// `false` when the call passed although it could not be decided or recorded as it should.
+    #[serde(default)]
+    pub enforced: Option<bool>,
     /// The rule.
     #[serde(borrow, default)]
     pub rule: Option<Text<'a>>,
+    /// The exact pointer into the document that decided.
+    #[serde(borrow, default)]
+    pub pointer: Option<Text<'a>>,
     /// The message.
     #[serde(borrow, default)]
     pub message: Option<Text<'a>>,
+    /// The policy's revision.
+    #[serde(borrow, default)]
+    pub policy: Option<Text<'a>>,
+    /// Every limit of the call after the decision, as JSON; see [`counters`].
+    #[serde(borrow, default, deserialize_with = "spelt")]
+    pub counters: Option<&'a str>,
+    /// Whether the call was counted.
+    #[serde(default)]
+    pub counted: Option<bool>,
     /// What the shadow policy would have decided.
     #[serde(borrow, default)]
     pub shadow: Option<ShadowLine<'a>>,
+    /// The approval's id.
+    #[serde(borrow, default)]
+    pub approval: Option<Text<'a>>,
     /// The arguments, as JSON.
     #[serde(borrow, default, deserialize_with = "spelt")]
     pub args: Option<&'a str>,
-    /// Of an outcome, its call's `seq`.
+    /// Of an outcome, its call's `seq`; of a second decision, that of the one that held the call.
     #[serde(default)]
     pub call: Option<u64>,
     /// Of an outcome, how it ended.
@@ -95,6 +119,9 @@ pub struct Line<'a> {
     /// Of an outcome, how long it took, in microseconds.
     #[serde(default)]
     pub upstream_us: Option<u64>,
+    /// Of an outcome, whether the reservation was given back.
+    #[serde(default)]
+    pub released: Option<bool>,
     /// Of an event, what happened.
     #[serde(default, rename = "kind")]
     pub event: Option<EventKind>,

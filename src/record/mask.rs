@@ -26,7 +26,8 @@ pub const LARGEST_ARGUMENTS: usize = 256 * 1024;
 /// How much of the arguments is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Mode {
-    /// Everything, secrets included.
+    /// Everything, secrets included; only what has the form of a mask or a cut is masked, so that it
+    /// cannot pass for one.
     Full,
     /// Everything but secrets.
     #[default]
@@ -213,7 +214,7 @@ impl Masker {
                     cut(node, out);
                 }
             }
-            Value::Object(_) if self.mode != Mode::Full && has_form_of_mask(node) => self.seal(node, out),
+            Value::Object(_) if has_form_of_mask(node) => self.seal(node, out),
             Value::Object(members) => {
                 out.push('{');
                 for (index, member) in members.iter().enumerate() {
@@ -287,8 +288,13 @@ fn spelt(text: &[u8], start: usize, end: usize, out: &mut String) {
 pub enum Kept<'a> {
     /// The value itself.
     Value,
-    /// A mask, with its digest as [`Masker::digest`] gives it.
-    Masked(&'a str),
+    /// A mask.
+    Masked {
+        /// The value's type, as [`Node::type_name`] has it.
+        type_name: &'a str,
+        /// Its digest, as [`Masker::digest`] gives it.
+        digest: &'a str,
+    },
     /// Too large; nothing but its size was kept.
     Cut,
 }
@@ -299,7 +305,10 @@ pub fn kept<'n>(node: &'n Node<'_>) -> Kept<'n> {
     match members.first() {
         Some(first) if first.key.value == "masked" => {
             match first.value.as_str().filter(|text| text.starts_with("hmac-sha256:")) {
-                Some(digest) => Kept::Masked(digest),
+                Some(digest) => {
+                    let type_name = members.get(1).and_then(|second| second.value.as_str()).unwrap_or("");
+                    Kept::Masked { type_name, digest }
+                }
                 None => Kept::Value,
             }
         }
@@ -419,7 +428,12 @@ mod tests {
             assert!(out.contains(r#""type":"object""#) && !out.contains(r#"{"a":{"cut""#), "{out}");
             let parsed = parse(&out).unwrap();
             let honest = Masker::new([7; 32], Mode::Masked).digest(&parse(forged).unwrap().root);
-            assert_eq!(kept(parsed.root.get("a").unwrap()), Kept::Masked(&honest));
+            let mask = Kept::Masked { type_name: "object", digest: &honest };
+            assert_eq!(kept(parsed.root.get("a").unwrap()), mask);
+            // Nor where everything is kept.
+            let full = masked_by(Mode::Full, &format!(r#"{{"a":{forged},"password":"p"}}"#), &[]);
+            assert_eq!(kept(parse(&full).unwrap().root.get("a").unwrap()), mask);
+            assert!(full.ends_with(r#","password":"p"}"#), "{full}");
         }
         assert_eq!(masked(r#"{"a":{"cut":"here"}}"#), r#"{"a":{"cut":"here"}}"#);
     }

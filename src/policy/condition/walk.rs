@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use crate::json::fold::same_ignoring_case;
 use crate::json::{Node, Value};
 use crate::policy::path::Step;
+use crate::policy::veil::{Veil, Veiled};
 
 /// What stands at the end of a path.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +16,8 @@ pub(super) enum Found<'n, 't> {
     Missing,
     /// What stands on the way cannot be told for sure.
     Obstacle(Obstacle),
+    /// Something that was not kept stands there, or on the way.
+    NotKept,
 }
 
 /// Why a path cannot be followed with certainty. Servers may read such arguments in another way
@@ -46,13 +49,15 @@ pub(super) struct Trail {
 
 /// Follows the steps from `node`, calling `visit` with what stands at the end: once, or for each
 /// element that a `[*]` ranges over. Stops when `visit` breaks.
-pub(super) fn walk<'n, 't, F>(
+pub(super) fn walk<'n, 't, V, F>(
     steps: &[Step],
     node: &'n Node<'t>,
+    veil: &V,
     trail: &mut Trail,
     visit: &mut F,
 ) -> ControlFlow<()>
 where
+    V: Veil + ?Sized,
     F: FnMut(Found<'n, 't>, &Trail) -> ControlFlow<()>,
 {
     if node.is_null() {
@@ -61,11 +66,14 @@ where
     let Some((step, rest)) = steps.split_first() else {
         return visit(Found::Value(node), trail);
     };
+    if let Some(veiled) = veil.veiled(node) {
+        return visit(beyond(step, veiled), trail);
+    }
     let obstacle = match (step, &node.value) {
         (Step::Name(name) | Step::Number { text: name, .. }, Value::Object(_)) => match member(node, name) {
             Ok(Some(value)) => {
                 trail.steps += 1;
-                let flow = walk(rest, value, trail, visit);
+                let flow = walk(rest, value, veil, trail, visit);
                 trail.steps -= 1;
                 return flow;
             }
@@ -85,7 +93,7 @@ where
         (Step::Number { index, .. }, Value::Array(items)) => {
             trail.steps += 1;
             let flow = match items.get(*index) {
-                Some(item) => walk(rest, item, trail, visit),
+                Some(item) => walk(rest, item, veil, trail, visit),
                 None => visit(Found::Missing, trail),
             };
             trail.steps -= 1;
@@ -93,7 +101,7 @@ where
         }
         (Step::Each, Value::Array(items)) => {
             trail.steps += 1;
-            let flow = each(rest, items, trail, visit);
+            let flow = each(rest, items, veil, trail, visit);
             trail.steps -= 1;
             return flow;
         }
@@ -104,8 +112,34 @@ where
     visit(Found::Obstacle(obstacle), trail)
 }
 
-fn each<'n, 't, F>(rest: &[Step], items: &'n [Node<'t>], trail: &mut Trail, visit: &mut F) -> ControlFlow<()>
+/// What a step finds that leads into something that was not kept: that alone says whether it is a
+/// container.
+fn beyond<'n, 't>(step: &Step, veiled: Veiled<'n>) -> Found<'n, 't> {
+    let Veiled::Masked { type_name, .. } = veiled else { return Found::NotKept };
+    let fits = match step {
+        Step::Name(_) => type_name == "object",
+        Step::Number { .. } => matches!(type_name, "array" | "object"),
+        Step::Each => type_name == "array",
+    };
+    let found =
+        ["boolean", "number", "string", "array", "object"].into_iter().find(|name| *name == type_name);
+    match (found, step) {
+        (Some(found), Step::Name(_)) if !fits => Found::Obstacle(Obstacle::NoObject(found)),
+        (Some(found), Step::Number { .. }) if !fits => Found::Obstacle(Obstacle::NoContainer(found)),
+        (Some(found), Step::Each) if !fits => Found::Obstacle(Obstacle::NoArray(found)),
+        _ => Found::NotKept,
+    }
+}
+
+fn each<'n, 't, V, F>(
+    rest: &[Step],
+    items: &'n [Node<'t>],
+    veil: &V,
+    trail: &mut Trail,
+    visit: &mut F,
+) -> ControlFlow<()>
 where
+    V: Veil + ?Sized,
     F: FnMut(Found<'n, 't>, &Trail) -> ControlFlow<()>,
 {
     if items.is_empty() {
@@ -113,7 +147,7 @@ where
     }
     for (index, item) in items.iter().enumerate() {
         trail.indices.push(index);
-        let flow = walk(rest, item, trail, visit);
+        let flow = walk(rest, item, veil, trail, visit);
         trail.indices.pop();
         flow?;
     }

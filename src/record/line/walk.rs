@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 
 /// Reads a line; `None` for what is not spelt as expected.
 pub(super) fn walk(line: &[u8]) -> Option<Line<'_>> {
-    let mut at = Walk { text: std::str::from_utf8(line).ok()?, bytes: line, at: 0 };
+    let mut at = Walk::new(std::str::from_utf8(line).ok()?);
     let mut found = Line::default();
     let (mut seq, mut ts, mut gateway) = (None, None, None);
     at.expect(b'{')?;
@@ -36,6 +36,9 @@ pub(super) fn walk(line: &[u8]) -> Option<Line<'_>> {
             "method" => at.optional(&mut found.method)?,
             "tool" => at.optional(&mut found.tool)?,
             "rule" => at.optional(&mut found.rule)?,
+            "pointer" => at.optional(&mut found.pointer)?,
+            "policy" => at.optional(&mut found.policy)?,
+            "approval" => at.optional(&mut found.approval)?,
             "message" => at.optional(&mut found.message)?,
             "decision" => {
                 found.decision = Some(match at.string()? {
@@ -56,6 +59,11 @@ pub(super) fn walk(line: &[u8]) -> Option<Line<'_>> {
                 });
             }
             "args" => found.args = Some(at.value()?).filter(|args| *args != "null"),
+            "counters" => found.counters = Some(at.value()?).filter(|counters| *counters != "null"),
+            "request_id" => found.request_id = Some(at.value()?).filter(|id| *id != "null"),
+            "enforced" => found.enforced = Some(at.flag()?),
+            "counted" => found.counted = Some(at.flag()?),
+            "released" => found.released = Some(at.flag()?),
             "call" => found.call = Some(at.number()?),
             "code" => {
                 let negative = at.peek() == Some(b'-');
@@ -83,29 +91,37 @@ pub(super) fn walk(line: &[u8]) -> Option<Line<'_>> {
     (!found.kind.0.is_empty()).then_some(found)
 }
 
-fn text(text: &str) -> Text<'_> {
+pub(super) fn text(text: &str) -> Text<'_> {
     Text(Cow::Borrowed(text))
 }
 
-struct Walk<'a> {
+/// A place in a text that is read forwards.
+pub(super) struct Walk<'a> {
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Walk<'a> {
-    fn peek(&self) -> Option<u8> {
+    /// At the beginning of a text.
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { text, bytes: text.as_bytes(), at: 0 }
+    }
+
+    /// The byte here.
+    pub(super) fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
-    fn expect(&mut self, byte: u8) -> Option<()> {
+    /// Passes a byte.
+    pub(super) fn expect(&mut self, byte: u8) -> Option<()> {
         let found = self.peek() == Some(byte);
         self.at += 1;
         found.then_some(())
     }
 
     /// A string without escapes.
-    fn string(&mut self) -> Option<&'a str> {
+    pub(super) fn string(&mut self) -> Option<&'a str> {
         self.expect(b'"')?;
         let start = self.at;
         let end = start + special::find::<true>(self.bytes.get(start..)?)?;
@@ -126,8 +142,17 @@ impl<'a> Walk<'a> {
         (self.value()? == "null").then_some(())
     }
 
+    /// `true` or `false`.
+    fn flag(&mut self) -> Option<bool> {
+        match self.value()? {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
+        }
+    }
+
     /// A whole number.
-    fn number(&mut self) -> Option<u64> {
+    pub(super) fn number(&mut self) -> Option<u64> {
         let start = self.at;
         let mut number: u64 = 0;
         while let Some(digit @ b'0'..=b'9') = self.peek() {
@@ -139,7 +164,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Any value, passed over.
-    fn value(&mut self) -> Option<&'a str> {
+    pub(super) fn value(&mut self) -> Option<&'a str> {
         let start = self.at;
         match self.peek()? {
             b'"' => self.skip_string()?,
