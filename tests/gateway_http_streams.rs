@@ -231,6 +231,36 @@ fn the_gateway_tells_what_a_change_of_the_policy_hides() {
     );
     *stops.lock().unwrap() = true;
     assert_eq!(legacy.part(), None);
+
+    // In the stateless era each request stands for itself, and a subscription hears of it.
+    *stops.lock().unwrap() = false;
+    home.set_policy(ALLOW);
+    let modern = |id: &str, method: &str, more: &str| {
+        let meta = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#;
+        let headers = format!("MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: {method}\r\n");
+        (headers, format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{{{more}{meta}}}}}"#))
+    };
+    let (headers, discover) = modern("1", "server/discover", "");
+    gate.post(&headers, &discover);
+    let (headers, list) = modern("2", "tools/list", "");
+    until("the policy", || gate.post(&headers, &list).text().contains("danger").then_some(()));
+    let subscribe = |id: &str, changes: bool| {
+        let more = format!(r#""notifications":{{"toolsListChanged":{changes}}},"#);
+        let (headers, listen) = modern(id, "subscriptions/listen", &more);
+        let (mut stream, head) = gate.post_open(&headers, &listen);
+        assert_eq!(head.status, 200);
+        stream.until("open");
+        stream
+    };
+    let (mut told, mut other) = (subscribe("\"s\"", true), subscribe("4", false));
+    home.set_policy(HIDES);
+    let text = told.until("\n\n");
+    let message: serde_json::Value =
+        serde_json::from_str(text.trim().strip_prefix("event: message\ndata: ").unwrap()).unwrap();
+    assert_eq!(message["method"], "notifications/tools/list_changed");
+    assert_eq!(message["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], "s");
+    *stops.lock().unwrap() = true;
+    assert_eq!((told.part(), other.part()), (None, None), "told once, and only who asked for it");
 }
 
 #[test]

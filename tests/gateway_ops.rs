@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod gateway_support;
+mod http_support;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -13,6 +14,7 @@ use std::process::Command;
 
 use callgate::record::Verdict;
 use gateway_support::*;
+use http_support::{Gate, Seen, Upstream, plain};
 use serde_json::Value;
 
 const POLICY: &str = r#"{"version":"1","default":"allow","tools":{
@@ -338,4 +340,165 @@ fn a_feed_beyond_this_machine_needs_tls() {
     let got = home.run(&["gateway", "--config", home.path("gateway.json").to_str().unwrap()]);
     assert_eq!(got.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&got.stderr).contains("the feed at `0.0.0.0:0`"));
+}
+
+/// A collector of traces that answers with a status.
+fn collector(status: &'static str) -> (Upstream, String) {
+    let collector = Upstream::start(move |_, stream| {
+        let _ = write!(
+            stream,
+            "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}"
+        );
+    });
+    let address = format!("http://127.0.0.1:{}", collector.port);
+    (collector, address)
+}
+
+/// Every span that the collector got.
+fn spans(collector: &Upstream) -> Vec<Value> {
+    let seen = collector.seen.lock().unwrap();
+    let spans = |request: &Seen| {
+        request.json()["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap().clone()
+    };
+    seen.iter().flat_map(spans).collect()
+}
+
+/// A fact of a span, whatever its type.
+fn fact(span: &Value, name: &str) -> String {
+    let facts = span["attributes"].as_array().unwrap();
+    let value = facts.iter().find(|fact| fact["key"] == name).map(|fact| &fact["value"]);
+    let value = value.and_then(|value| value.as_object()?.values().next().cloned());
+    value.map_or_else(String::new, |value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+}
+
+const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+#[test]
+fn each_call_is_a_span_of_the_trace_that_it_belongs_to() {
+    let home = Home::new(POLICY);
+    let (told, address) = collector("200 OK");
+    let mut command = home.command();
+    command.args(["gateway", "--metrics", "127.0.0.1:0", "--name", "fixture", "--policy"]).arg(home.policy());
+    command.arg("--").arg(fixture()).args(["--log", &home.text("log")]);
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", &address).env("OTEL_BSP_SCHEDULE_DELAY", "50");
+    command
+        .env("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20letmein")
+        .env("OTEL_SERVICE_NAME", "edge");
+    let (mut gateway, metrics_at) = start(&home, command);
+    let traced = |id: u64, tool: &str, parent: &str| {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"{tool}","arguments":{{"message":"hush"}},"_meta":{{"traceparent":"{parent}","tracestate":"v=1"}}}}}}"#
+        )
+    };
+    let first = traced(1, "echo", PARENT);
+    gateway.ask(&first);
+    assert!(denied(&gateway.ask(&traced(2, "fail", PARENT))));
+    gateway.call(3, "error", r#"{"code":-32603}"#);
+    gateway.ask(&traced(4, "echo", &PARENT.replace("-01", "-00")));
+    let all = until("the spans", || Some(spans(&told)).filter(|all| all.len() >= 3));
+    let text = until("the count", || {
+        let text = metrics(&metrics_at);
+        (value(&text, "callgate_spans_total{result=\"sent\"}") > 2.5).then_some(text)
+    });
+    assert!(value(&text, "callgate_spans_total{result=\"dropped\"}") < 0.5);
+    gateway.finish();
+    assert_eq!(spans(&told).len(), 3, "a trace that nobody records is not told, and none is told twice");
+    let by =
+        |tool: &str| all.iter().find(|span| span["name"] == format!("tools/call {tool}")).unwrap().clone();
+    let echo = by("echo");
+    assert_eq!(echo["traceId"], "0af7651916cd43dd8448eb211c80319c");
+    assert_eq!((&echo["parentSpanId"], &echo["traceState"]), (&"b7ad6b7169203331".into(), &"v=1".into()));
+    for (name, wanted) in [
+        ("gen_ai.tool.name", "echo"),
+        ("callgate.server", "fixture"),
+        ("callgate.grant", "local"),
+        ("callgate.decision", "allow"),
+        ("callgate.rule", ""),
+        ("callgate.status", "ok"),
+        ("callgate.enforced", "true"),
+    ] {
+        assert_eq!(fact(&echo, name), wanted, "{name}");
+    }
+    let decisions = home.decisions();
+    assert_eq!(fact(&echo, "callgate.seq"), decisions[0].seq.to_string());
+    assert_eq!(fact(&echo, "callgate.gateway"), decisions[0].gateway);
+    let nanos = |span: &Value, name: &str| span[name].as_str().unwrap().parse::<u64>().unwrap();
+    assert!(nanos(&echo, "endTimeUnixNano") >= nanos(&echo, "startTimeUnixNano"));
+    let fail = by("fail");
+    assert_eq!(
+        (fact(&fail, "callgate.decision"), fact(&fail, "callgate.rule"), fact(&fail, "error.type")),
+        ("deny".to_owned(), "/tools/fail/deny_if/0".to_owned(), "denied".to_owned())
+    );
+    assert_eq!((&fail["status"]["code"], fail["traceId"] == echo["traceId"]), (&2.into(), true));
+    let error = by("error");
+    assert_eq!(
+        (fact(&error, "callgate.status"), fact(&error, "error.type")),
+        ("rpc_error".into(), "-32603".into())
+    );
+    assert!(error["parentSpanId"].is_null() && error["traceId"] != echo["traceId"], "a trace of its own");
+    let request = told.last();
+    assert_eq!(request.path, "/v1/traces");
+    assert_eq!(request.header("authorization"), Some("Bearer letmein"));
+    let body = String::from_utf8(request.body).unwrap();
+    assert!(body.contains("edge") && !body.contains("hush"), "no argument is in a span: {body}");
+    // What the server got is what the client sent, to the byte.
+    assert!(fs::read_to_string(home.path("log")).unwrap().starts_with(&format!("{first}\n")));
+}
+
+#[test]
+fn a_collector_that_takes_nothing_holds_nobody_up() {
+    let home = Home::new(ALLOW);
+    let hangs = Upstream::start(|_, _| std::thread::sleep(LONG));
+    let mut command = home.command();
+    command.args(["gateway", "--metrics", "127.0.0.1:0", "--name", "fixture", "--policy"]).arg(home.policy());
+    command.arg("--").arg(fixture());
+    command.env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", format!("http://127.0.0.1:{}/x", hangs.port));
+    command.env("OTEL_BSP_MAX_QUEUE_SIZE", "4").env("OTEL_BSP_SCHEDULE_DELAY", "1");
+    let (mut gateway, address) = start(&home, command);
+    for id in 1..=100 {
+        assert!(!denied(&gateway.call(id, "echo", "{}")));
+    }
+    until("dropped spans", || {
+        (value(&metrics(&address), "callgate_spans_total{result=\"dropped\"}") > 90.5).then_some(())
+    });
+    assert_eq!(gateway.finish().1, 0);
+    assert_eq!(home.decisions().len(), 100);
+
+    // One that refuses them is said once, and never where it is.
+    let (_refuses, address) = collector("400 Bad Request");
+    let mut command = home.command();
+    command.args(["gateway", "--name", "fixture", "--policy"]).arg(home.policy()).arg("--").arg(fixture());
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", &address).env("OTEL_BSP_SCHEDULE_DELAY", "1");
+    command.stderr(fs::File::create(home.path("said")).unwrap());
+    let mut gateway = Gateway::spawn(command);
+    for id in 1..=3 {
+        gateway.call(id, "echo", "{}");
+        until("what is said", || {
+            fs::read_to_string(home.path("said"))
+                .unwrap()
+                .contains("traces cannot be delivered")
+                .then_some(())
+        });
+    }
+    gateway.finish();
+    let said = fs::read_to_string(home.path("said")).unwrap();
+    assert_eq!(said.matches("traces").count(), 1, "{said}");
+}
+
+#[test]
+fn over_http_a_header_says_which_trace_a_call_belongs_to() {
+    let home = Home::new(ALLOW);
+    let (told, address) = collector("200 OK");
+    let upstream = Upstream::start(plain);
+    let mut command = home.command();
+    command.args(["gateway", "--listen", "127.0.0.1:0", "--name", "up", "--policy"]).arg(home.policy());
+    command.args(["--upstream", &upstream.url()]);
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", &address).env("OTEL_BSP_SCHEDULE_DELAY", "50");
+    let gate = Gate::spawn(command);
+    let headers = format!("traceparent: {PARENT}\r\ntracestate: a=1\r\ntracestate: b=2\r\n");
+    assert_eq!(gate.post(&headers, &call(1, "echo", "{}")).status, 200);
+    let span = until("the span", || spans(&told).pop());
+    assert_eq!((&span["parentSpanId"], &span["traceState"]), (&"b7ad6b7169203331".into(), &"a=1,b=2".into()));
+    assert_eq!(fact(&span, "callgate.status"), "ok");
+    assert_eq!(upstream.last().header("traceparent"), Some(PARENT), "it goes on as it came");
 }

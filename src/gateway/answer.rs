@@ -93,7 +93,7 @@ impl Conversation {
             Relay::Pass => None,
             Relay::Capabilities => {
                 let advertised = advertises_changes(message);
-                self.session().advertises(advertised);
+                self.listing().advertises(advertised);
                 None
             }
             Relay::List { first } => {

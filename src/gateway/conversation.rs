@@ -119,7 +119,12 @@ impl Conversation {
         }
         let visible =
             |policy: Option<&InForce>, tool: &str| policy.is_none_or(|now| now.compiled.visible(tool));
-        if !self.listing().sees_otherwise(&|tool| visible(before, tool), &|tool| visible(now, tool)) {
+        let differs = {
+            let listing = self.listing();
+            listing.is_advertised()
+                && listing.sees_otherwise(&|tool| visible(before, tool), &|tool| visible(now, tool))
+        };
+        if !differs {
             return;
         }
         let messages = self.session().visibility_changed();

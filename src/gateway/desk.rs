@@ -12,6 +12,7 @@ use super::ops::Gauges;
 use super::recorder::Recorder;
 use super::standing;
 use super::tally::Tally;
+use super::traces::Tracer;
 use crate::counters::{Store, StoreError, StorePlace};
 use crate::journal;
 use crate::paths::Paths;
@@ -114,6 +115,9 @@ impl Desk {
                 Ok(notifier) => recorder.notify(notifier),
                 Err(error) => super::say(&format!("nobody is told by --notify: {error}")),
             }
+        }
+        if let Some(tracer) = Tracer::from_environment() {
+            recorder.trace(tracer);
         }
         Self {
             name,

@@ -13,6 +13,7 @@ use super::holds::{self, Hold, Seen, Turn};
 use super::judge::{answer_denied, operation, rest};
 use super::lock;
 use super::session::{Call, Ended};
+use super::span::Span;
 use crate::clock;
 use crate::counters::Standing;
 use crate::mcp::envelope::{self, Limits, Line};
@@ -48,6 +49,8 @@ pub(super) struct HeldCall {
     pub(super) until: Timestamp,
     /// Its first decision: to ask.
     pub(super) record: Record,
+    /// What is told of it, where traces are.
+    pub(super) span: Option<Box<Span>>,
 }
 
 /// The calls of one conversation that wait.
@@ -263,13 +266,18 @@ impl Conversation {
         }
         let seq = record.seq();
         let now_us = clock::tick() / 1000;
-        let going = Call { decision: seq, taken: taken.clone(), sent_us: now_us, operation };
+        let mut span = call.span.take();
+        if let (Some(span), Record::Decision(decision)) = (&mut span, &record) {
+            span.decided(decision);
+        }
+        let going =
+            Call { decision: seq, taken: taken.clone(), sent_us: now_us, operation, span: span.clone() };
         let resumed = self.session().resume(&call.id, going, now_us);
         if let Err(unanswered) = resumed {
             // Cancelled while it was decided, or the server is gone: nothing runs, and nothing stays
             // counted.
             let status = if unanswered.is_some() { Status::Lost } else { Status::Cancelled };
-            self.desk.end_call(&Ended { release: taken, ..ended(seq, status) });
+            self.desk.end_call(&Ended { release: taken, span, ..ended(seq, status) });
             match unanswered {
                 Some(raw_id) => {
                     self.say(
@@ -289,13 +297,13 @@ impl Conversation {
     }
 
     /// Denies a held call by the rule that held it.
-    fn deny(&self, call: &HeldCall, message: String) {
+    fn deny(&self, call: &mut HeldCall, message: String) {
         let Record::Decision(first) = &call.record else { return };
         let (rule, pointer) = (first.rule.clone(), first.pointer.clone());
         self.deny_as(call, &Denial { rule, pointer, message, visible: true });
     }
 
-    fn deny_as(&self, call: &HeldCall, denial: &Denial) {
+    fn deny_as(&self, call: &mut HeldCall, denial: &Denial) {
         let Some(mut decision) = call.decision() else { return };
         decision.decision = Verdict::Deny;
         decision.rule.clone_from(&denial.rule);
@@ -306,23 +314,24 @@ impl Conversation {
     }
 
     /// Records the denial of a held call, and tells the client.
-    fn answer(&self, call: &HeldCall, decision: Box<Decision>) {
+    fn answer(&self, call: &mut HeldCall, decision: Box<Decision>) {
         let answer = answer_denied(&call.raw_id, &decision, call.visible, call.modern);
         let mut record = Record::Decision(decision);
         // A denial stands, recorded or not.
         let _ = self.desk.recorder.record_decisions(&mut [&mut record]);
+        self.desk.recorder.traced(call.span.take(), &record);
         if self.session().drop_held(&call.id).is_some() {
             self.say(&answer, Some(&call.id));
         }
     }
 
     /// Records that a call which was to wait has ended otherwise.
-    fn lost(&self, call: &HeldCall, status: Status) {
-        let ended = ended(call.record.seq(), status);
+    fn lost(&self, call: &mut HeldCall, status: Status) {
+        let ended = Ended { span: call.span.take(), ..ended(call.record.seq(), status) };
         self.desk.recorder.outcomes(std::iter::once((ended, false)), clock::now());
     }
 }
 
 fn ended(decision: u64, status: Status) -> Ended {
-    Ended { decision, status, code: None, upstream_us: 0, bytes: 0, release: Vec::new() }
+    Ended { decision, status, code: None, upstream_us: 0, bytes: 0, release: Vec::new(), span: None }
 }

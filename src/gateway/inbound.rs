@@ -66,7 +66,7 @@ impl Inbound<'_> {
             Frame::Line(range) => {
                 let line = self.frames.bytes(range.clone());
                 let line = line.strip_suffix(b"\n").unwrap_or(line);
-                conversation.judge(line, &mut |_| Ok(())).map(|ruling| Step { range, ruling })
+                conversation.judge(line, &mut |_| Ok(()), &|| None).map(|ruling| Step { range, ruling })
             }
             Frame::TooLong(range) => {
                 let head = self.frames.bytes(range);

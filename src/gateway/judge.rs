@@ -8,6 +8,7 @@ use super::desk::Desk;
 use super::held::HeldCall;
 use super::holds::Hold;
 use super::session::{Asks, Call, Ended, Operation};
+use super::span::{Parent, Span};
 use crate::clock;
 use crate::counters::Approval;
 use crate::json::Node;
@@ -58,6 +59,8 @@ pub(super) struct Answer {
     pub(super) refused: Option<i64>,
     record: Record,
     recorded: bool,
+    /// What is told of the call, where traces are.
+    span: Option<Box<Span>>,
 }
 
 impl Ruling {
@@ -83,11 +86,13 @@ impl Ruling {
 
 impl Conversation {
     /// Looks at a message and decides it. `None`: there is nothing but white space in it. `check`
-    /// sees each message that can be read before it is decided, and may refuse it.
+    /// sees each message that can be read before it is decided, and may refuse it; `carried` is the
+    /// trace that its transport says it is part of, asked only where traces are.
     pub(super) fn judge(
         &self,
         message: &[u8],
         check: &mut dyn FnMut(&Message<'_>) -> Result<(), Refusal>,
+        carried: &dyn Fn() -> Option<Parent>,
     ) -> Option<Ruling> {
         let began = clock::tick();
         let limits = Limits { max_message: self.desk.max_message };
@@ -137,7 +142,11 @@ impl Conversation {
             let took = clock::micros_since(began);
             // Afterwards, so that what it costs is no part of what deciding took.
             let shadow = self.decider.shadow_opinion(self.id(), &call, listed, now);
-            return Some(self.decided(message, &peeked, &call, client, decided, shadow, now, took));
+            let span = self.desk.recorder.tracer().and_then(|tracer| {
+                let own = peeked.trace().and_then(|(parent, state)| Parent::parse(parent, state));
+                tracer.begin(own.or_else(carried), call.name, began)
+            });
+            return Some(self.decided(message, &peeked, &call, client, decided, shadow, now, took, span));
         }
         let first = asked(&peeked, "cursor").is_none_or(Node::is_null);
         let tools = asked(&peeked, "notifications")
@@ -161,6 +170,7 @@ impl Conversation {
         shadow: Option<Shadow>,
         now: Timestamp,
         decide_us: f64,
+        mut span: Option<Box<Span>>,
     ) -> Ruling {
         let raw_id = peeked.id().map(|id| id.raw.clone()).unwrap_or_default();
         let modern = peeked.is_modern();
@@ -174,8 +184,11 @@ impl Conversation {
         decided.put(&mut decision);
         decision.decide_us = decide_us;
         decision.shadow = shadow;
+        if let Some(span) = &mut span {
+            span.decided(&decision);
+        }
         if let Some(question) = decided.question {
-            return self.ask(message, peeked, call, *question, decision, decided.visible);
+            return self.ask(message, peeked, call, *question, decision, decided.visible, span);
         }
         if decided.decision == Verdict::Allow
             && let Some(id) = peeked.id().cloned()
@@ -183,7 +196,7 @@ impl Conversation {
             let key = id.key.clone();
             let free = !decision.counted && decision.approval.is_none();
             let operation = operation(call, modern, free);
-            let asks = Asks::Call(Call { taken: decided.taken.clone(), operation, ..Call::default() });
+            let asks = Asks::Call(Call { taken: decided.taken.clone(), operation, span, ..Call::default() });
             let _ = self.session().open(id, asks);
             return Ruling::Allow(Box::new(Allowed {
                 id: key,
@@ -196,10 +209,11 @@ impl Conversation {
         }
         let reply = answer_denied(&raw_id, &decision, decided.visible, modern);
         let record = Record::Decision(decision);
-        Ruling::Answer(Box::new(Answer { reply, refused: None, record, recorded: false }))
+        Ruling::Answer(Box::new(Answer { reply, refused: None, record, recorded: false, span }))
     }
 
     /// A person is asked: the call waits, or is told to come back where it cannot.
+    #[expect(clippy::too_many_arguments, reason = "one call's facts, gathered in one place")]
     fn ask(
         &self,
         message: &[u8],
@@ -208,6 +222,7 @@ impl Conversation {
         question: Approval,
         mut decision: Box<Decision>,
         visible: bool,
+        span: Option<Box<Span>>,
     ) -> Ruling {
         let modern = peeked.is_modern();
         let raw_id = peeked.id().map(|id| id.raw.clone()).unwrap_or_default();
@@ -230,6 +245,7 @@ impl Conversation {
                     timeout_s: question.timeout_s,
                     until: question.until,
                     record: Record::Decision(decision),
+                    span,
                 }));
             }
         }
@@ -238,7 +254,7 @@ impl Conversation {
         decision.message = asking::later(&question.tool, &question.id, rest(decision.ts, question.until));
         let reply = answer_denied(&raw_id, &decision, visible, modern);
         let record = Record::Decision(decision);
-        Ruling::Answer(Box::new(Answer { reply, refused: None, record, recorded: false }))
+        Ruling::Answer(Box::new(Answer { reply, refused: None, record, recorded: false, span }))
     }
 
     /// A message that is not forwarded, in whole or in part. `began` is when it was first looked at,
@@ -257,7 +273,8 @@ impl Conversation {
         decision.decide_us = clock::micros_since(began);
         let reply = reply::malformed(refusal.id.as_deref(), refusal.code, &decision.message);
         let record = Record::Decision(decision);
-        Ruling::Answer(Box::new(Answer { reply, refused: Some(refusal.code), record, recorded: false }))
+        let refused = Some(refusal.code);
+        Ruling::Answer(Box::new(Answer { reply, refused, record, recorded: false, span: None }))
     }
 
     fn decision(&self, now: Timestamp) -> Box<Decision> {
@@ -281,6 +298,7 @@ impl Conversation {
             }
             if let Ruling::Answer(answer) = ruling {
                 answer.recorded = true;
+                self.desk.recorder.traced(answer.span.take(), &answer.record);
             }
             if matches!(ruling, Ruling::Hold(_))
                 && let Ruling::Hold(held) = std::mem::replace(*ruling, Ruling::Held)
@@ -299,7 +317,8 @@ impl Conversation {
             self.unask(&held.hold.question, true);
             let _ = self.session().drop_held(&held.id);
             let (reply, record) = held.refused(&Denial::unavailable(why));
-            *ruling = Ruling::Answer(Box::new(Answer { reply, refused: None, record, recorded: true }));
+            let span = held.span.take();
+            *ruling = Ruling::Answer(Box::new(Answer { reply, refused: None, record, recorded: true, span }));
             return;
         }
         // A denial stands, recorded or not.
@@ -320,9 +339,10 @@ impl Conversation {
             decision.retry_after_ms = None;
             reply = answer_denied(&allowed.raw_id, decision, allowed.visible, allowed.modern);
         }
-        let _ = self.session().withdraw(&allowed.id, 0);
+        let withdrawn = self.session().withdraw(&allowed.id, 0);
+        let span = withdrawn.and_then(|(_, ended)| ended?.span);
         self.desk.release(&allowed.taken);
-        *ruling = Ruling::Answer(Box::new(Answer { reply, refused: None, record, recorded: true }));
+        *ruling = Ruling::Answer(Box::new(Answer { reply, refused: None, record, recorded: true, span }));
     }
 
     /// What goes on is marked as sent, which it must be before it can be answered; what it cancels

@@ -1,4 +1,5 @@
-//! What was last listed, as data: the names of the last complete `tools/list` that was relayed.
+//! What a server last said of its tools, as data: the names of the last complete `tools/list` that
+//! was relayed, and whether it tells when they change.
 //!
 //! A session of the `initialize` era has its own; in the stateless era, where each request stands
 //! for itself, the requests of one grant on one server share one.
@@ -17,6 +18,8 @@ pub struct Listing {
     pages: Option<HashSet<String>>,
     /// Names of the last complete list.
     listed: Option<HashSet<String>>,
+    /// The server tells when its tools change.
+    advertised: bool,
 }
 
 impl Listing {
@@ -41,6 +44,16 @@ impl Listing {
         } else if !more {
             self.listed = self.pages.take();
         }
+    }
+
+    /// The server said whether it tells when its tools change.
+    pub fn advertises(&mut self, list_changed: bool) {
+        self.advertised = list_changed;
+    }
+
+    /// Whether it does.
+    pub fn is_advertised(&self) -> bool {
+        self.advertised
     }
 
     /// What the last complete list said about a tool.

@@ -21,6 +21,7 @@
 //! | [`reload`], `watch` | the policy file and its versions |
 //! | [`config`], [`grants`] | gateway.json: servers, grants and tokens |
 //! | `ops`, `notify` | metrics and readiness for programs; a command that tells people |
+//! | [`span`], `traces` | calls as spans of traces, told to a collector |
 //! | [`server`], [`guard`] | the server's process, and that it is never left behind |
 //!
 //! A call's way is one direction: transport, judge with [`crate::mcp`] (peek), decider, recorder, and
@@ -59,9 +60,11 @@ pub mod reload;
 pub mod server;
 pub mod session;
 mod shadow;
+pub mod span;
 mod standing;
 pub mod stdio;
 mod tally;
+mod traces;
 mod watch;
 
 use std::io::{IsTerminal, Write};

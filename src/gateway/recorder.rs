@@ -10,6 +10,8 @@ use super::lock;
 use super::notify::Notifier;
 use super::ops::Meters;
 use super::session::Ended;
+use super::span::Span;
+use super::traces::Tracer;
 use crate::clock;
 use crate::feed::message::RuleHits;
 use crate::feed::server::Hub;
@@ -42,6 +44,7 @@ pub(super) struct Recorder {
     failing: AtomicBool,
     meters: Meters,
     notifier: OnceLock<Notifier>,
+    tracer: OnceLock<Tracer>,
 }
 
 impl Recorder {
@@ -60,6 +63,7 @@ impl Recorder {
             failing: AtomicBool::new(false),
             meters: Meters::default(),
             notifier: OnceLock::new(),
+            tracer: OnceLock::new(),
         };
         let trouble = recorder.reopen().err();
         (recorder, trouble)
@@ -88,6 +92,24 @@ impl Recorder {
     /// From now on people are told of what is recorded.
     pub(super) fn notify(&self, notifier: Notifier) {
         let _ = self.notifier.set(notifier);
+    }
+
+    /// From now on calls are told as spans.
+    pub(super) fn trace(&self, tracer: Tracer) {
+        let _ = self.tracer.set(tracer);
+    }
+
+    pub(super) fn tracer(&self) -> Option<&Tracer> {
+        self.tracer.get()
+    }
+
+    /// A call is over with this record, which is all that is told of it.
+    pub(super) fn traced(&self, span: Option<Box<Span>>, record: &Record) {
+        let (Some(tracer), Some(mut span)) = (self.tracer(), span) else { return };
+        if let Record::Decision(decision) = record {
+            span.decided(decision);
+        }
+        tracer.end(*span);
     }
 
     pub(super) fn meters(&self) -> &Meters {
@@ -209,8 +231,15 @@ impl Recorder {
     /// and two threads that write the journal at once would wait for each other. A call whose
     /// decision was not recorded has no number to refer to.
     pub(super) fn outcomes(&self, ended: impl Iterator<Item = (Ended, bool)>, now: Timestamp) {
-        let ended = ended.filter(|(ended, _)| ended.decision > 0);
-        lock(&self.ended).extend(ended.map(|(ended, released)| (ended, released, now)));
+        let ended = ended.filter_map(|(mut ended, released)| {
+            if let (Some(tracer), Some(mut span)) = (self.tracer(), ended.span.take()) {
+                span.seq(ended.decision);
+                span.ended(ended.status, ended.code, ended.upstream_us);
+                tracer.end(*span);
+            }
+            (ended.decision > 0).then_some((ended, released, now))
+        });
+        lock(&self.ended).extend(ended);
     }
 
     /// The outcomes that wait, as records.
@@ -326,6 +355,9 @@ impl Recorder {
         }
         if let Some(notifier) = self.notifier.get() {
             notifier.close();
+        }
+        if let Some(tracer) = self.tracer() {
+            tracer.close();
         }
         if let Some(hub) = self.hub.get() {
             hub.close();

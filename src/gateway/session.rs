@@ -7,6 +7,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
+use super::span::Span;
 use crate::mcp::id::{Id, IdKey};
 use crate::policy::counter::Taken;
 use crate::record::Status;
@@ -63,6 +64,8 @@ pub struct Call {
     pub sent_us: u64,
     /// The operation, where its server may want a further round of it.
     pub operation: Option<Box<Operation>>,
+    /// What is told of it, where traces are.
+    pub span: Option<Box<Span>>,
 }
 
 /// What makes a further round the same operation, besides the server's state.
@@ -99,7 +102,8 @@ pub enum Relay {
         /// Which page: `Some(true)` the first, `Some(false)` a later one, `None` of no known list.
         first: Option<bool>,
     },
-    /// It says what the server can do: [`Session::advertises`] wants to know.
+    /// It says what the server can do: [`Listing::advertises`](super::listing::Listing::advertises)
+    /// wants to know.
     Capabilities,
 }
 
@@ -118,6 +122,8 @@ pub struct Ended {
     pub bytes: u64,
     /// What is to be given back to the store, before the answer is passed on.
     pub release: Vec<Taken>,
+    /// What is told of it, where traces are.
+    pub span: Option<Box<Span>>,
 }
 
 /// What to do about an answer of the server.
@@ -163,7 +169,6 @@ pub struct Session {
     client: Option<String>,
     gone: bool,
     initialized: bool,
-    advertised: bool,
 }
 
 /// Whether an error code says that the tool did not run, so that what was counted is given back.
@@ -265,9 +270,9 @@ impl Session {
     pub fn withdraw(&mut self, id: &IdKey, now_us: u64) -> Option<(String, Option<Ended>)> {
         let pending = self.pending.remove(id)?;
         let ended = match pending.asks {
-            Asks::Call(call) if !pending.cancelled => {
-                let release = call.taken.clone();
-                Some(Ended { release, ..ended(&call, Status::Lost, now_us) })
+            Asks::Call(mut call) if !pending.cancelled => {
+                let release = std::mem::take(&mut call.taken);
+                Some(Ended { release, ..ended(call, Status::Lost, now_us) })
             }
             _ => None,
         };
@@ -286,9 +291,9 @@ impl Session {
     ) -> Option<(String, Option<Ended>)> {
         let pending = self.pending.remove(id)?;
         let ended = match pending.asks {
-            Asks::Call(call) if !pending.cancelled => {
-                let release = if give_back { call.taken.clone() } else { Vec::new() };
-                Some(Ended { release, ..ended(&call, status, now_us) })
+            Asks::Call(mut call) if !pending.cancelled => {
+                let release = if give_back { std::mem::take(&mut call.taken) } else { Vec::new() };
+                Some(Ended { release, ..ended(call, status, now_us) })
             }
             _ => None,
         };
@@ -307,7 +312,7 @@ impl Session {
             return None;
         }
         let ended = match &mut pending.asks {
-            Asks::Call(call) => Some(ended(&std::mem::take(call), Status::Cancelled, now_us)),
+            Asks::Call(call) => Some(ended(std::mem::take(call), Status::Cancelled, now_us)),
             // Cancelling is how a client ends a subscription.
             Asks::Listen { tools } => {
                 *tools = false;
@@ -360,10 +365,13 @@ impl Session {
                     Answer { is_error: true, .. } => Status::ToolError,
                     _ => Status::Ok,
                 };
-                let release =
-                    if answer.error.is_some_and(gives_back) { call.taken.clone() } else { Vec::new() };
+                let release = if answer.error.is_some_and(gives_back) {
+                    std::mem::take(&mut call.taken)
+                } else {
+                    Vec::new()
+                };
                 let bytes = answer.bytes;
-                Some(Ended { code: answer.error, bytes, release, ..ended(&call, status, now_us) })
+                Some(Ended { code: answer.error, bytes, release, ..ended(call, status, now_us) })
             }
             _ => None,
         };
@@ -383,15 +391,10 @@ impl Session {
             }
             left.unanswered.push(pending.raw);
             if let Asks::Call(call) = pending.asks {
-                left.lost.push(ended(&call, Status::Lost, now_us));
+                left.lost.push(ended(call, Status::Lost, now_us));
             }
         }
         left
-    }
-
-    /// Whether the server said that it tells when its tools change.
-    pub fn advertises(&mut self, list_changed: bool) {
-        self.advertised = list_changed;
     }
 
     /// Takes note of what the client says of itself.
@@ -407,13 +410,10 @@ impl Session {
     }
 
     /// What the client is to be told when other tools are visible than before, each one message
-    /// without its line feed: nothing unless the server says that it tells such changes, one
-    /// notification in a session with `initialize`, and one for each subscription to them, with the
-    /// id of the request that subscribed.
+    /// without its line feed: one notification in a session with `initialize`, and one for each
+    /// subscription to them, with the id of the request that subscribed. Only for servers that say
+    /// that they tell such changes, which the [`Listing`](super::listing::Listing) knows.
     pub fn visibility_changed(&self) -> Vec<(Option<IdKey>, Vec<u8>)> {
-        if !self.advertised {
-            return Vec::new();
-        }
         let mut messages = Vec::new();
         if self.initialized {
             messages.push((None, crate::mcp::reply::list_changed()));
@@ -445,7 +445,7 @@ impl Session {
     }
 }
 
-fn ended(call: &Call, status: Status, now_us: u64) -> Ended {
+fn ended(call: Call, status: Status, now_us: u64) -> Ended {
     Ended {
         decision: call.decision,
         status,
@@ -453,6 +453,7 @@ fn ended(call: &Call, status: Status, now_us: u64) -> Ended {
         upstream_us: if call.sent_us == 0 { 0 } else { now_us.saturating_sub(call.sent_us) },
         bytes: 0,
         release: Vec::new(),
+        span: call.span,
     }
 }
 

@@ -368,6 +368,12 @@ impl<'a> Message<'a> {
         Some(ClientInfo { name: text("name")?, version: text("version") })
     }
 
+    /// `traceparent` and `tracestate` in `_meta`, where the first is given.
+    pub fn trace(&self) -> Option<(&str, Option<&str>)> {
+        let text = |name| self.meta(name).and_then(Node::as_str);
+        Some((text("traceparent")?, text("tracestate")))
+    }
+
     /// The request that this cancels, when it is `notifications/cancelled`.
     pub fn cancels(&self) -> Option<Id> {
         if self.method() != Some("notifications/cancelled") {

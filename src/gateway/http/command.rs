@@ -167,8 +167,11 @@ impl Service {
         let mut wait = None;
         // The store and the journal may make it wait, which must not keep other requests waiting.
         let ruling = tokio::task::block_in_place(|| {
-            let mut ruling =
-                conversation.judge(&message, &mut |peeked| headers::agree(&posted.headers, peeked, true));
+            let mut ruling = conversation.judge(
+                &message,
+                &mut |peeked| headers::agree(&posted.headers, peeked, true),
+                &|| headers::trace(&posted.headers),
+            );
             wait = live.waits_for(&mut ruling, &posted.headers);
             conversation.record(ruling.iter_mut());
             ruling

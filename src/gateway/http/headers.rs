@@ -10,6 +10,7 @@ use http::header::{
     PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 
+use crate::gateway::span::Parent;
 use crate::mcp::envelope::{Message, Refusal};
 
 /// Names the session of the eras with `initialize`.
@@ -87,6 +88,16 @@ pub(super) fn for_upstream(client: &HeaderMap, own: &HeaderMap) -> HeaderMap {
 /// What of an upstream's headers reaches the client.
 pub(super) fn for_client(upstream: &HeaderMap) -> HeaderMap {
     passed(upstream, &NOT_FOR_CLIENTS)
+}
+
+/// The trace that a request says it is part of.
+pub(super) fn trace(headers: &HeaderMap) -> Option<Parent> {
+    let mut parents = headers.get_all("traceparent").iter();
+    let parent = parents.next()?.to_str().ok().filter(|_| parents.next().is_none())?;
+    // One that came in parts is one list.
+    let states: Vec<&str> =
+        headers.get_all("tracestate").iter().filter_map(|part| part.to_str().ok()).collect();
+    Parent::parse(parent, Some(&states.join(",")))
 }
 
 /// The media type, in lower case, without its parameters.

@@ -33,7 +33,7 @@ mod skim;
 pub mod sse;
 mod streams;
 mod token;
-mod upstream;
+pub(super) mod upstream;
 mod url;
 mod waits;
 

@@ -23,7 +23,7 @@ const KEEP: Duration = Duration::from_mins(1);
 const KEPT: usize = 64;
 
 /// A streamable HTTP server.
-pub(super) struct Upstream {
+pub(in crate::gateway) struct Upstream {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     uri: Uri,
     own: HeaderMap,
@@ -33,13 +33,13 @@ pub(super) struct Upstream {
 
 /// What went wrong with a request to the upstream.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(in crate::gateway) struct Failure {
     /// No connection came about, so nothing was sent.
-    pub(super) unsent: bool,
+    pub(in crate::gateway) unsent: bool,
     /// The answer did not come in time.
-    pub(super) late: bool,
+    pub(in crate::gateway) late: bool,
     /// What is wrong, for people and agents.
-    pub(super) why: String,
+    pub(in crate::gateway) why: String,
 }
 
 impl Upstream {
@@ -47,7 +47,7 @@ impl Upstream {
     ///
     /// # Errors
     /// When the system's certificates cannot be read although TLS is needed.
-    pub(super) fn new(uri: Uri, own: HeaderMap, patience: Duration) -> std::io::Result<Self> {
+    pub(in crate::gateway) fn new(uri: Uri, own: HeaderMap, patience: Duration) -> std::io::Result<Self> {
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
         connector.set_nodelay(true);
@@ -80,7 +80,7 @@ impl Upstream {
     ///
     /// # Errors
     /// A [`Failure`].
-    pub(super) async fn send(
+    pub(in crate::gateway) async fn send(
         &self,
         method: Method,
         client: &HeaderMap,
@@ -122,7 +122,7 @@ impl Failure {
 }
 
 /// What lies beneath an error.
-pub(super) fn deepest(error: &dyn std::error::Error) -> String {
+pub(in crate::gateway) fn deepest(error: &dyn std::error::Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;

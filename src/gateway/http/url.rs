@@ -23,7 +23,7 @@ use super::service::Service;
 use super::streams::Heard;
 use super::upstream::{Failure, Upstream};
 use crate::clock;
-use crate::mcp::envelope::{self, Limits, Line, Refusal};
+use crate::mcp::envelope::{self, Limits, Line, Message, Refusal};
 use crate::mcp::reply;
 use crate::record::Status;
 
@@ -150,11 +150,12 @@ impl Service {
         let mut wait = None;
         // The store and the journal may make it wait, which must not keep other requests waiting.
         let ruling = tokio::task::block_in_place(|| {
-            let mut ruling = conversation.judge(&message, &mut |peeked| {
+            let mut check = |peeked: &Message<'_>| {
                 modern = peeked.is_modern();
                 listens = peeked.method() == Some("subscriptions/listen");
                 headers::agree(&posted.headers, peeked, false)
-            });
+            };
+            let mut ruling = conversation.judge(&message, &mut check, &|| headers::trace(&posted.headers));
             wait = live.waits_for(&mut ruling, &posted.headers);
             conversation.record(ruling.iter_mut());
             ruling

@@ -26,6 +26,7 @@ pub(super) fn text(desk: &Desk) -> String {
     served(&mut registry, desk);
     counters(&mut registry, desk);
     journal_and_feed(&mut registry, desk);
+    traces(&mut registry, desk);
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ = encode(&mut text, &registry);
@@ -137,6 +138,14 @@ fn counters(registry: &mut Registry, desk: &Desk) {
     }
     gauge(registry, "counter_used", "What a counter holds in its window (in seconds)", used.into_iter());
     gauge(registry, "counter_max", "What its limit allows", most.into_iter());
+}
+
+fn traces(registry: &mut Registry, desk: &Desk) {
+    let Some(tracer) = desk.recorder.tracer() else { return };
+    let (sent, dropped) = tracer.counts();
+    let by = |result: &'static str, count| (vec![("result", result.to_owned())], count);
+    let values = [by("sent", sent), by("dropped", dropped)].into_iter();
+    counter(registry, "spans", "Spans of calls that the collector took, and that it never got", values);
 }
 
 fn journal_and_feed(registry: &mut Registry, desk: &Desk) {

@@ -142,15 +142,12 @@ fn clients_are_told_of_changes_as_they_asked() {
     let mut session = Session::new();
     send(&mut session, "0", Asks::Initialize, 0);
     assert_eq!(session.answered(Some(&id("0").key), Answer::default(), 0).relay, Relay::Capabilities);
-    assert!(session.visibility_changed().is_empty(), "the server does not say that it tells changes");
-    session.advertises(true);
     let lines: Vec<_> = session.visibility_changed().into_iter().map(|(_, line)| line).collect();
     assert_eq!(lines, [br#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#]);
 
     let mut session = Session::new();
     send(&mut session, "0", Asks::Discover, 0);
     session.answered(Some(&id("0").key), Answer::default(), 0);
-    session.advertises(true);
     assert!(session.visibility_changed().is_empty(), "nobody listens");
     send(&mut session, "\"s\"", Asks::Listen { tools: true }, 0);
     send(&mut session, "5", Asks::Listen { tools: false }, 0);
