@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use callgate::counters::{ApprovalVerdict, CallArgs, Freeze, Override, OverrideEffect};
 use callgate::feed::message::{
-    ApprovalView, Ask, GrantInfo, Hello, PROTOCOL, Role, RuleHits, Say, ServerCounter, ServerInfo, State,
+    ApprovalView, Ask, FeedHealth, GrantInfo, Health, Hello, JournalHealth, PROTOCOL, Role, RuleHits, Say,
+    ServerCounter, ServerInfo, State, StoreHealth,
 };
 use callgate::policy::counter::Amount;
 use callgate::record::{CounterState, Decision, Event, EventKind, Outcome, Record, Shadow, Status, Verdict};
@@ -234,7 +235,23 @@ fn states() -> Vec<State> {
             rules: vec![RuleHits { server: "s".to_owned(), rule: String::new(), hits: 1, last: NOW }],
         },
         State::Servers { servers: servers() },
+        health(None),
+        health(Some("locked")),
     ]
+}
+
+fn health(trouble: Option<&str>) -> State {
+    State::Health(Box::new(Health {
+        ts: NOW,
+        started: NOW,
+        journal: JournalHealth { writable: true, waiting: 0, bytes: 9, errors: 1 },
+        store: StoreHealth {
+            place: "store.sqlite".to_owned(),
+            usable: trouble.is_none(),
+            trouble: trouble.map(str::to_owned),
+        },
+        feed: FeedHealth { clients: 1, lag: 2, missed: 3 },
+    }))
 }
 
 #[test]

@@ -176,6 +176,59 @@ pub enum State {
         /// As in [`Hello`].
         servers: Vec<ServerInfo>,
     },
+    /// How the gateway itself fares; said at least each few seconds while somebody watches.
+    Health(Box<Health>),
+}
+
+/// How a gateway fares.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// When it was looked at, by the gateway's clock.
+    pub ts: Timestamp,
+    /// When this run began, by the same clock.
+    pub started: Timestamp,
+    /// The journal.
+    pub journal: JournalHealth,
+    /// The counters' store.
+    pub store: StoreHealth,
+    /// The feed.
+    pub feed: FeedHealth,
+}
+
+/// How a gateway's journal fares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalHealth {
+    /// It is open, and took what it was last given.
+    pub writable: bool,
+    /// Records that wait for it.
+    pub waiting: u64,
+    /// Bytes that this run wrote.
+    pub bytes: u64,
+    /// How often it could not be written.
+    pub errors: u64,
+}
+
+/// How a gateway's store of counters, freezes, overrides and approvals fares.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreHealth {
+    /// The file or the address, without secrets.
+    pub place: String,
+    /// It answered lately: calls that need it can be decided.
+    pub usable: bool,
+    /// What went wrong last, while that is not over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}
+
+/// How a gateway's feed fares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedHealth {
+    /// Monitors that are connected.
+    pub clients: u64,
+    /// How many records the slowest of them is behind.
+    pub lag: u64,
+    /// Records that were gone before a monitor took them, all monitors together.
+    pub missed: u64,
 }
 
 /// A question to a person, as screens show it.
@@ -445,10 +498,21 @@ impl<'de> Deserialize<'de> for State {
             "overrides" => Self::Overrides { overrides: member!(text, overrides) },
             "rules" => Self::Rules { rules: member!(text, rules) },
             "servers" => Self::Servers { servers: member!(text, servers) },
+            "health" => Self::Health(part(text)?),
             other => {
                 return Err(D::Error::unknown_variant(
                     other,
-                    &["tools", "drift", "counters", "freezes", "approvals", "overrides", "rules", "servers"],
+                    &[
+                        "tools",
+                        "drift",
+                        "counters",
+                        "freezes",
+                        "approvals",
+                        "overrides",
+                        "rules",
+                        "servers",
+                        "health",
+                    ],
                 ));
             }
         })

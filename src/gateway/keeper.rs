@@ -16,12 +16,15 @@ use super::lists;
 use super::pins::PinMode;
 use crate::clock;
 use crate::counters::{self, SeenTool, Store};
-use crate::feed::message::{GrantInfo, ServerCounter, ServerInfo, ShadowInfo, State};
+use crate::feed::message::{
+    FeedHealth, GrantInfo, Health, JournalHealth, ServerCounter, ServerInfo, ShadowInfo, State, StoreHealth,
+};
 use crate::feed::server::{Command, Hub, HubConfig, Public};
 use crate::feed::token::FeedToken;
 use crate::mcp::tool::Tool;
 use crate::policy::counter::{Amount, Want};
 use crate::record::EventKind;
+use crate::time::Timestamp;
 
 /// How often the store is asked for freezes.
 const TURN: Duration = Duration::from_millis(40);
@@ -201,6 +204,7 @@ impl Keeper {
         }
         hub.set_state(State::Rules { rules: self.desk.recorder.hits() });
         let now = clock::now();
+        hub.set_state(State::Health(Box::new(self.health(hub, now))));
         let Some(store) = self.desk.store() else { return };
         if let Ok(usages) = store.peek(now, &self.wants) {
             let counters = usages
@@ -211,6 +215,27 @@ impl Keeper {
                 })
                 .collect();
             hub.set_state(State::Counters { ts: now, counters });
+        }
+    }
+
+    fn health(&self, hub: &Hub, now: Timestamp) -> Health {
+        let (recorder, stats) = (&self.desk.recorder, hub.stats());
+        let meters = recorder.meters();
+        Health {
+            ts: now,
+            started: recorder.started,
+            journal: JournalHealth {
+                writable: recorder.is_writable(),
+                waiting: recorder.waiting() as u64,
+                bytes: meters.bytes(),
+                errors: meters.errors(),
+            },
+            store: StoreHealth {
+                place: self.desk.counters.to_string(),
+                usable: self.desk.store().is_some() && self.desk.standing.get().1,
+                trouble: self.store_trouble.clone(),
+            },
+            feed: FeedHealth { clients: stats.clients as u64, lag: stats.lag, missed: stats.missed },
         }
     }
 

@@ -29,6 +29,8 @@ type Hits = HashMap<String, HashMap<String, (u64, Timestamp)>>;
 pub(super) struct Recorder {
     /// The id of this run.
     pub(super) gateway: String,
+    /// When it began.
+    pub(super) started: Timestamp,
     folder: PathBuf,
     /// `None` while the journal cannot be opened.
     writer: Mutex<Option<Arc<Writer>>>,
@@ -53,6 +55,7 @@ impl Recorder {
     pub(super) fn open(folder: PathBuf, gateway: String) -> (Self, Option<io::Error>) {
         let recorder = Self {
             gateway,
+            started: clock::now(),
             folder,
             writer: Mutex::new(None),
             hub: OnceLock::new(),

@@ -561,6 +561,7 @@ fn key_of(state: &State) -> StateKey {
         State::Overrides { .. } => ("overrides", String::new()),
         State::Rules { .. } => ("rules", String::new()),
         State::Servers { .. } => ("servers", String::new()),
+        State::Health(_) => ("health", String::new()),
     }
 }
 

@@ -156,12 +156,12 @@ impl Meters {
     }
 
     /// Bytes that were written to the journal.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(in crate::gateway) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
     /// How often it could not be written.
-    pub(super) fn errors(&self) -> u64 {
+    pub(in crate::gateway) fn errors(&self) -> u64 {
         self.errors.load(Ordering::Relaxed)
     }
 }

@@ -4,6 +4,7 @@
 
 mod approvals;
 mod global;
+mod health;
 mod live;
 mod policy;
 
@@ -32,6 +33,8 @@ pub enum Context {
     Counters,
     /// The Approvals screen.
     Approvals,
+    /// The Health screen.
+    Health,
 }
 
 impl Context {
@@ -48,6 +51,7 @@ impl Context {
             Self::Live => "live rows",
             Self::Counters => "counters",
             Self::Approvals => "approvals",
+            Self::Health => "health",
         }
     }
 }
@@ -66,6 +70,7 @@ pub enum Action {
     ScreenLive,
     ScreenCounters,
     ScreenApprovals,
+    ScreenHealth,
     ApproveOnce,
     ApproveFor,
     Reject,
@@ -185,7 +190,7 @@ fn always(_: &App) -> When {
 
 /// The whole table.
 pub fn table() -> impl Iterator<Item = &'static Entry> {
-    global::TABLE.iter().chain(policy::TABLE).chain(live::TABLE).chain(approvals::TABLE)
+    global::TABLE.iter().chain(policy::TABLE).chain(live::TABLE).chain(approvals::TABLE).chain(health::TABLE)
 }
 
 /// An action's entry. Every action has one: a test holds it.

@@ -83,7 +83,7 @@ pub(super) const TABLE: &[Entry] = &[
         "Accept this or the selected tools as they are now",
     )
     .keys(&["A"])
-    .on(&[Context::Policy, Context::Inspector])
+    .on(&[Context::Policy, Context::Inspector, Context::Health])
     .when(App::can_accept),
     Entry::new(Action::Raw, "policy.raw", "JSON", "Show the whole document as text with its diagnostics")
         .keys(&["r"])

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::approvals::Entry;
 use super::approvals::news::{hear, queue};
+use super::health::seen::{Loss, Seen};
 use super::{App, Effect, Kind};
 use crate::counters::{Freeze, Override, OverrideEffect};
 use crate::feed::message::{Hello, Role, RuleHits, State};
@@ -33,6 +34,10 @@ pub enum FeedMsg {
     State(Source, Arc<State>),
     /// Records, in order.
     Records(Source, Arc<[Row]>),
+    /// Records of several feeds, in one order.
+    Merged(Arc<[Row]>),
+    /// So many records came over a feed and could not be read.
+    Unreadable(Source, u64),
     /// Records that cannot be had any more: the first and the last number.
     Gap(Source, u64, u64),
     /// An answer to what was asked: whether it was done, what was asked, and what came of it.
@@ -62,6 +67,8 @@ pub struct Gateway {
     pub rules: Vec<RuleHits>,
     /// Records that were lost on the way.
     pub lost: u64,
+    /// What was seen of it.
+    pub seen: Seen,
 }
 
 /// A call of a tool, for the inspector.
@@ -92,6 +99,10 @@ pub struct Calls {
 const RECENT: usize = 8;
 /// How much of a call's arguments is kept for the inspector, in bytes.
 const ARGS: usize = 300;
+/// Tools whose calls are kept. A caller may invent as many names as it likes.
+const TOOLS: usize = 20_000;
+/// Gateways that ended and are still shown.
+const ENDED: usize = 64;
 
 /// Everything that the gateways said.
 #[derive(Debug, Clone, Default)]
@@ -112,6 +123,30 @@ impl Feeds {
         let run = u32::try_from(self.runs.len()).unwrap_or(u32::MAX);
         self.runs.insert(gateway.to_owned(), run);
         run
+    }
+
+    /// Takes note of records of one gateway run, where that run is connected itself.
+    fn seen(&mut self, rows: &[Row], now: Timestamp) {
+        let Some(first) = rows.first() else { return };
+        let run = first.record.gateway();
+        if let Some(gateway) = self.gateways.values_mut().find(|gateway| gateway.hello.gateway == run) {
+            gateway.seen.records(rows, now);
+        }
+    }
+
+    /// Room for another gateway: those that ended first are forgotten.
+    fn forget_ended(&mut self) {
+        let ended =
+            |gateway: &Gateway| gateway.seen.lost.as_ref().filter(|loss| loss.ended && !gateway.alive);
+        let mut gone: Vec<(Timestamp, Source)> = self
+            .gateways
+            .iter()
+            .filter_map(|(source, gateway)| Some((ended(gateway)?.at, *source)))
+            .collect();
+        gone.sort_unstable();
+        for (_, source) in gone.iter().take(gone.len().saturating_sub(ENDED)) {
+            self.gateways.remove(source);
+        }
     }
 
     /// The gateways that ever connected.
@@ -205,7 +240,15 @@ impl Feeds {
         let Some(tool) = &decision.tool else { return };
         // The second decision of a held call is the same call.
         let again = decision.call.is_some();
-        let calls = self.calls.entry((decision.server.clone(), tool.clone())).or_default();
+        let key = (decision.server.clone(), tool.clone());
+        if self.calls.len() >= TOOLS && !self.calls.contains_key(&key) {
+            // Those that were called once make room.
+            self.calls.retain(|_, calls| calls.calls > 1);
+            if self.calls.len() >= TOOLS {
+                return;
+            }
+        }
+        let calls = self.calls.entry(key).or_default();
         calls.calls += u64::from(!again);
         calls.denies += u64::from(decision.decision == Verdict::Deny);
         let mut args = decision.args.as_ref().map_or("", |args| args.get()).to_owned();
@@ -230,9 +273,13 @@ pub(super) fn update(app: &mut App, msg: &FeedMsg, effects: &mut Vec<Effect>) {
         FeedMsg::Connected(source, hello) => {
             let known = app.feeds.gateways.get_mut(source);
             if let Some(gateway) = known {
+                gateway.seen.connected(hello, gateway.hello.gateway == hello.gateway);
                 gateway.hello = Arc::clone(hello);
                 gateway.alive = true;
             } else {
+                app.feeds.forget_ended();
+                let mut seen = Seen::default();
+                seen.connected(hello, true);
                 let gateway = Gateway {
                     hello: Arc::clone(hello),
                     alive: true,
@@ -242,6 +289,7 @@ pub(super) fn update(app: &mut App, msg: &FeedMsg, effects: &mut Vec<Effect>) {
                     approvals: Vec::new(),
                     rules: Vec::new(),
                     lost: 0,
+                    seen,
                 };
                 app.feeds.gateways.insert(*source, gateway);
             }
@@ -264,7 +312,10 @@ pub(super) fn update(app: &mut App, msg: &FeedMsg, effects: &mut Vec<Effect>) {
                         gateway.hello = Arc::new(hello);
                         app.policy_attached();
                     }
-                    State::Drift { .. } => {}
+                    State::Drift { server, drifted } => {
+                        gateway.seen.drift.insert(server.clone(), drifted.clone());
+                    }
+                    State::Health(health) => gateway.seen.health(health, app.now.ts),
                     State::Overrides { overrides } => gateway.overrides.clone_from(overrides),
                     State::Approvals { approvals } => {
                         gateway.approvals = approvals.iter().map(Entry::from).collect();
@@ -273,7 +324,7 @@ pub(super) fn update(app: &mut App, msg: &FeedMsg, effects: &mut Vec<Effect>) {
                 }
             }
         }
-        FeedMsg::Records(_, rows) => {
+        FeedMsg::Records(_, rows) | FeedMsg::Merged(rows) => {
             for row in rows.iter() {
                 match &row.record {
                     Record::Decision(decision) => {
@@ -289,6 +340,7 @@ pub(super) fn update(app: &mut App, msg: &FeedMsg, effects: &mut Vec<Effect>) {
             for rows in rows.chunk_by(|a, b| a.record.gateway() == b.record.gateway()) {
                 let Some(first) = rows.first() else { continue };
                 let run = app.feeds.run(first.record.gateway());
+                app.feeds.seen(rows, app.now.ts);
                 app.live.live.take(run, rows.iter().map(|row| &row.record));
             }
         }
@@ -297,6 +349,13 @@ pub(super) fn update(app: &mut App, msg: &FeedMsg, effects: &mut Vec<Effect>) {
             app.live.live.lost = app.live.live.lost.saturating_add(lost);
             if let Some(gateway) = app.feeds.gateways.get_mut(source) {
                 gateway.lost = gateway.lost.saturating_add(lost);
+                gateway.seen.gap(*from, *to);
+            }
+        }
+        FeedMsg::Unreadable(source, count) => {
+            app.live.live.lost = app.live.live.lost.saturating_add(*count);
+            if let Some(gateway) = app.feeds.gateways.get_mut(source) {
+                gateway.seen.unreadable = gateway.seen.unreadable.saturating_add(*count);
             }
         }
         FeedMsg::Lost(source, why, ended) => {
@@ -304,6 +363,9 @@ pub(super) fn update(app: &mut App, msg: &FeedMsg, effects: &mut Vec<Effect>) {
                 gateway.alive = false;
                 gateway.hello.name.clone()
             });
+            if let Some(gateway) = app.feeds.gateways.get_mut(source) {
+                gateway.seen.lost = Some(Loss { why: why.clone(), at: app.now.ts, ended: *ended });
+            }
             super::asks::lost(app, *source);
             queue(app, effects);
             if let Some(name) = name {
@@ -324,7 +386,18 @@ pub(super) fn update(app: &mut App, msg: &FeedMsg, effects: &mut Vec<Effect>) {
                 app.toast(Kind::Bad, format!("{of} was refused: {message}"));
             }
         }
-        FeedMsg::Trouble(_, message) => app.toast(Kind::Warn, message.clone()),
+        FeedMsg::Trouble(source, message) => {
+            let gateway = source.and_then(|source| app.feeds.gateways.get_mut(&source));
+            let text = match gateway {
+                Some(gateway) => {
+                    gateway.seen.troubles = gateway.seen.troubles.saturating_add(1);
+                    gateway.seen.trouble = Some(message.clone());
+                    format!("gateway {}: {message}", gateway.hello.name)
+                }
+                None => message.clone(),
+            };
+            app.toast(Kind::Warn, text);
+        }
     }
     app.live.gateways = app.feeds.alive();
 }

@@ -10,6 +10,7 @@
 //! | [`live`] | the Live screen: rows as they come, filter, detail |
 //! | [`counters`] | the Counters screen: limits as gauges |
 //! | [`approvals`] | the Approvals screen: calls that wait for a person |
+//! | [`health`] | the Health screen: gateways and what needs a look |
 //! | [`overrides`] | temporary rules: set, shown, ended |
 //! | [`asks`] | what gateways were asked, until it is known which took it |
 //! | `route` | which part gets a key or a click |
@@ -22,6 +23,7 @@ pub mod asks;
 pub mod counters;
 pub mod feeds;
 pub mod field;
+pub mod health;
 pub mod layer;
 pub mod live;
 pub mod overrides;
@@ -69,11 +71,13 @@ pub enum Screen {
     Counters,
     /// Calls that wait for a person.
     Approvals,
+    /// Gateways and what needs a look.
+    Health,
 }
 
 impl Screen {
     /// Those that have a tab.
-    pub const SHOWN: &[Self] = &[Self::Policy, Self::Live, Self::Counters, Self::Approvals];
+    pub const SHOWN: &[Self] = &[Self::Policy, Self::Live, Self::Counters, Self::Approvals, Self::Health];
 
     /// Its name on the tab.
     pub fn title(self) -> &'static str {
@@ -82,6 +86,7 @@ impl Screen {
             Self::Live => "Live",
             Self::Counters => "Counters",
             Self::Approvals => "Approvals",
+            Self::Health => "Health",
         }
     }
 
@@ -92,6 +97,7 @@ impl Screen {
             Self::Live => Action::ScreenLive,
             Self::Counters => Action::ScreenCounters,
             Self::Approvals => Action::ScreenApprovals,
+            Self::Health => Action::ScreenHealth,
         }
     }
 }
@@ -215,6 +221,8 @@ pub struct App {
     pub counters_screen: counters::CountersScreen,
     /// The Approvals screen.
     pub approvals: approvals::Approvals,
+    /// The Health screen.
+    pub health: health::HealthScreen,
     /// What gateways were asked and have not settled.
     pub asks: asks::Asks,
     /// What the last frame stands for.
@@ -283,6 +291,7 @@ impl App {
             counters: counters::Counters::default(),
             counters_screen: counters::CountersScreen::default(),
             approvals: approvals::Approvals::new(start.bell),
+            health: health::HealthScreen::default(),
             asks: asks::Asks::default(),
             hits: Arc::from([]),
             mouse: true,
@@ -305,6 +314,7 @@ impl App {
             Screen::Live => vec![Context::Live, Context::List, Context::Global],
             Screen::Counters => vec![Context::Counters, Context::List, Context::Global],
             Screen::Approvals => vec![Context::Approvals, Context::List, Context::Global],
+            Screen::Health => vec![Context::Health, Context::List, Context::Global],
         }
     }
 
@@ -345,6 +355,13 @@ impl App {
         let (rows, pane) = super::view::approvals::sizes(body, self.approvals.whole);
         self.approvals.pane = pane;
         self.approvals.set_height(rows);
+        if self.screen == Screen::Health {
+            let (height, pane) = super::view::health::sizes(body, self.health.whole);
+            let rows = health::rows(self);
+            self.health.height = height;
+            self.health.pane = pane;
+            self.health.settle(&rows);
+        }
     }
 
     #[expect(clippy::unused_self, reason = "the table takes methods of the state")]
@@ -358,6 +375,7 @@ impl App {
             Screen::Live => self.live.live.count() > 0,
             Screen::Counters => false,
             Screen::Approvals => self.approvals.selected().is_some(),
+            Screen::Health => self.health.selected.is_some(),
         };
         When::if_so(here, "there is nothing to open here")
     }
@@ -369,6 +387,7 @@ impl App {
             Screen::Live => true,
             Screen::Counters => false,
             Screen::Approvals => self.approvals.whole,
+            Screen::Health => self.health.whole,
         };
         When::if_so(here, "there is nothing to go back from")
     }

@@ -20,7 +20,7 @@ pub(super) fn key(app: &mut App, key: Key, effects: &mut Vec<Effect>) {
         && match app.screen {
             Screen::Policy => super::policy::typing_key(app, key, effects),
             Screen::Live => super::live::keys::typing_key(app, key),
-            Screen::Counters | Screen::Approvals => false,
+            Screen::Counters | Screen::Approvals | Screen::Health => false,
         };
     if typed {
         app.pending.clear();
@@ -51,7 +51,7 @@ pub(super) fn paste(app: &mut App, text: &str, effects: &mut Vec<Effect>) {
     match app.screen {
         Screen::Policy => super::policy::paste(app, text, effects),
         Screen::Live => super::live::keys::paste(app, text),
-        Screen::Counters | Screen::Approvals => {}
+        Screen::Counters | Screen::Approvals | Screen::Health => {}
     }
 }
 
@@ -78,6 +78,7 @@ pub(super) fn mouse(app: &mut App, mouse: Mouse, effects: &mut Vec<Effect>) {
                     Screen::Live => super::live::keys::click(app, hit),
                     Screen::Counters => super::counters::keys::click(app, hit),
                     Screen::Approvals => super::approvals::keys::click(app, hit),
+                    Screen::Health => super::health::keys::click(app, hit),
                 },
             }
         }
@@ -92,6 +93,7 @@ pub(super) fn mouse(app: &mut App, mouse: Mouse, effects: &mut Vec<Effect>) {
                     Screen::Live => super::live::keys::wheel(app, pane, steps),
                     Screen::Counters => super::counters::keys::wheel(app, steps),
                     Screen::Approvals => super::approvals::keys::wheel(app, pane, steps),
+                    Screen::Health => super::health::keys::wheel(app, pane, steps),
                 }
             }
         }
@@ -128,6 +130,7 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         Action::ScreenLive => app.screen = Screen::Live,
         Action::ScreenCounters => app.screen = Screen::Counters,
         Action::ScreenApprovals => app.screen = Screen::Approvals,
+        Action::ScreenHealth => app.screen = Screen::Health,
         Action::NextScreen => turn(app, true),
         Action::PreviousScreen => turn(app, false),
         Action::Mouse => {
@@ -148,6 +151,7 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
             Screen::Live => super::live::keys::act(app, action),
             Screen::Counters => super::counters::keys::act(app, action),
             Screen::Approvals => super::approvals::keys::act(app, action),
+            Screen::Health => super::health::keys::act(app, action),
         },
     }
 }

@@ -1,6 +1,6 @@
 //! The terminal, the loop and the effects: everything of the interface that is not pure.
 
-mod feed;
+pub mod feed;
 mod files;
 mod input;
 mod keep;
@@ -118,6 +118,7 @@ struct Loop {
 enum Woke {
     Input(usize),
     Inner,
+    Feed(FeedMsg),
     Signal(Signal),
     Time,
 }
@@ -195,9 +196,13 @@ impl Loop {
         this.draw()?;
         this.open(this.app.policy.path.clone());
 
+        let mut said = None;
         if let Some(feeds) = options.feeds {
-            match feed::start(feeds, this.inner.clone()) {
-                Ok(handle) => this.feeds = Some(handle),
+            match feed::start(feeds) {
+                Ok((messages, handle)) => {
+                    said = Some(messages);
+                    this.feeds = Some(handle);
+                }
                 Err(error) => this.take(Msg::Note(Kind::Bad, format!("no gateway can be watched: {error}"))),
             }
         }
@@ -209,6 +214,8 @@ impl Loop {
                 signal = signals.next() => Woke::Signal(signal),
                 count = input.recv_many(&mut typed, 64) => Woke::Input(count),
                 _ = messages.recv_many(&mut came, 64) => Woke::Inner,
+                // One at a time: a key never waits behind a pile of records.
+                Some(msg) = hear(&mut said) => Woke::Feed(msg),
                 () = sleep_until(began, due) => Woke::Time,
             };
             match woke {
@@ -224,17 +231,16 @@ impl Loop {
                     this.redraw.input(now);
                 }
                 Woke::Inner => {
-                    let mut stream = true;
                     for msg in came.drain(..) {
-                        stream &= matches!(msg, Msg::Feed(_));
                         this.take(msg);
                     }
                     let now = this.now().ms;
-                    if stream {
-                        this.redraw.stream(now);
-                    } else {
-                        this.redraw.input(now);
-                    }
+                    this.redraw.input(now);
+                }
+                Woke::Feed(msg) => {
+                    this.take(Msg::Feed(msg));
+                    let now = this.now().ms;
+                    this.redraw.stream(now);
                 }
                 Woke::Signal(Signal::End) => this.take(Msg::Terminate),
                 Woke::Signal(Signal::Stop) => this.suspend()?,
@@ -414,6 +420,18 @@ impl Loop {
         self.redraw.input(now);
         Ok(())
     }
+}
+
+/// What the feeds say next; never, where none is watched or they are at their end.
+async fn hear(said: &mut Option<mpsc::Receiver<FeedMsg>>) -> Option<FeedMsg> {
+    let msg = match said {
+        Some(messages) => messages.recv().await,
+        None => std::future::pending().await,
+    };
+    if msg.is_none() {
+        *said = None;
+    }
+    msg
 }
 
 async fn sleep_until(began: Instant, ms: Option<u64>) {

@@ -4,6 +4,7 @@ pub mod approvals;
 mod cells;
 mod chrome;
 pub mod counters;
+pub mod health;
 mod inspector;
 mod layers;
 pub mod layout;
@@ -45,6 +46,7 @@ pub fn draw(app: &App, buf: &mut Buffer) -> Drawn {
             Screen::Live => live::draw(app, frame.body, &mut paint),
             Screen::Counters => counters::draw(app, frame.body, &mut paint),
             Screen::Approvals => approvals::draw(app, frame.body, &mut paint),
+            Screen::Health => health::draw(app, frame.body, &mut paint),
         }
         chrome::footer(app, frame.footer, &mut paint);
         chrome::toasts(app, frame.footer, &mut paint);

@@ -8,8 +8,8 @@ use super::{App, Effect, PolicyEffect, Then};
 use crate::catalog::pins::Accepted;
 use crate::policy::pins::{Definition, Pin, Pins, Standing, differing};
 use crate::tui::action::When;
-use crate::tui::app::Kind;
 use crate::tui::app::layer::{Ask, Layer, Then as LayerThen};
+use crate::tui::app::{Kind, Screen};
 use crate::tui::theme::Role;
 
 /// How many tools the question names.
@@ -95,6 +95,12 @@ impl App {
         if self.policy.editor.as_ref().is_none_or(|editor| editor.disk().is_none()) {
             return When::Not("save the policy first: its pins lie beside it".to_owned());
         }
+        if self.screen == Screen::Health {
+            return match self.drift_to_accept() {
+                Ok(_) => When::Now,
+                Err(not) => not,
+            };
+        }
         let meant = meant(self);
         if meant.is_empty() {
             return When::Not("no server lists this tool: there is no definition to accept".to_owned());
@@ -108,8 +114,12 @@ impl App {
 }
 
 /// Asks before anything is accepted: what an agent will trust.
-pub(super) fn open(app: &mut App) {
-    let definitions: Vec<Definition> = meant(app).into_iter().filter_map(ToolRow::definition).collect();
+pub(in crate::tui::app) fn open(app: &mut App) {
+    let definitions: Vec<Definition> = if app.screen == Screen::Health {
+        app.drift_to_accept().into_iter().collect()
+    } else {
+        meant(app).into_iter().filter_map(ToolRow::definition).collect()
+    };
     let pins = app.policy.pins.pins();
     let mut body = Vec::new();
     let mut lines = 0;

@@ -1,0 +1,53 @@
+//! What keys, clicks and the wheel do on the Health screen.
+
+use super::{HealthRow, detail, rows};
+use crate::tui::action::Action;
+use crate::tui::app::{App, Hit};
+
+/// Does an action of this screen.
+pub(crate) fn act(app: &mut App, action: Action) {
+    let rows = rows(app);
+    let all = isize::try_from(rows.len()).unwrap_or(isize::MAX);
+    let page = isize::try_from(app.health.pane.1.saturating_sub(1).max(1)).unwrap_or(1);
+    match action {
+        Action::Up => app.health.move_by(&rows, -1),
+        Action::Down => app.health.move_by(&rows, 1),
+        Action::First => app.health.move_by(&rows, -all),
+        Action::Last => app.health.move_by(&rows, all),
+        Action::PageUp => scroll(app, -page),
+        Action::PageDown => scroll(app, page),
+        Action::Open => app.health.whole = !app.health.whole,
+        Action::Back => app.health.whole = false,
+        Action::AcceptPins => crate::tui::app::policy::pins::open(app),
+        _ => {}
+    }
+}
+
+fn scroll(app: &mut App, lines: isize) {
+    let (width, height) = app.health.pane;
+    let last = detail(app, width).len().saturating_sub(height.max(1));
+    app.health.detail_top = app.health.detail_top.min(last).saturating_add_signed(lines).min(last);
+}
+
+/// Takes a click on a row of the list.
+pub(crate) fn click(app: &mut App, hit: &Hit) {
+    let Hit::Row(at) = hit else { return };
+    let rows = rows(app);
+    if let Some(key) = rows.get(*at).and_then(HealthRow::key) {
+        app.health.selected = Some(key);
+        app.health.detail_top = 0;
+        app.health.settle(&rows);
+    }
+}
+
+/// Takes the wheel.
+pub(crate) fn wheel(app: &mut App, pane: &Hit, steps: i32) {
+    let by = isize::try_from(steps.clamp(-50, 50)).unwrap_or(0);
+    match pane {
+        Hit::Inspector => scroll(app, by),
+        _ => {
+            let rows = rows(app);
+            app.health.move_by(&rows, by);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Draws the Health screen: gateways and what needs a look, and the selected one in full.
+
+use ratatui::layout::{Constraint, Layout, Rect};
+
+use super::cells;
+use super::live::grouped;
+use super::paint::Paint;
+use crate::tui::app::feeds::Source;
+use crate::tui::app::health::policies::InForce;
+use crate::tui::app::health::{HealthKey, HealthRow, detail, gateways, rows};
+use crate::tui::app::live::detail::Tone;
+use crate::tui::app::{App, Hit};
+use crate::tui::theme::Role;
+
+/// What a label takes in the detail, the space after it included.
+const LABEL: u16 = 11;
+/// From this width on the detail stands beside the list.
+const BESIDE: u16 = 130;
+
+/// How many rows fit in an area, and the detail's columns of text and its lines.
+pub fn sizes(area: Rect, whole: bool) -> (usize, (usize, usize)) {
+    let (list, pane) = split(area, whole);
+    let text = (pane.width.saturating_sub(LABEL + 2), pane.height.saturating_sub(1));
+    (usize::from(list.height), (usize::from(text.0), usize::from(text.1)))
+}
+
+fn split(area: Rect, whole: bool) -> (Rect, Rect) {
+    if whole {
+        return (Rect { height: 0, ..area }, area);
+    }
+    let [list, pane] = if area.width >= BESIDE {
+        Layout::horizontal([Constraint::Percentage(56), Constraint::Percentage(44)]).areas(area)
+    } else {
+        Layout::vertical([Constraint::Percentage(50), Constraint::Percentage(50)]).areas(area)
+    };
+    (list, pane)
+}
+
+/// The colour of a line.
+pub(super) fn role(tone: Tone) -> Role {
+    match tone {
+        Tone::Heading => Role::Strong,
+        Tone::Plain | Tone::Code => Role::Text,
+        Tone::Good => Role::Good,
+        Tone::Bad => Role::Bad,
+        Tone::Warn => Role::Warn,
+    }
+}
+
+/// Draws the screen.
+pub(super) fn draw(app: &App, area: Rect, paint: &mut Paint<'_>) {
+    let (list, mut pane) = split(area, app.health.whole);
+    if list.height > 0 {
+        draw_list(app, list, paint);
+        if pane.x > list.x {
+            paint.text(pane.x, pane.y, pane.x + 1, Role::Faint, paint.glyphs().line);
+            paint.wall(pane.x, pane.y + 1, pane.height.saturating_sub(1));
+            pane = Rect { x: pane.x + 1, width: pane.width.saturating_sub(1), ..pane };
+        }
+    }
+    draw_detail(app, pane, paint);
+}
+
+fn draw_list(app: &App, area: Rect, paint: &mut Paint<'_>) {
+    paint.hits.push((area, Hit::List));
+    let rows = rows(app);
+    let in_force = InForce::of(app);
+    let selected = app.health.index(&rows);
+    for (y, (at, row)) in (area.y..area.bottom()).zip(rows.iter().enumerate().skip(app.health.top)) {
+        let place = Rect { y, height: 1, ..area };
+        let (x, end) = (place.x + 2, place.right().saturating_sub(1));
+        match row {
+            HealthRow::Heading(title, note) => {
+                let x = paint.text(place.x + 1, y, end, Role::Accent, title);
+                paint.text(x + 2, y, end, Role::Muted, note);
+            }
+            HealthRow::Columns => {
+                let text = format!(
+                    "{} {} {} {} {} {}  ",
+                    cells::left("STATE", 13, ""),
+                    cells::left("NAME", 14, ""),
+                    cells::left("POLICY", 12, ""),
+                    cells::right("UP", 5, ""),
+                    cells::right("LAG", 8, ""),
+                    cells::right("LOST", 6, ""),
+                );
+                let x = paint.text(x, y, end, Role::Muted, &text);
+                paint.text(x, y, end, Role::Muted, "SERVERS, TROUBLE");
+            }
+            HealthRow::Gateway(source) => gateway(app, *source, &in_force, place, paint),
+            HealthRow::Drift(one) => {
+                let x = paint.text(x, y, end, Role::Warn, "! drifted     ");
+                let tool = cells::left(&one.tool.tool, 24, paint.glyphs().more);
+                let x = paint.text(x, y, end, Role::Strong, &tool);
+                paint.text(x + 1, y, end, Role::Muted, &crate::visible::visible(&one.server));
+            }
+            HealthRow::Note(text) => {
+                paint.text(x, y, end, Role::Muted, text);
+            }
+            HealthRow::Gap => {}
+        }
+        if selected == Some(at) && row.key().is_some() {
+            paint.select(place, true);
+            paint.text(place.x, y, place.x + 1, Role::Accent, paint.glyphs().cursor);
+        }
+        if row.key().is_some() {
+            paint.hits.push((place, Hit::Row(at)));
+        }
+    }
+    let below = rows.len().saturating_sub(app.health.top + usize::from(area.height));
+    if below > 0 {
+        paint.right(
+            area.x,
+            area.y,
+            area.right().saturating_sub(1),
+            Role::Muted,
+            &format!(" {below} more below"),
+        );
+    }
+}
+
+fn gateway(app: &App, source: Source, in_force: &InForce, place: Rect, paint: &mut Paint<'_>) {
+    let Some(gateway) = app.feeds.gateway(source) else { return };
+    let (y, end, more) = (place.y, place.right().saturating_sub(1), paint.glyphs().more);
+    let (tone, word) = gateways::word(gateway);
+    let troubles = gateways::troubles(app, gateway, in_force);
+    let glyphs = *paint.glyphs();
+    let (mark, tone) = match (tone, troubles.first()) {
+        (Tone::Good, Some((worst, _))) => ("!", *worst),
+        (Tone::Good, None) => (glyphs.bullet, tone),
+        (Tone::Plain, _) => (glyphs.hide, tone),
+        _ => ("!", tone),
+    };
+    let muted = tone == Tone::Plain;
+    let strong = if muted { Role::Muted } else { Role::Strong };
+    let x = paint.text(place.x + 2, y, end, role(tone), &cells::left(&format!("{mark} {word}"), 13, more));
+    let x = paint.text(x + 1, y, end, strong, &cells::left(&gateway.hello.name, 14, more));
+    let differs = troubles.iter().any(|(_, text)| text.starts_with("policy differs"));
+    let policy = if differs { Role::Warn } else { Role::Muted };
+    let x = paint.text(x + 1, y, end, policy, &cells::left(&gateways::revision(gateway), 12, more));
+    let up = gateways::uptime(gateway, app.now.ts);
+    let x = paint.text(x + 1, y, end, Role::Muted, &cells::right(&up, 5, more));
+    let lag = if gateway.alive && gateway.seen.last_at.is_some() {
+        if gateway.seen.behind() > 0 { "behind".to_owned() } else { gateways::lag(gateway.seen.lag_ms) }
+    } else {
+        String::new()
+    };
+    let x = paint.text(x + 1, y, end, Role::Muted, &cells::right(&lag, 8, more));
+    let lost = grouped(gateway.lost);
+    let lost_role = if gateway.lost > 0 { Role::Bad } else { Role::Muted };
+    let x = paint.text(x + 1, y, end, lost_role, &cells::right(&lost, 6, more));
+    let (role, text) = match troubles.first() {
+        Some((tone, text)) => (role(*tone), text.clone()),
+        None => {
+            let servers: Vec<&str> =
+                gateway.hello.servers.iter().map(|server| server.name.as_str()).collect();
+            (Role::Muted, crate::visible::visible(&servers.join(", ")).into_owned())
+        }
+    };
+    let room = usize::from(end.saturating_sub(x + 2));
+    paint.text(x + 2, y, end, role, &cells::cut(&text, room, more));
+}
+
+fn draw_detail(app: &App, area: Rect, paint: &mut Paint<'_>) {
+    paint.hits.push((area, Hit::Inspector));
+    let title = match &app.health.selected {
+        Some(HealthKey::Gateway(source)) => {
+            app.feeds.gateway(*source).map_or_else(String::new, |it| format!("gateway {}", it.hello.name))
+        }
+        Some(HealthKey::Drift(server, tool)) => format!("{tool} of {server}"),
+        None => return,
+    };
+    let title = crate::visible::visible(&title).into_owned();
+    paint.rule(area, true, &title, "");
+    let (width, height) = app.health.pane;
+    let lines = detail(app, width);
+    let top = app.health.detail_top.min(lines.len().saturating_sub(height));
+    for (y, entry) in (area.y + 1..area.bottom()).zip(lines.iter().skip(top)) {
+        paint.text(area.x + 1, y, area.x + LABEL, Role::Muted, entry.label);
+        paint.text(area.x + 1 + LABEL, y, area.right(), role(entry.tone), &entry.text);
+        paint.strange(area.x + 1 + LABEL, y, area.right(), &entry.text);
+    }
+    let below = lines.len().saturating_sub(top + height);
+    if below > 0 {
+        let text = format!(" {below} more lines, PgDn ");
+        paint.right(area.x, area.y, area.right().saturating_sub(1), Role::Muted, &text);
+    }
+}

@@ -1,0 +1,285 @@
+//! The Health screen: gateways as they come, fall behind, lose and go; policies that differ; drift.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod tui_support;
+
+use std::sync::Arc;
+
+use callgate::feed::message::{
+    DriftedTool, FeedHealth, GrantInfo, Health, Hello, JournalHealth, Role, ServerInfo, State, StoreHealth,
+};
+use callgate::mcp::tool::Tool;
+use callgate::policy::pins::Pins;
+use callgate::record::Record;
+use callgate::time::Timestamp;
+use callgate::tui::app::policy::{PinsFile, PolicyEffect, PolicyMsg};
+use callgate::tui::app::{Effect, FeedMsg, Msg, Row};
+use callgate::tui::theme::{Depth, Theme};
+use tui_support::{POLICY, Ui, hello, now, tools};
+
+/// The revision of [`POLICY`].
+fn revision() -> String {
+    callgate::policy::document::revision(POLICY.as_bytes())
+}
+
+fn gateway(name: &str, run: &str, revision: &str) -> Hello {
+    Hello {
+        gateway: run.to_owned(),
+        name: name.to_owned(),
+        servers: vec![ServerInfo {
+            name: "git".to_owned(),
+            upstream: "npx git-server".to_owned(),
+            grants: vec![GrantInfo {
+                label: "local".to_owned(),
+                policy: Some("/home/kim/policy.json".to_owned()),
+                revision: Some(revision.to_owned()),
+                shadow: None,
+            }],
+        }],
+        ..hello()
+    }
+}
+
+fn health(ui: &mut Ui, source: u32, change: impl FnOnce(&mut Health)) {
+    let ts = now(ui.ms).ts;
+    let mut health = Health {
+        ts,
+        started: ts.plus_micros(-3 * 3_600_000_000),
+        journal: JournalHealth { writable: true, waiting: 0, bytes: 70_000, errors: 0 },
+        store: StoreHealth {
+            place: "/home/kim/.local/state/callgate/store.sqlite".to_owned(),
+            usable: true,
+            trouble: None,
+        },
+        feed: FeedHealth { clients: 1, lag: 0, missed: 0 },
+    };
+    change(&mut health);
+    ui.send(Msg::Feed(FeedMsg::State(source, Arc::new(State::Health(Box::new(health))))));
+}
+
+fn connect(ui: &mut Ui, source: u32, hello: Hello) {
+    ui.send(Msg::Feed(FeedMsg::Connected(source, Arc::new(hello))));
+}
+
+fn row(run: &str, seq: u64, ts: Timestamp) -> Row {
+    let line = format!(
+        r#"{{"type":"decision","seq":{seq},"ts":"{ts}","gateway":"{run}","server":"git","grant":"local","client":"claude-code 2.1","request_id":{seq},"method":"tools/call","tool":"push_branch","decision":"allow","enforced":true,"rule":"","pointer":"/tools/push_branch","message":"","policy":null,"args":{{}},"counters":[],"counted":true,"decide_us":1.5}}"#
+    );
+    Row { line: Arc::from(line.as_bytes()), record: Record::parse(line.as_bytes()).unwrap() }
+}
+
+fn records(ui: &mut Ui, source: u32, rows: Vec<Row>) {
+    ui.send(Msg::Feed(FeedMsg::Records(source, rows.into())));
+}
+
+fn started(size: (u16, u16), theme: Theme) -> Ui {
+    let mut ui = Ui::start(Some(POLICY), tools(), size, theme, false);
+    ui.ms = 60_000;
+    ui.keys("5");
+    ui
+}
+
+/// One of each: well, behind, not writing its journal, with another policy, lost, ended.
+fn several(size: (u16, u16), theme: Theme) -> Ui {
+    let mut ui = started(size, theme);
+    let rev = revision();
+    for (source, name, run) in
+        [(1, "git", "g1"), (2, "docker", "g2"), (3, "payments", "g3"), (4, "mail", "g4"), (5, "search", "g5")]
+    {
+        let mut hello = gateway(name, run, &rev);
+        hello.pid = 4000 + source;
+        if source > 1 {
+            hello.servers[0].name = name.to_owned();
+        }
+        if source == 2 {
+            hello.next_seq = 5_001;
+            hello.servers[0].grants[0].policy = Some("/srv/docker.json".to_owned());
+        }
+        if source == 4 {
+            hello.servers[0].grants[0].revision = Some("0123456789ab".to_owned());
+        }
+        connect(&mut ui, source, hello);
+        if source != 5 {
+            health(&mut ui, source, |health| {
+                if source == 3 {
+                    health.journal = JournalHealth { writable: false, waiting: 0, bytes: 1, errors: 4 };
+                }
+            });
+        }
+    }
+    let at = now(ui.ms).ts;
+    records(&mut ui, 1, vec![row("g1", 1, at.plus_micros(-4_000))]);
+    records(&mut ui, 2, vec![row("g2", 1, at.plus_micros(-3_600_000_000))]);
+    ui.send(Msg::Feed(FeedMsg::Gap(1, 2, 9)));
+    ui.send(Msg::Feed(FeedMsg::Unreadable(1, 1)));
+    ui.send(Msg::Feed(FeedMsg::Lost(4, "nobody listens there".to_owned(), false)));
+    ui.send(Msg::Feed(FeedMsg::Lost(5, "the gateway ended".to_owned(), true)));
+    ui.ms += 20_000;
+    ui.send(Msg::Tick);
+    ui
+}
+
+#[test]
+fn screens() {
+    for (name, size) in [("80x24", (80, 24)), ("160x45", (160, 45))] {
+        let mut ui = several(size, Theme::new(Depth::True, false, true));
+        insta::assert_snapshot!(format!("{name}_health"), ui.screen());
+        ui.keys("j");
+        insta::assert_snapshot!(format!("{name}_health_behind"), ui.screen());
+        let mut ui = started(size, Theme::new(Depth::True, false, true));
+        insta::assert_snapshot!(format!("{name}_health_empty"), ui.screen());
+    }
+}
+
+#[test]
+fn without_colour_or_unicode_the_words_carry_it() {
+    let plain = several((120, 40), Theme::new(Depth::None, false, false)).buffer();
+    assert!(!tui_support::has_color(&plain));
+    let text = tui_support::text_of(&plain);
+    assert!(text.is_ascii(), "{text}");
+    for words in ["catching up", "ended", "lost", "the journal cannot be written", "records were lost"] {
+        assert!(text.contains(words), "{words}\n{text}");
+    }
+}
+
+#[test]
+fn a_gateway_that_lost_records_says_which() {
+    let mut ui = several((160, 45), Theme::new(Depth::True, false, true));
+    ui.keys("g");
+    // The first by name is docker; git is the second.
+    ui.keys("j");
+    let text = ui.screen();
+    assert!(text.contains("8 records were lost") || text.contains("8: numbers 2 to 9"), "{text}");
+    assert!(text.contains("1 records could not be read"), "{text}");
+    assert!(text.contains("clients    claude-code 2.1"), "{text}");
+}
+
+#[test]
+fn policies_that_differ_are_shown_as_such() {
+    let mut ui = started((160, 45), Theme::new(Depth::True, false, true));
+    let rev = revision();
+    connect(&mut ui, 1, gateway("one", "g1", &rev));
+    assert!(!ui.screen().contains("differs"), "{}", ui.screen());
+    // The same file, an older revision: neither the other gateway nor the file agrees.
+    connect(&mut ui, 2, gateway("two", "g2", "0123456789ab"));
+    let text = ui.screen();
+    assert!(text.contains("another revision of this file is in force: 0123456789ab at two"), "{text}");
+    ui.keys("j");
+    assert!(ui.screen().contains(&format!("the file is at {rev} now")), "{}", ui.screen());
+    // Another machine's file of the same name is another file; the grant is the same.
+    let mut far = gateway("two", "g2", "0123456789ab");
+    far.host = "elsewhere".to_owned();
+    far.servers[0].grants[0].policy = Some("/etc/policy.json".to_owned());
+    connect(&mut ui, 2, far);
+    let text = ui.screen();
+    assert!(text.contains("grant local on git has another policy elsewhere"), "{text}");
+    // Gone, it differs from nothing.
+    ui.send(Msg::Feed(FeedMsg::Lost(2, "ended".to_owned(), true)));
+    ui.keys("g");
+    assert!(!ui.screen().contains("differs"), "{}", ui.screen());
+}
+
+#[test]
+fn a_clock_that_differs_is_marked_and_lag_is_by_ours() {
+    let mut ui = started((160, 45), Theme::new(Depth::True, false, true));
+    connect(&mut ui, 1, gateway("far", "g1", &revision()));
+    health(&mut ui, 1, |health| health.ts = health.ts.plus_micros(90_000_000));
+    let theirs = now(ui.ms).ts.plus_micros(90_000_000 - 5_000);
+    records(&mut ui, 1, vec![row("g1", 1, theirs)]);
+    let text = ui.screen();
+    assert!(text.contains("its clock is 1 m 30 s ahead of this one"), "{text}");
+    assert!(text.contains("5 ms"), "{text}");
+}
+
+#[test]
+fn a_night_asleep_changes_no_place_and_loses_nothing() {
+    let mut ui = several((120, 40), Theme::new(Depth::True, false, true));
+    ui.keys("j");
+    let before = ui.app.health.selected.clone();
+    ui.ms += 8 * 3_600_000;
+    ui.send(Msg::Tick);
+    assert!(ui.screen().contains("lost"), "{}", ui.screen());
+    assert_eq!(ui.app.health.selected, before);
+    let at = now(ui.ms).ts;
+    records(&mut ui, 1, vec![row("g1", 10, at)]);
+    assert_eq!(ui.app.live.live.ring.totals().decisions, 3);
+    // Another run at the same address: what was lost of the run before is not held against it.
+    connect(&mut ui, 1, gateway("git", "g1-again", &revision()));
+    records(&mut ui, 1, vec![row("g1-again", 1, at)]);
+    let seen = &ui.app.feeds.gateway(1).unwrap().seen;
+    assert_eq!((seen.last, seen.connects, seen.gaps.len()), (1, 2, 0));
+}
+
+#[test]
+fn a_gateway_that_invents_names_fills_no_memory() {
+    let mut ui = started((80, 24), Theme::new(Depth::True, false, true));
+    connect(&mut ui, 1, gateway("liar", "g1", &revision()));
+    let mut seq = 0;
+    for _ in 0..100 {
+        let rows: Vec<Row> = (0..1_000)
+            .map(|_| {
+                seq += 1;
+                let mut row = row("g1", seq, now(0).ts);
+                let Record::Decision(decision) = &mut row.record else { unreachable!() };
+                decision.tool = Some(format!("tool-{seq}"));
+                decision.client = Some(format!("client-{seq}"));
+                row
+            })
+            .collect();
+        records(&mut ui, 1, rows);
+    }
+    let known = (1..=seq).filter(|seq| ui.app.feeds.calls("git", &format!("tool-{seq}")).is_some()).count();
+    assert!(known <= 20_000, "{known}");
+    assert_eq!(ui.app.feeds.gateway(1).unwrap().seen.clients.len(), 32);
+    assert_eq!(ui.app.live.live.ring.totals().decisions, seq, "all are counted");
+    for source in 2..200 {
+        connect(&mut ui, source, gateway("short", &format!("run-{source}"), &revision()));
+        ui.send(Msg::Feed(FeedMsg::Lost(source, "ended".to_owned(), true)));
+    }
+    assert!(ui.app.feeds.gateways().count() < 80);
+}
+
+#[test]
+fn what_drifted_is_shown_member_by_member_and_accepted() {
+    let mut ui = started((160, 45), Theme::new(Depth::True, false, true));
+    let mut accepted = tools()[1].clone();
+    accepted.description = Some("Push commits.".to_owned());
+    let definition = |tool: &Tool| tool.definition().unwrap();
+    let mut pins = Pins::default();
+    pins.accept(definition(&accepted), "ana", now(0).ts);
+    ui.send(Msg::Policy(PolicyMsg::Pins(PinsFile::Read(Arc::new(pins)))));
+    connect(&mut ui, 1, gateway("git", "g1", &revision()));
+    assert!(ui.screen().contains("Every pinned tool that was listed is as it was accepted."));
+    let drifted = vec![DriftedTool {
+        tool: "push_branch".to_owned(),
+        pinned: definition(&accepted).sha256,
+        seen: definition(&tools()[1]).sha256,
+        at: now(0).ts,
+    }];
+    let drift = State::Drift { server: "git".to_owned(), drifted };
+    ui.send(Msg::Feed(FeedMsg::State(1, Arc::new(drift))));
+    ui.keys("G");
+    assert!(ui.screen().contains("no gateway has listed it since"), "{}", ui.screen());
+    let listed =
+        State::Tools { server: "git".to_owned(), tools: tools(), pins: std::collections::BTreeMap::new() };
+    ui.send(Msg::Feed(FeedMsg::State(1, Arc::new(listed))));
+    let text = ui.screen();
+    insta::assert_snapshot!("160x45_health_drift", text);
+    assert!(text.contains("- \"Push commits.\"") && text.contains("+ \"Push commits to a branch"), "{text}");
+    ui.keys("A");
+    assert!(ui.screen().contains("Accept the definition of push_branch?"), "{}", ui.screen());
+    ui.keys("a");
+    let accepts = ui.effects.iter().any(|effect| {
+        matches!(effect, Effect::Policy(PolicyEffect::Accept { definitions, .. })
+            if definitions[0].sha256 == definition(&tools()[1]).sha256)
+    });
+    assert!(accepts, "{:?}", ui.effects);
+    // A viewer of another's policy is told where its pins lie.
+    let mut other = gateway("git", "g1", &revision());
+    other.servers[0].grants[0].policy = Some("/srv/other.json".to_owned());
+    other.role = Role::Viewer;
+    connect(&mut ui, 1, other);
+    ui.keys("A");
+    assert!(ui.screen().contains("its pins lie beside /srv/other.json"), "{}", ui.screen());
+}
