@@ -23,8 +23,8 @@ pub(super) const TABLE: &[Entry] = &[
     Entry::new(
         Action::ApproveFor,
         "approvals.for",
-        "for 15 m",
-        "Approve the call and calls with the same arguments for 15 minutes",
+        "for a while",
+        "Approve the call and calls with the same arguments for 15 minutes, an hour or 8",
     )
     .keys(&["A"])
     .on(HERE)
@@ -41,6 +41,14 @@ pub(super) const TABLE: &[Entry] = &[
         .keys(&["b"])
         .on(HERE)
         .footer(60),
+    Entry::new(
+        Action::Desktop,
+        "approvals.desktop",
+        "desktop",
+        "Tell the desktop when a call waits (OSC 9), or do not",
+    )
+    .keys(&["B"])
+    .on(HERE),
     Entry::new(
         Action::Override,
         "override",

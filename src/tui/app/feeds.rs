@@ -303,7 +303,9 @@ pub(super) fn update(app: &mut App, msg: &FeedMsg, effects: &mut Vec<Effect>) {
                         app.feeds.listings += 1;
                         app.policy_tools_changed();
                     }
-                    State::Counters { ts, counters } => app.counters.state(*ts, counters),
+                    State::Counters { ts, counters } => {
+                        app.counters.state(*ts, counters, app.counters_screen.warn_at);
+                    }
                     State::Freezes { freezes } => gateway.freezes.clone_from(freezes),
                     State::Rules { rules } => gateway.rules.clone_from(rules),
                     State::Servers { servers } => {
@@ -329,7 +331,7 @@ pub(super) fn update(app: &mut App, msg: &FeedMsg, effects: &mut Vec<Effect>) {
                 match &row.record {
                     Record::Decision(decision) => {
                         app.feeds.count(decision);
-                        app.counters.decision(decision);
+                        app.counters.decision(decision, app.counters_screen.warn_at);
                     }
                     Record::Event(event) => hear(app, event),
                     Record::Outcome(_) => {}

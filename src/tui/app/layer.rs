@@ -1,5 +1,7 @@
 //! Dialogs: a stack over the screen. The top one gets every key first; Esc always closes it.
 
+use unicode_width::UnicodeWidthStr;
+
 use super::field::Field;
 use super::policy::form::Form;
 use super::policy::review::Review;
@@ -55,6 +57,8 @@ pub struct Ask {
     pub answers: Vec<(char, String, Then)>,
     /// The selected answer.
     pub selected: usize,
+    /// The first line of the text in view.
+    pub scroll: usize,
     /// What Esc means; nothing follows when `None`.
     pub danger: bool,
 }
@@ -123,8 +127,24 @@ impl Ask {
             body,
             answers: answers.into_iter().map(|(key, words, then)| (key, words.to_owned(), then)).collect(),
             selected: 0,
+            scroll: 0,
             danger: false,
         }
+    }
+
+    /// How it is laid out on a terminal of this size: its width with the frame, the lines of its
+    /// text, and how many of them are in view.
+    pub fn layout(&self, size: (u16, u16)) -> (usize, Vec<String>, usize) {
+        let longest = self.answers.iter().map(|(_, words, _)| words.width() + 6).max().unwrap_or(0);
+        let body = self.body.iter().map(|line| line.width()).max().unwrap_or(0);
+        let width = longest.max(body).max(self.title.width() + 4).clamp(36, 92) + 4;
+        let width = width.min(usize::from(size.0));
+        let lines: Vec<String> =
+            self.body.iter().flat_map(|text| super::policy::inspect::wrap(text, width - 4)).collect();
+        // The header, the footer, the frame, the gap and the answers have their lines.
+        let room = usize::from(size.1).saturating_sub(5 + self.answers.len()).max(1);
+        let seen = lines.len().min(room);
+        (width, lines, seen)
     }
 }
 
@@ -281,7 +301,7 @@ pub(super) fn key(app: &mut App, key: Key, effects: &mut Vec<Effect>) {
             }
         }
         Layer::Palette(palette) => palette_key(app, palette, key, page),
-        Layer::Ask(ask) => ask_key(ask, key),
+        Layer::Ask(ask) => ask_key(ask, key, app.size),
         Layer::Picker(picker) => {
             let rows = picker.rows().len();
             if closes(key) {
@@ -331,7 +351,7 @@ fn palette_key(app: &mut App, palette: &mut Palette, key: Key, page: usize) -> D
     Did::Stay
 }
 
-fn ask_key(ask: &mut Ask, key: Key) -> Did {
+fn ask_key(ask: &mut Ask, key: Key, size: (u16, u16)) -> Did {
     if closes(key) {
         return Did::Close;
     }
@@ -342,6 +362,14 @@ fn ask_key(ask: &mut Ask, key: Key) -> Did {
         && let Some((_, _, then)) = ask.answers.iter().find(|(letter, _, _)| *letter == c)
     {
         return Did::Then(then.clone());
+    }
+    if matches!(key.code, Code::PageUp | Code::PageDown) {
+        let (_, lines, seen) = ask.layout(size);
+        let page = seen.saturating_sub(1).max(1);
+        if let Some(step) = step(key, page) {
+            ask.scroll = step.from(ask.scroll, lines.len().saturating_sub(seen));
+        }
+        return Did::Stay;
     }
     let last = ask.answers.len().saturating_sub(1);
     match (key.code, step(key, last.max(1))) {

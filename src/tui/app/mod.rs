@@ -180,6 +180,8 @@ pub enum Effect {
     Redraw,
     /// Ring the terminal's bell.
     Bell,
+    /// Tell the desktop, where the terminal passes that on.
+    Desktop(String),
     /// Switch the mouse on or off.
     Mouse(bool),
     /// Put text on the person's clipboard.
@@ -351,10 +353,18 @@ impl App {
         let body = super::view::layout::frame(self).body;
         self.live.live.set_height(super::view::live::rows_in(body, self.live.detail, self.live.typing()));
         self.live.pane = super::view::live::pane_of(body);
-        self.counters_screen.set_height(super::view::counters::rows_in(body));
+        if self.screen == Screen::Counters {
+            self.counters_screen.height = super::view::counters::rows_in(body, self.counters_screen.whole);
+            self.settle_counters();
+        }
         let (rows, pane) = super::view::approvals::sizes(body, self.approvals.whole);
         self.approvals.pane = pane;
         self.approvals.set_height(rows);
+        if self.screen == Screen::Approvals {
+            let ring = &self.live.live.ring;
+            let earlier = self.approvals.selected().map(|entry| approvals::earlier::earlier(ring, entry));
+            self.approvals.earlier = earlier.unwrap_or_default();
+        }
         if self.screen == Screen::Health {
             let (height, pane) = super::view::health::sizes(body, self.health.whole);
             let rows = health::rows(self);
@@ -373,7 +383,7 @@ impl App {
         let here = match self.screen {
             Screen::Policy => self.policy.can_open(),
             Screen::Live => self.live.live.count() > 0,
-            Screen::Counters => false,
+            Screen::Counters => !self.counters.is_empty(),
             Screen::Approvals => self.approvals.selected().is_some(),
             Screen::Health => self.health.selected.is_some(),
         };
@@ -385,7 +395,7 @@ impl App {
             _ if !self.layers.is_empty() => true,
             Screen::Policy => self.policy.can_go_back(),
             Screen::Live => true,
-            Screen::Counters => false,
+            Screen::Counters => self.counters_screen.whole,
             Screen::Approvals => self.approvals.whole,
             Screen::Health => self.health.whole,
         };
@@ -439,6 +449,7 @@ pub fn update(app: &mut App, msg: Msg, now: Now) -> Vec<Effect> {
         Msg::Note(kind, text) => app.toast(kind, text),
     }
     asks::settle(app);
+    app.warn_of_limits();
     policy::keep(app, &mut effects);
     app.fit_lists();
     effects

@@ -175,6 +175,13 @@ impl Loop {
             feeds: None,
             quit: false,
         };
+        this.app.approvals.desktop = var("CALLGATE_DESKTOP").is_some_and(|value| value == "on");
+        if let Some(value) = var("CALLGATE_WARN_AT") {
+            match warn_at(&value) {
+                Some(warn_at) => this.app.counters_screen.warn_at = warn_at,
+                None => notes.push(format!("CALLGATE_WARN_AT is `{value}`: a percentage or `off` is needed")),
+            }
+        }
         for note in notes {
             this.take(Msg::Note(Kind::Warn, note));
         }
@@ -290,6 +297,13 @@ impl Loop {
                 use std::io::Write as _;
                 let mut out = io::stdout();
                 let _ = out.write_all(b"\x07").and_then(|()| out.flush());
+            }
+            Effect::Desktop(text) => {
+                use std::io::Write as _;
+                // A semicolon would begin a parameter of what some terminals make of this sequence.
+                let text = crate::visible::visible(&text).replace(';', ",");
+                let mut out = io::stdout();
+                let _ = write!(out, "\x1b]9;{text}\x07").and_then(|()| out.flush());
             }
             Effect::Redraw => self.canvas.forget(),
             Effect::Mouse(on) => self.guard.mouse(on),
@@ -489,6 +503,15 @@ impl Signals {
             }
         }
     }
+}
+
+/// From what part of a limit on people are warned: a percentage, or `off`.
+fn warn_at(text: &str) -> Option<Option<u8>> {
+    if text == "off" {
+        return Some(None);
+    }
+    let percent = text.trim_end_matches('%').trim().parse::<u8>().ok()?;
+    (1..=100).contains(&percent).then_some(Some(percent))
 }
 
 /// Begins the ids that this run gives.

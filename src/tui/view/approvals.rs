@@ -134,7 +134,10 @@ fn queue(app: &App, area: Rect, paint: &mut Paint<'_>) {
         x = paint.text(x + 2, y, end, Role::Muted, &format!("{past} decided"));
     }
     if !screen.bell {
-        paint.text(x + 2, y, end, Role::Muted, "bell off");
+        x = paint.text(x + 2, y, end, Role::Muted, "bell off");
+    }
+    if screen.desktop {
+        paint.text(x + 2, y, end, Role::Muted, "desktop told");
     }
     let columns = columns(usize::from(area.width));
     let titles = [
@@ -228,7 +231,7 @@ fn one(app: &App, area: Rect, paint: &mut Paint<'_>) {
     buttons(app, Rect { y: area.y + 1, height: 1, ..area }, paint);
     let text = Rect { y: area.y + TOP, height: area.height.saturating_sub(TOP), ..area };
     let (width, height) = app.approvals.pane;
-    let lines = detail::wrapped(entry, app.now.ts, width);
+    let lines = detail::wrapped(entry, &app.approvals.earlier, app.now.ts, width);
     let top = app.approvals.detail_top.min(lines.len().saturating_sub(height));
     for (y, entry) in (text.y..text.bottom()).zip(lines.iter().skip(top)) {
         let role = match entry.tone {
@@ -261,7 +264,7 @@ fn buttons(app: &App, area: Rect, paint: &mut Paint<'_>) {
     let unicode = paint.glyphs().unicode;
     for (action, words, role) in [
         (Action::ApproveOnce, "approve once", Role::Allow),
-        (Action::ApproveFor, "approve for 15 minutes", Role::Allow),
+        (Action::ApproveFor, "approve for a while", Role::Allow),
         (Action::Reject, "reject with a note", Role::Deny),
     ] {
         let keys = app.keymap.keys(action).first().map(|keys| key::label(keys, unicode));

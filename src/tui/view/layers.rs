@@ -22,7 +22,7 @@ pub(super) fn draw(app: &App, layer: &Layer, paint: &mut Paint<'_>) {
     match layer {
         Layer::Help(help) => draw_help(app, help, inner, paint),
         Layer::Palette(palette) => draw_palette(app, palette, inner, paint),
-        Layer::Ask(ask) => draw_ask(ask, inner, paint),
+        Layer::Ask(ask) => draw_ask(app, ask, inner, paint),
         Layer::Picker(picker) => draw_picker(picker, inner, paint),
         Layer::Form(form) => draw_form(form, inner, paint),
         Layer::Review(review) => draw_review(review, inner, paint),
@@ -118,20 +118,24 @@ fn draw_palette(app: &App, palette: &Palette, area: Rect, paint: &mut Paint<'_>)
     }
 }
 
-fn draw_ask(ask: &Ask, area: Rect, paint: &mut Paint<'_>) {
-    let longest = ask.answers.iter().map(|(_, words, _)| words.width() + 6).max().unwrap_or(0);
-    let body = ask.body.iter().map(|line| line.width()).max().unwrap_or(0);
-    let width = longest.max(body).max(ask.title.width() + 4).clamp(36, 92) + 4;
-    let width = width.min(usize::from(area.width));
-    let lines: Vec<String> = ask.body.iter().flat_map(|text| wrap(text, width - 4)).collect();
+fn draw_ask(app: &App, ask: &Ask, area: Rect, paint: &mut Paint<'_>) {
+    let (width, lines, seen) = ask.layout(app.size);
     let gap = usize::from(!lines.is_empty());
     let size = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
-    let height = size(lines.len() + gap + ask.answers.len() + 2);
+    let height = size(seen + gap + ask.answers.len() + 2);
     let inside = paint.dialog(middle(area, size(width), height), &ask.title, ask.danger);
     let mut y = inside.y;
-    for line in &lines {
+    let top = ask.scroll.min(lines.len().saturating_sub(seen));
+    for line in lines.iter().skip(top).take(seen) {
         paint.text(inside.x, y, inside.right(), Role::Text, line);
+        paint.strange(inside.x, y, inside.right(), line);
         y += 1;
+    }
+    let below = lines.len().saturating_sub(top + seen);
+    if below > 0 {
+        paint.right(inside.x, y, inside.right(), Role::Warn, &format!("{below} more lines, PgDn"));
+    } else if top > 0 {
+        paint.right(inside.x, y, inside.right(), Role::Muted, "PgUp: from the beginning");
     }
     y += size(gap);
     for (index, (letter, words, _)) in ask.answers.iter().enumerate() {

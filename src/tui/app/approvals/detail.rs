@@ -1,17 +1,18 @@
 //! What the detail of an approval says, as labelled lines; the view only colours them.
 
+use super::earlier::{self, Earlier};
 use super::{Entry, Given};
 use crate::policy::model::Window;
 use crate::time::Timestamp;
 use crate::tui::app::live::detail::{Line, Tone, line, pretty, seconds, wrap_all};
 
 /// The lines of an approval's detail, wrapped to `width` columns of text. Every line is safe to show.
-pub fn wrapped(entry: &Entry, now: Timestamp, width: usize) -> Vec<Line> {
-    wrap_all(lines(entry, now), width)
+pub fn wrapped(entry: &Entry, earlier: &[Earlier], now: Timestamp, width: usize) -> Vec<Line> {
+    wrap_all(lines(entry, earlier, now), width)
 }
 
 /// The lines of an approval's detail.
-pub fn lines(entry: &Entry, now: Timestamp) -> Vec<Line> {
+pub fn lines(entry: &Entry, earlier: &[Earlier], now: Timestamp) -> Vec<Line> {
     let mut out = vec![standing(entry, now)];
     if let Some(given) = &entry.given {
         decided(given, entry, now, &mut out);
@@ -32,6 +33,7 @@ pub fn lines(entry: &Entry, now: Timestamp) -> Vec<Line> {
             }
         }
     }
+    earlier::lines(earlier, now, &mut out);
     out.push(line("server", entry.server.clone(), Tone::Plain));
     out.push(line("grant", entry.grant.clone(), Tone::Plain));
     if let Some(client) = &entry.client {

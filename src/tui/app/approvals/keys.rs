@@ -5,11 +5,16 @@ use crate::feed::message::Ask as FeedAsk;
 use crate::tui::action::{Action, When};
 use crate::tui::app::asks::{Asked, Proof};
 use crate::tui::app::layer::{Ask, Layer, Then as LayerThen};
+use crate::tui::app::live::detail::pretty;
 use crate::tui::app::policy::form::{Form, FormField, Id, Makes};
 use crate::tui::app::{App, Effect, Hit, Kind};
 
-/// For how long an approval that lasts is good, in seconds.
-pub const FOR: u64 = 15 * 60;
+/// For how long an approval that lasts is good: the key, the seconds, and what was done then.
+const SPANS: [(char, u64, &str, &str); 3] = [
+    ('y', 15 * 60, "for 15 minutes", "approved for 15 minutes"),
+    ('h', 60 * 60, "for an hour", "approved for an hour"),
+    ('d', 8 * 60 * 60, "for 8 hours", "approved for 8 hours"),
+];
 
 /// A decision on an approval.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +87,15 @@ pub(crate) fn act(app: &mut App, action: Action) {
             let text = if screen.bell { "the bell rings when a call waits" } else { "the bell is silent" };
             app.toast(Kind::Info, text);
         }
+        Action::Desktop => {
+            screen.desktop = !screen.desktop;
+            let text = if screen.desktop {
+                "the desktop is told when a call waits, where the terminal passes that on"
+            } else {
+                "the desktop is not told"
+            };
+            app.toast(Kind::Info, text);
+        }
         Action::ApproveOnce => ask_approve(app, false),
         Action::ApproveFor => ask_approve(app, true),
         Action::Reject => open_reject(app),
@@ -96,15 +110,21 @@ fn ask_approve(app: &mut App, lasting: bool) {
     if !entry.message.is_empty() {
         body.push(show(&entry.message).into_owned());
     }
-    let (title, words, decide) = if lasting {
+    // What is decided on is read here: a question lies over the screen.
+    match &entry.args {
+        Some(args) => body.extend(pretty(args).iter().map(|text| show(text).into_owned())),
+        None => body.push("Its arguments are not sent to this monitor.".to_owned()),
+    }
+    let then = |decide: Decide| LayerThen::Decide(entry.id.clone(), decide);
+    let (title, mut answers) = if lasting {
         body.push("Calls with the same arguments run without asking until then.".to_owned());
-        ("Approve for 15 minutes?", "yes, for 15 minutes", Decide::For(FOR))
+        let answers = SPANS.iter().map(|(key, span, words, _)| (*key, *words, then(Decide::For(*span))));
+        ("Approve for how long?", answers.collect())
     } else {
         body.push("The call runs at once: that cannot be taken back.".to_owned());
-        ("Approve this call?", "yes, this once", Decide::Once)
+        ("Approve this call?", vec![('y', "yes, this once", then(Decide::Once))])
     };
-    let answers =
-        vec![('y', words, LayerThen::Decide(entry.id.clone(), decide)), ('n', "not now", LayerThen::Nothing)];
+    answers.push(('n', "not now", LayerThen::Nothing));
     let mut ask = Ask::new(title, body, answers);
     ask.danger = true;
     app.layers.push(Layer::Ask(ask));
@@ -157,11 +177,11 @@ pub(crate) fn decide(app: &mut App, id: &str, decide: Decide, effects: &mut Vec<
         Decide::Once => {
             ("approve", "approved", FeedAsk::Approve { id, by, note: String::new(), for_s: None })
         }
-        Decide::For(span) => (
-            "approve",
-            "approved for 15 minutes",
-            FeedAsk::Approve { id, by, note: String::new(), for_s: Some(span) },
-        ),
+        Decide::For(span) => {
+            let known = SPANS.iter().find(|(_, seconds, ..)| *seconds == span);
+            let done = known.map_or("approved for a while", |(.., done)| *done);
+            ("approve", done, FeedAsk::Approve { id, by, note: String::new(), for_s: Some(span) })
+        }
         Decide::Reject(note) => ("reject", "rejected", FeedAsk::Reject { id, by, note }),
     };
     let proof = Proof::Approval(entry.id.clone(), given);

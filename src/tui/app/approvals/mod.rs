@@ -1,6 +1,7 @@
 //! The Approvals screen: calls that wait for a person, and what became of them.
 
 pub mod detail;
+pub mod earlier;
 pub mod keys;
 pub mod news;
 pub mod queue;
@@ -30,6 +31,10 @@ pub struct Approvals {
     pub whole: bool,
     /// Whether the terminal's bell rings when something comes.
     pub bell: bool,
+    /// Whether the desktop is told when something comes.
+    pub desktop: bool,
+    /// Earlier calls like the selected one.
+    pub earlier: Vec<earlier::Earlier>,
     /// When it last rang, in milliseconds of `Now::ms`.
     rang_at: Option<u64>,
 }
@@ -46,13 +51,15 @@ impl Approvals {
             pane: (40, 10),
             whole: false,
             bell,
+            desktop: false,
+            earlier: Vec::new(),
             rang_at: None,
         }
     }
 
-    /// Whether the bell rings now: at most once a second.
-    fn ring(&mut self, now: u64) -> bool {
-        let rings = self.bell && self.rang_at.is_none_or(|at| now.saturating_sub(at) >= 1_000);
+    /// Whether people are called now, by whatever they allow: at most once a second.
+    fn calls_people(&mut self, now: u64) -> bool {
+        let rings = self.rang_at.is_none_or(|at| now.saturating_sub(at) >= 1_000);
         if rings {
             self.rang_at = Some(now);
         }
@@ -156,7 +163,8 @@ impl Approvals {
     /// Scrolls the detail.
     pub fn scroll_detail(&mut self, lines: isize, now: Timestamp) {
         let (width, height) = self.pane;
-        let total = self.selected().map_or(0, |entry| detail::wrapped(entry, now, width).len());
+        let lines = |entry| detail::wrapped(entry, &self.earlier, now, width).len();
+        let total = self.selected().map_or(0, lines);
         let last = total.saturating_sub(height.max(1));
         self.detail_top = self.detail_top.min(last).saturating_add_signed(lines).min(last);
     }

@@ -14,8 +14,17 @@ pub(crate) fn queue(app: &mut App, effects: &mut Vec<Effect>) {
     let news = app.approvals.take(reported, &app.live.live.ring.held, app.now.ts);
     let Some(first) = news.came.first().and_then(|id| app.approvals.get(id)) else { return };
     let name = first.name();
-    if app.approvals.ring(app.now.ms) {
-        effects.push(Effect::Bell);
+    if app.approvals.calls_people(app.now.ms) {
+        if app.approvals.bell {
+            effects.push(Effect::Bell);
+        }
+        if app.approvals.desktop {
+            let more = match news.came.len() - 1 {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            effects.push(Effect::Desktop(format!("callgate: {name}{more} for approval")));
+        }
     }
     if app.screen == Screen::Approvals && app.layers.is_empty() {
         return;

@@ -1,9 +1,14 @@
-//! Every limit that was seen, as a gauge: used, max, time to reset, rate, projected exhaustion.
+//! Every limit that was seen, as a gauge: used, max, time to reset, rate, projected exhaustion, who
+//! uses it up, and how its past windows ended.
 
+pub mod detail;
+pub mod gauge;
 pub mod keys;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
+pub use self::gauge::{Gauge, Past, Share};
+use super::{App, Kind};
 use crate::feed::message::ServerCounter;
 use crate::policy::counter::Amount;
 use crate::record::{CounterState, Decision};
@@ -12,14 +17,11 @@ use crate::time::Timestamp;
 /// Different gauges that are kept; a gateway that makes up counters must not fill the memory.
 const MOST: usize = 10_000;
 
-/// Seconds that one point of a gauge's history covers.
-const STEP: i64 = 2;
+/// The part of a limit, in percent, from which on it is near, unless the person says otherwise.
+pub const WARN_AT: u8 = 80;
 
-/// Points of history that are kept.
-pub const POINTS: usize = 60;
-
-/// Seconds over which the rate is taken.
-const RATE_OVER: i64 = 30;
+/// What the person can choose from; `None` never warns.
+const CHOICES: [Option<u8>; 5] = [Some(50), Some(WARN_AT), Some(90), Some(95), None];
 
 /// Which gauge: a counter's key with the server.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,21 +38,29 @@ pub struct GaugeKey {
     pub window: u64,
 }
 
-/// One gauge.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Gauge {
-    /// What it holds, until `resets_at`.
-    pub used: Amount,
-    /// The limit.
-    pub max: Amount,
-    /// When it is empty again.
-    pub resets_at: Timestamp,
-    /// Calls that this limit denied, as far as this program saw.
-    pub denied: u64,
-    /// The tool that counted last, where known.
-    pub tool: String,
-    /// Points of time (in steps) and what was counted in each.
-    history: VecDeque<(i64, f64)>,
+impl GaugeKey {
+    /// As sentences name it: `pull_rate of docker (grant local)`.
+    pub fn name(&self) -> String {
+        let show = crate::visible::visible;
+        let whose = match self.scope.as_str() {
+            "server" => String::new(),
+            scope => format!(" ({} {})", show(scope), show(&self.key)),
+        };
+        format!("{} of {}{whose}", show(&self.counter), show(&self.server))
+    }
+}
+
+/// What a gauge will come to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Outlook {
+    /// There is no room: calls are denied until it resets.
+    Full,
+    /// Full in so many seconds at the present rate, before it resets.
+    FullIn(f64),
+    /// At the present rate it resets before it is full.
+    Holds,
+    /// Nothing is counted at present.
+    Idle,
 }
 
 /// A gauge as it is drawn.
@@ -68,40 +78,91 @@ pub struct Reading<'a> {
     pub resets_in_ms: u64,
     /// What is counted in a minute at the present rate.
     pub per_minute: f64,
-    /// Seconds until it is full at the present rate, where that is before the reset.
-    pub full_in: Option<f64>,
+    /// What it will come to.
+    pub outlook: Outlook,
 }
 
-/// The Counters screen's place: which gauge is selected and which is the first in view.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+impl Reading<'_> {
+    /// Seconds until calls are denied, for the order: full ones first, then those that will be.
+    fn nearness(&self) -> f64 {
+        match self.outlook {
+            Outlook::Full => 0.0,
+            Outlook::FullIn(seconds) => seconds,
+            Outlook::Holds | Outlook::Idle => f64::INFINITY,
+        }
+    }
+
+    /// The outlook in words.
+    pub fn outlook_words(&self) -> String {
+        match self.outlook {
+            Outlook::Full => "full, denies".to_owned(),
+            Outlook::FullIn(seconds) => format!("full in {}", short(seconds)),
+            Outlook::Holds => "holds until reset".to_owned(),
+            Outlook::Idle => String::new(),
+        }
+    }
+}
+
+/// Seconds in their largest unit.
+fn short(seconds: f64) -> String {
+    if seconds < 120.0 {
+        format!("{seconds:.0} s")
+    } else if seconds < 7_200.0 {
+        format!("{:.0} m", seconds / 60.0)
+    } else {
+        format!("{:.0} h", seconds / 3_600.0)
+    }
+}
+
+/// The Counters screen's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CountersScreen {
-    /// The selected gauge, by its place in the order shown.
-    pub selected: usize,
+    /// The selected gauge: the order changes as they fill.
+    pub selected: Option<GaugeKey>,
     /// The first gauge in view.
     pub top: usize,
     /// How many fit, from the last drawing.
     pub height: usize,
+    /// The detail has the whole screen.
+    pub whole: bool,
+    /// The order is that of the names, not of how near they are to their limit.
+    pub by_name: bool,
+    /// From what part of a limit on it is near, in percent; `None`: nobody is warned.
+    pub warn_at: Option<u8>,
+    /// When a warning was last given, in milliseconds of `Now::ms`.
+    warned_at: Option<u64>,
+}
+
+impl Default for CountersScreen {
+    fn default() -> Self {
+        Self {
+            selected: None,
+            top: 0,
+            height: 1,
+            whole: false,
+            by_name: false,
+            warn_at: Some(WARN_AT),
+            warned_at: None,
+        }
+    }
 }
 
 impl CountersScreen {
-    /// Moves the selection within `count` gauges and keeps it in view.
-    pub fn move_by(&mut self, by: isize, count: usize) {
-        self.selected = self.selected.saturating_add_signed(by).min(count.saturating_sub(1));
-        self.show();
+    /// The selected gauge's place among the readings; the first while it is not there.
+    pub fn index(&self, readings: &[Reading<'_>]) -> usize {
+        let at = |key: &GaugeKey| readings.iter().position(|reading| reading.key == key);
+        self.selected.as_ref().and_then(at).unwrap_or(0)
     }
 
-    /// How many gauges fit.
-    pub fn set_height(&mut self, height: usize) {
-        self.height = height.max(1);
-        self.show();
+    /// The next threshold of those that can be chosen.
+    fn next_threshold(&mut self) {
+        let at = CHOICES.iter().position(|choice| *choice == self.warn_at).unwrap_or(0);
+        self.warn_at = CHOICES.get((at + 1) % CHOICES.len()).copied().flatten();
     }
 
-    fn show(&mut self) {
-        if self.selected < self.top {
-            self.top = self.selected;
-        } else if self.selected >= self.top + self.height {
-            self.top = self.selected + 1 - self.height.max(1);
-        }
+    /// Whether this part of a limit, from 0 to 1, is near it.
+    pub fn is_near(&self, fraction: f64) -> bool {
+        self.warn_at.is_some_and(|percent| fraction * 100.0 >= f64::from(percent))
     }
 }
 
@@ -109,28 +170,40 @@ impl CountersScreen {
 #[derive(Debug, Clone, Default)]
 pub struct Counters {
     gauges: BTreeMap<GaugeKey, Gauge>,
+    /// Those that came near their limit since this was last asked.
+    near: Vec<GaugeKey>,
 }
 
 impl Counters {
-    /// Takes in a decision's counters.
-    pub fn decision(&mut self, decision: &Decision) {
+    /// Takes in a decision's counters. `warn_at`: from which percentage on a gauge is near.
+    pub fn decision(&mut self, decision: &Decision, warn_at: Option<u8>) {
         for state in &decision.counters {
             let denied = !decision.counted
                 && decision
                     .rule
                     .ends_with(&format!("/limits/{}", crate::json::pointer::escape(&state.counter)));
-            self.take(&decision.server, state, decision.ts, decision.tool.as_deref(), denied);
+            let who = (decision.grant.as_str(), decision.tool.as_deref().unwrap_or(""));
+            let by = gauge::By { who: Some(who), counted: decision.counted, denied };
+            self.take(&decision.server, state, decision.ts, &by, warn_at);
         }
     }
 
     /// Takes in a gateway's own account.
-    pub fn state(&mut self, ts: Timestamp, counters: &[ServerCounter]) {
+    pub fn state(&mut self, ts: Timestamp, counters: &[ServerCounter], warn_at: Option<u8>) {
+        let by = gauge::By { who: None, counted: false, denied: false };
         for counter in counters {
-            self.take(&counter.server, &counter.state, ts, None, false);
+            self.take(&counter.server, &counter.state, ts, &by, warn_at);
         }
     }
 
-    fn take(&mut self, server: &str, state: &CounterState, ts: Timestamp, tool: Option<&str>, denied: bool) {
+    fn take(
+        &mut self,
+        server: &str,
+        state: &CounterState,
+        ts: Timestamp,
+        by: &gauge::By<'_>,
+        warn_at: Option<u8>,
+    ) {
         let key = GaugeKey {
             server: server.to_owned(),
             counter: state.counter.clone(),
@@ -138,48 +211,27 @@ impl Counters {
             key: state.key.clone(),
             window: state.window,
         };
-        if self.gauges.len() >= MOST && !self.gauges.contains_key(&key) {
-            return;
-        }
-        let gauge = self.gauges.entry(key).or_insert_with(|| Gauge {
-            used: Amount::ZERO,
-            max: state.max,
-            resets_at: state.resets_at,
-            denied: 0,
-            tool: String::new(),
-            history: VecDeque::new(),
-        });
-        // An account that is older than what is known (two gateways share the counter) says
-        // nothing about this window.
-        if state.resets_at < gauge.resets_at {
-            return;
-        }
-        let before = if state.resets_at > gauge.resets_at { Amount::ZERO } else { gauge.used };
-        if state.used > before {
-            let step = ts.secs().div_euclid(STEP);
-            let counted = Amount(state.used.0 - before.0).as_f64();
-            match gauge.history.back_mut() {
-                Some((last, sum)) if *last == step => *sum += counted,
-                _ => gauge.history.push_back((step, counted)),
+        if let Some(gauge) = self.gauges.get_mut(&key) {
+            let came_near = gauge.take(state, ts, by, warn_at);
+            if came_near && self.near.len() < MOST {
+                self.near.push(key);
             }
-            while gauge.history.len() > POINTS {
-                gauge.history.pop_front();
-            }
-        }
-        gauge.used = state.used;
-        gauge.max = state.max;
-        gauge.resets_at = state.resets_at;
-        gauge.denied += u64::from(denied);
-        if let Some(tool) = tool {
-            tool.clone_into(&mut gauge.tool);
+        } else if self.gauges.len() < MOST {
+            self.gauges.insert(key, Gauge::new(state, ts, by));
         }
     }
 
-    /// The gauges at `now`, the fullest first, then by name.
-    pub fn readings(&self, now: Timestamp) -> Vec<Reading<'_>> {
+    /// The gauges at `now`: those that are full or will be soonest first, then the fullest, then by
+    /// name; or all by name.
+    pub fn readings(&self, now: Timestamp, by_name: bool) -> Vec<Reading<'_>> {
         let mut readings: Vec<Reading<'_>> =
-            self.gauges.iter().map(|(key, gauge)| reading(key, gauge, now)).collect();
-        readings.sort_by(|a, b| b.fraction.total_cmp(&a.fraction).then_with(|| a.key.cmp(b.key)));
+            self.gauges.iter().map(|(key, gauge)| gauge.reading(key, now)).collect();
+        if !by_name {
+            readings.sort_by(|a, b| {
+                let near = a.nearness().total_cmp(&b.nearness());
+                near.then_with(|| b.fraction.total_cmp(&a.fraction)).then_with(|| a.key.cmp(b.key))
+            });
+        }
         readings
     }
 
@@ -194,103 +246,64 @@ impl Counters {
     }
 }
 
-impl Gauge {
-    /// What was counted in each of the last `points` steps, oldest first.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a sparkline; clamped")]
-    pub fn sparkline(&self, now: Timestamp, points: usize) -> Vec<u64> {
-        let last = now.secs().div_euclid(STEP);
-        let first = last - i64::try_from(points).unwrap_or(0) + 1;
-        (first..=last)
-            .map(|step| {
-                let counted = self.history.iter().find(|(at, _)| *at == step).map_or(0.0, |(_, sum)| *sum);
-                counted.ceil().clamp(0.0, 1e18) as u64
-            })
-            .collect()
+impl App {
+    /// The gauges in the order of the screen.
+    pub fn readings(&self) -> Vec<Reading<'_>> {
+        self.counters.readings(self.now.ts, self.counters_screen.by_name)
     }
-}
 
-fn reading<'a>(key: &'a GaugeKey, gauge: &'a Gauge, now: Timestamp) -> Reading<'a> {
-    let resets_in_ms = now.millis_until(gauge.resets_at);
-    let used = if resets_in_ms == 0 { Amount::ZERO } else { gauge.used };
-    let max = gauge.max.as_f64();
-    let fraction = if max > 0.0 {
-        used.as_f64() / max
-    } else if used > Amount::ZERO || gauge.max == Amount::ZERO {
-        1.0
-    } else {
-        0.0
-    };
-    let since = (now.secs() - RATE_OVER).div_euclid(STEP);
-    let recent: f64 = gauge.history.iter().filter(|(step, _)| *step > since).map(|(_, sum)| sum).sum();
-    let per_second = recent / 30.0;
-    let left = max - used.as_f64();
-    let full_in = (per_second > 0.0 && left > 0.0).then(|| left / per_second);
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds of a window")]
-    let before_reset = |seconds: &f64| *seconds * 1000.0 < resets_in_ms as f64;
-    Reading {
-        key,
-        gauge,
-        used,
-        fraction,
-        resets_in_ms,
-        per_minute: per_second * 60.0,
-        full_in: full_in.filter(before_reset),
+    /// Keeps a gauge that is there selected and in view.
+    pub(super) fn settle_counters(&mut self) {
+        let (at, count) = {
+            let readings = self.readings();
+            let at = self.counters_screen.index(&readings);
+            (at, readings.len())
+        };
+        let screen = &mut self.counters_screen;
+        let height = screen.height.max(1);
+        if at < screen.top {
+            screen.top = at;
+        } else if at >= screen.top + height {
+            screen.top = at + 1 - height;
+        }
+        screen.top = screen.top.min(count.saturating_sub(height));
+    }
+
+    /// Says which limits came near, at most every three seconds.
+    pub(super) fn warn_of_limits(&mut self) {
+        if self.counters.near.is_empty() {
+            return;
+        }
+        let now = self.now.ms;
+        let waits = |at: u64| now.saturating_sub(at) < 3_000;
+        if self.counters_screen.warned_at.is_some_and(waits) {
+            return;
+        }
+        let mut near = std::mem::take(&mut self.counters.near);
+        near.dedup();
+        // The worst of those that are still near names the others.
+        let reading = |key: &GaugeKey| {
+            let (key, gauge) = self.counters.gauges.get_key_value(key)?;
+            let reading = gauge.reading(key, self.now.ts);
+            self.counters_screen.is_near(reading.fraction).then_some(reading)
+        };
+        let mut still: Vec<Reading<'_>> = near.iter().filter_map(reading).collect();
+        still.sort_by(|a, b| b.fraction.total_cmp(&a.fraction));
+        let Some(worst) = still.first() else { return };
+        let more = match still.len() - 1 {
+            0 => String::new(),
+            more => format!(", and {more} more near their limit"),
+        };
+        let outlook = match worst.outlook {
+            Outlook::FullIn(_) => format!(", {} at this rate", worst.outlook_words()),
+            Outlook::Full => ": full, calls are denied".to_owned(),
+            Outlook::Holds | Outlook::Idle => String::new(),
+        };
+        let text = format!("{}: {}/{}{outlook}{more}", worst.key.name(), worst.used, worst.gauge.max);
+        self.counters_screen.warned_at = Some(now);
+        self.toast(Kind::Warn, text);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn counter(used: &str, resets_at: i64) -> ServerCounter {
-        ServerCounter {
-            server: "docker".to_owned(),
-            state: CounterState {
-                counter: "pull_rate".to_owned(),
-                scope: "grant".to_owned(),
-                key: "local".to_owned(),
-                window: 60,
-                used: Amount::parse(used).expect("amount"),
-                max: Amount::parse("30").expect("amount"),
-                resets_at: Timestamp::from_secs(resets_at),
-            },
-        }
-    }
-
-    #[test]
-    fn empties_when_the_window_is_over() {
-        let mut counters = Counters::default();
-        counters.state(Timestamp::from_secs(30), &[counter("15", 60)]);
-        let now = counters.readings(Timestamp::from_secs(31));
-        assert_eq!(now[0].used, Amount::parse("15").expect("amount"));
-        assert!((now[0].fraction - 0.5).abs() < 1e-9);
-        assert_eq!(now[0].resets_in_ms, 29_000);
-        let later = counters.readings(Timestamp::from_secs(60));
-        assert_eq!(later[0].used, Amount::ZERO);
-        assert_eq!(later[0].resets_in_ms, 0);
-    }
-
-    #[test]
-    fn projects_exhaustion_only_before_the_reset() {
-        let mut counters = Counters::default();
-        counters.state(Timestamp::from_secs(0), &[counter("10", 60)]);
-        counters.state(Timestamp::from_secs(10), &[counter("20", 60)]);
-        let reading = &counters.readings(Timestamp::from_secs(10))[0];
-        assert!((reading.per_minute - 40.0).abs() < 1e-6, "{}", reading.per_minute);
-        assert!((reading.full_in.expect("soon") - 15.0).abs() < 1e-6);
-        let reading = &counters.readings(Timestamp::from_secs(50))[0];
-        assert_eq!(reading.full_in, None);
-    }
-
-    #[test]
-    fn an_older_account_of_a_shared_counter_changes_nothing() {
-        let mut counters = Counters::default();
-        counters.state(Timestamp::from_secs(61), &[counter("3", 120)]);
-        counters.state(Timestamp::from_secs(62), &[counter("29", 60)]);
-        assert_eq!(counters.readings(Timestamp::from_secs(62))[0].used, Amount::parse("3").expect("amount"));
-        assert_eq!(
-            counters.readings(Timestamp::from_secs(62))[0].gauge.sparkline(Timestamp::from_secs(62), 3),
-            [0, 3, 0]
-        );
-    }
-}
+mod tests;

@@ -3,13 +3,15 @@
 //! The two decisions of a held call stay two rows, each where it belongs in time, as in the journal;
 //! each knows the other. They are one call, and counted as one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use crate::record::{Event, EventKind};
 use crate::time::Timestamp;
 
 /// How many approvals' ends are remembered.
 const MOST: usize = 10_000;
+/// How many of the last rows of calls that were held are known.
+const LAST: usize = 1_000;
 
 /// How an approval ended, as an event's record told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub struct Held {
     answers: HashMap<u64, u64>,
     asked: HashMap<u64, u64>,
     told: HashMap<String, Told>,
+    /// The last rows that asked, the newest last.
+    last: VecDeque<u64>,
 }
 
 impl Held {
@@ -37,6 +41,19 @@ impl Held {
     pub fn link(&mut self, asked: u64, answer: u64) {
         self.answers.insert(asked, answer);
         self.asked.insert(answer, asked);
+    }
+
+    /// A row asks a person.
+    pub fn asks(&mut self, row: u64) {
+        if self.last.len() >= LAST {
+            self.last.pop_front();
+        }
+        self.last.push_back(row);
+    }
+
+    /// The last rows that asked, the newest first; some of them may be gone.
+    pub fn last(&self) -> impl Iterator<Item = u64> + '_ {
+        self.last.iter().rev().copied()
     }
 
     /// A row is gone.

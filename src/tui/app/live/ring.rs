@@ -132,6 +132,9 @@ impl Ring {
         };
         let id = self.keep(row);
         self.by_source.entry(source).or_default().push_back(id);
+        if decision.decision == Verdict::Approve {
+            self.held.asks(id);
+        }
         if let Some(asked) = decision.call.and_then(|seq| self.decided_as(source, seq)) {
             self.held.link(asked, id);
         }
