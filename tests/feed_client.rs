@@ -4,10 +4,6 @@
 
 mod feed_support;
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
-
 use callgate::counters::Freeze;
 use callgate::feed::client::{FeedAddr, FeedEvent, Feeds, WatchOptions, watch};
 use callgate::feed::message::Ask;
@@ -15,49 +11,7 @@ use callgate::feed::message::Role;
 use callgate::feed::token::FeedToken;
 use callgate::time::Timestamp;
 use callgate::token::TokenDigest;
-use feed_support::{Gateway, maybe_next, next, records_to, until};
-
-/// Passes bytes both ways, and drops every connection when told.
-struct Wire {
-    address: SocketAddr,
-    open: Arc<Mutex<Vec<TcpStream>>>,
-}
-
-impl Wire {
-    fn to(target: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let open = Arc::new(Mutex::new(Vec::new()));
-        let streams = Arc::clone(&open);
-        std::thread::spawn(move || {
-            for near in listener.incoming() {
-                let (Ok(near), Ok(far)) = (near, TcpStream::connect(target)) else { continue };
-                for (mut from, mut to) in [
-                    (near.try_clone().unwrap(), far.try_clone().unwrap()),
-                    (far.try_clone().unwrap(), near.try_clone().unwrap()),
-                ] {
-                    std::thread::spawn(move || {
-                        let mut buffer = [0; 4096];
-                        while let Ok(n @ 1..) = from.read(&mut buffer) {
-                            if to.write_all(&buffer[..n]).is_err() {
-                                break;
-                            }
-                        }
-                        let _ = to.shutdown(std::net::Shutdown::Both);
-                    });
-                }
-                streams.lock().unwrap().extend([near, far]);
-            }
-        });
-        Self { address, open }
-    }
-
-    fn cut(&self) {
-        for stream in self.open.lock().unwrap().drain(..) {
-            let _ = stream.shutdown(std::net::Shutdown::Both);
-        }
-    }
-}
+use feed_support::{Gateway, Wire, certificates, maybe_next, next, records_to, tls, until};
 
 fn address(gateway: &Gateway, url: String) -> Feeds {
     Feeds::These(vec![FeedAddr { url, token: gateway.hub.token().to_owned() }])
@@ -209,34 +163,13 @@ fn a_wrong_token_is_named() {
     assert!(why.contains("401"), "{why}");
 }
 
-/// A certificate for 127.0.0.1 with an authority of its own, made with openssl.
-fn certificates(folder: &std::path::Path) -> bool {
-    let script = "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=test-ca \
-        -addext basicConstraints=critical,CA:TRUE && \
-        openssl req -newkey rsa:2048 -nodes -keyout key.pem -out req.pem -subj /CN=localhost && \
-        printf 'subjectAltName=IP:127.0.0.1,DNS:localhost\nbasicConstraints=CA:FALSE\n' > ext && \
-        openssl x509 -req -in req.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out cert.pem";
-    let made = std::process::Command::new("sh").args(["-c", script]).current_dir(folder).output();
-    made.is_ok_and(|output| output.status.success())
-}
-
 #[test]
 fn a_feed_behind_tls_needs_an_authority_that_is_trusted() {
-    use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
     use std::io::BufRead as _;
     let folder = tempfile::tempdir().unwrap();
     assert!(certificates(folder.path()), "openssl makes the certificates of this test");
     let file = |name: &str| folder.path().join(name);
-    let chain: Vec<_> =
-        CertificateDer::pem_file_iter(file("cert.pem")).unwrap().collect::<Result<_, _>>().unwrap();
-    let key = PrivateKeyDer::from_pem_file(file("key.pem")).unwrap();
-    let tls = rustls::ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .unwrap();
+    let tls = tls(folder.path());
     let token = callgate::token::text(&[7; 32]);
     let gateway = Gateway::with(folder.path(), "g1", |mut config| {
         let entry = FeedToken {

@@ -259,7 +259,7 @@ fn what_drifted_is_shown_member_by_member_and_accepted() {
     }];
     let drift = State::Drift { server: "git".to_owned(), drifted };
     ui.send(Msg::Feed(FeedMsg::State(1, Arc::new(drift))));
-    ui.keys("G");
+    ui.keys("g j");
     assert!(ui.screen().contains("no gateway has listed it since"), "{}", ui.screen());
     let listed =
         State::Tools { server: "git".to_owned(), tools: tools(), pins: std::collections::BTreeMap::new() };
@@ -282,4 +282,35 @@ fn what_drifted_is_shown_member_by_member_and_accepted() {
     connect(&mut ui, 1, other);
     ui.keys("A");
     assert!(ui.screen().contains("its pins lie beside /srv/other.json"), "{}", ui.screen());
+}
+
+#[test]
+fn rules_that_need_a_look_open_in_the_editor() {
+    let covered = r#"{"version":"1","default":"deny","tools":{"push_branch":{"deny_if":[
+        {"conditions":[{"path":"args.branch","op":"eq","value":"main"}]},
+        {"conditions":[{"path":"args.branch","op":"in","value":["main","release"]}]},
+        {"conditions":[{"path":"args.branhc","op":"eq","value":"dev"}]},
+        {"conditions":[{"path":"args.branch","op":"eq","value":"a"},{"path":"args.branch","op":"eq","value":"b"}]}]}}}"#;
+    let mut ui = Ui::start(Some(covered), tools(), (160, 45), Theme::new(Depth::True, false, true), false);
+    ui.keys("5");
+    let text = ui.screen();
+    for words in ["covered", "unknown argument", "never holds"] {
+        assert!(text.contains(words), "{words}\n{text}");
+    }
+    assert!(!text.contains("never hit"), "without a gateway nothing is known of hits\n{text}");
+    connect(&mut ui, 1, gateway("git", "g1", &callgate::policy::document::revision(covered.as_bytes())));
+    assert!(ui.screen().contains("never hit"), "{}", ui.screen());
+    let hits = vec![callgate::feed::message::RuleHits {
+        server: "git".to_owned(),
+        rule: "/tools/push_branch/deny_if/args.branch-in".to_owned(),
+        hits: 3,
+        last: now(0).ts,
+    }];
+    ui.send(Msg::Feed(FeedMsg::State(1, Arc::new(State::Rules { rules: hits }))));
+    insta::assert_snapshot!("160x45_health_rules", ui.screen());
+    assert!(!ui.screen().contains("never hit"), "{}", ui.screen());
+    ui.keys("G enter");
+    assert_eq!(ui.app.screen, callgate::tui::app::Screen::Policy);
+    assert_eq!(ui.app.policy.focus, callgate::tui::app::policy::Focus::Inspector);
+    assert!(ui.screen().contains("push_branch"), "{}", ui.screen());
 }

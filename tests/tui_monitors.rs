@@ -1,10 +1,12 @@
-//! What people at monitors do to gateways. Two of them on one queue: a hundred calls wait, both decide
+//! Monitors and many gateways. What ten of them say is one order, whatever their clocks; one behind TLS
+//! is watched through losses; what cannot be read is said. And what people at monitors do: two of them on one queue: a hundred calls wait, both decide
 //! as fast as they can, and each approval is decided once. One on two real gateways with one store: a
 //! freeze and overrides reach both, and are lifted at both.
 
 #![cfg(all(unix, feature = "tui"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod feed_support;
 mod gateway_support;
 mod pty_support;
 
@@ -13,8 +15,17 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use callgate::clock;
-use callgate::feed::message::{Ask, GrantInfo, ServerInfo, State};
-use callgate::feed::server::{Hub, HubConfig};
+use callgate::feed::client::{FeedAddr, Feeds};
+use callgate::feed::message::{
+    Ask, FeedHealth, GrantInfo, Health, JournalHealth, Role, ServerInfo, State, StoreHealth,
+};
+use callgate::feed::server::{Hub, HubConfig, Public};
+use callgate::feed::token::FeedToken;
+use callgate::time::Timestamp;
+use callgate::token::TokenDigest;
+use callgate::tui::app::FeedMsg;
+use callgate::tui::feed;
+use feed_support::{Memory, PATIENCE, Wire, certificates, tls};
 use gateway_support::{Home, LONG, denied};
 use pty_support::Program;
 use serde_json::{Value, json};
@@ -197,4 +208,166 @@ fn a_freeze_and_overrides_reach_every_gateway_of_a_store() {
     term.type_keys("q");
     assert_eq!(term.end(), 0);
     second.finish();
+}
+
+/// A decision of a gateway run as its journal has it.
+fn decision(run: &str, seq: u64, ts: Timestamp) -> Arc<[u8]> {
+    let line = json!({
+        "type": "decision", "seq": seq, "ts": ts, "gateway": run, "server": "docker", "grant": "local",
+        "request_id": seq, "method": "tools/call", "tool": "pull", "decision": "allow", "enforced": true,
+        "rule": "", "pointer": "/tools/pull", "message": "", "policy": null, "args": {}, "counters": [],
+        "counted": true, "decide_us": 1.5
+    });
+    Arc::from(line.to_string().as_bytes())
+}
+
+/// A gateway's half of the feed, with a past.
+struct Half {
+    hub: Hub,
+    history: Arc<Memory>,
+    run: String,
+}
+
+impl Half {
+    fn start(folder: &std::path::Path, run: &str, change: impl FnOnce(&mut HubConfig)) -> Self {
+        let history = Arc::new(Memory::default());
+        let folder = folder.join(run);
+        let mut config = HubConfig::new(folder.clone(), folder, run.to_owned(), run.to_owned());
+        change(&mut config);
+        let hub = Hub::start_with(config, history.clone()).unwrap();
+        Self { hub, history, run: run.to_owned() }
+    }
+
+    fn publish(&self, seq: u64, line: Arc<[u8]>) {
+        self.history.0.lock().unwrap().insert(seq, Arc::clone(&line));
+        self.hub.publish(seq, line);
+    }
+
+    fn decide(&self, seq: u64, ts: Timestamp) {
+        self.publish(seq, decision(&self.run, seq, ts));
+    }
+
+    fn address(&self) -> FeedAddr {
+        FeedAddr { url: format!("ws://{}/feed", self.hub.address()), token: self.hub.token().to_owned() }
+    }
+}
+
+/// Hears the feeds, in a runtime of its own, until `done` says so.
+fn hear(addresses: Vec<FeedAddr>, mut done: impl FnMut(FeedMsg) -> bool) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (mut messages, handle) = feed::start(Feeds::These(addresses)).unwrap();
+        loop {
+            let message = tokio::time::timeout(PATIENCE, messages.recv()).await.expect("in time").unwrap();
+            if done(message) {
+                break;
+            }
+        }
+        drop(messages);
+        drop(handle);
+    });
+}
+
+#[test]
+fn the_past_of_ten_gateways_is_one_order_whatever_their_clocks() {
+    const EACH: u64 = 300;
+    let folder = tempfile::tempdir().unwrap();
+    let hour = 3_600_000_000_i64;
+    let began = clock::now().plus_micros(-6 * hour);
+    let halves: Vec<Half> =
+        (0..10).map(|number| Half::start(folder.path(), &format!("g{number}"), |_| {})).collect();
+    // The clock of the last one is an hour ahead.
+    let ahead = |number: usize| if number == 9 { hour } else { 0 };
+    for (number, half) in halves.iter().enumerate() {
+        for seq in 1..=EACH {
+            // Far enough apart for a message that is a little late to move nothing.
+            let at = i64::try_from(seq * 60).unwrap() + i64::try_from(number * 5).unwrap();
+            half.decide(seq, began.plus_micros(at * 1_000_000 + ahead(number)));
+        }
+        let now = clock::now().plus_micros(ahead(number));
+        half.hub.set_state(State::Health(Box::new(Health {
+            ts: now,
+            started: now,
+            journal: JournalHealth { writable: true, waiting: 0, bytes: 0, errors: 0 },
+            store: StoreHealth { place: "none".to_owned(), usable: true, trouble: None },
+            feed: FeedHealth { clients: 1, lag: 0, missed: 0 },
+        })));
+    }
+    let mut order: Vec<(u64, String)> = Vec::new();
+    hear(halves.iter().map(Half::address).collect(), |message| {
+        if let FeedMsg::Records(_, rows) | FeedMsg::Merged(rows) = message {
+            order.extend(rows.iter().map(|row| (row.record.seq(), row.record.gateway().to_owned())));
+        }
+        order.len() >= usize::try_from(EACH * 10).unwrap()
+    });
+    let wanted: Vec<(u64, String)> =
+        (1..=EACH).flat_map(|seq| (0..10).map(move |number| (seq, format!("g{number}")))).collect();
+    let wrong = order.iter().zip(&wanted).position(|(got, wanted)| got != wanted);
+    assert_eq!(wrong.map(|at| (at, &order[at], &wanted[at])), None);
+}
+
+#[test]
+fn records_that_cannot_be_read_are_said_and_the_others_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let half = Half::start(folder.path(), "g1", |_| {});
+    half.decide(1, clock::now());
+    half.publish(2, Arc::from(br#"{"type":"decision","seq":2,"gateway":"g1","decision":7}"#.as_slice()));
+    half.decide(3, clock::now());
+    let (mut seqs, mut unreadable) = (Vec::new(), 0);
+    hear(vec![half.address()], |message| {
+        match message {
+            FeedMsg::Records(_, rows) => seqs.extend(rows.iter().map(|row| row.record.seq())),
+            FeedMsg::Unreadable(_, count) => unreadable += count,
+            _ => {}
+        }
+        seqs.len() == 2 && unreadable == 1
+    });
+    assert_eq!(seqs, [1, 3]);
+}
+
+#[test]
+fn a_gateway_behind_tls_is_watched_through_losses_and_nothing_is_missing() {
+    let home = tempfile::tempdir().unwrap();
+    assert!(certificates(home.path()), "openssl makes the certificates of this test");
+    let token = callgate::token::text(&[7; 32]);
+    let half = Half::start(home.path(), "far", |config| {
+        config.tokens = vec![FeedToken {
+            label: "ops".to_owned(),
+            role: Role::Viewer,
+            digest: TokenDigest::of(&token),
+            expires: None,
+        }];
+        config.public = Some(Public {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            tls: Some(Arc::new(tls(home.path()))),
+            behind_proxy: false,
+        });
+    });
+    let wire = Wire::to(half.hub.public_address().unwrap());
+    let mut seq = 0;
+    let mut publish = |count: u64| {
+        for _ in 0..count {
+            seq += 1;
+            half.decide(seq, clock::now());
+        }
+    };
+    publish(40);
+    let program = Program::new(home.path()).arg(home.path().join("policy.json")).arg("--feed");
+    let program = program.arg(format!("wss://{}/feed", wire.address)).patience(LONG).size(120, 30);
+    let program = program.env("CALLGATE_FEED_TOKEN", &token);
+    let mut term = program.env("SSL_CERT_FILE", home.path().join("ca.pem").to_str().unwrap()).start();
+    term.wait("1 gateway");
+    term.type_keys("2");
+    term.wait("40 calls");
+    for round in 1..=3_u64 {
+        wire.cut();
+        publish(20);
+        term.wait(&format!("{} calls", 40 + round * 20));
+    }
+    term.type_keys("5");
+    term.wait("reconnects");
+    assert!(!term.screen().text().contains("lost on the way"), "{}", term.screen().text());
+    term.wait("viewer: it takes nothing from here");
+    term.type_keys("q");
+    assert_eq!(term.end(), 0);
 }

@@ -3,7 +3,7 @@
 //! A gateway that still tells what happened before the monitor came is waited for, as long as it
 //! goes on; one that is up to date is not, so that what happens now is shown now.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::time::Timestamp;
 
@@ -11,6 +11,10 @@ use crate::time::Timestamp;
 const MOST: usize = 65_536;
 /// How long one that falls silent in the middle of its past is waited for, in milliseconds.
 const PATIENCE: u64 = 300;
+/// How long those that are known to be there are waited for at the beginning, and how long it is
+/// waited whether there are more, in milliseconds.
+const OPENING: u64 = 2_000;
+const OTHERS: u64 = 200;
 
 #[derive(Debug)]
 struct Queue<T> {
@@ -28,15 +32,38 @@ struct Queue<T> {
 pub struct Merge<T> {
     queues: BTreeMap<u32, Queue<T>>,
     held: usize,
-}
-
-impl<T> Default for Merge<T> {
-    fn default() -> Self {
-        Self { queues: BTreeMap::new(), held: 0 }
-    }
+    /// How many are known to be there.
+    expected: usize,
+    /// Those that came, or did not, until all began.
+    heard: BTreeSet<u32>,
+    /// When the first of them came, until all began.
+    first: Option<u64>,
+    open: bool,
 }
 
 impl<T> Merge<T> {
+    /// Nothing came yet. `expected`: how many gateways are known to be there; 0: that is found out.
+    pub fn new(expected: usize) -> Self {
+        Self {
+            queues: BTreeMap::new(),
+            held: 0,
+            expected,
+            heard: BTreeSet::new(),
+            first: None,
+            open: expected == 1,
+        }
+    }
+
+    /// Whether what came may go on: not before everybody could tell their oldest.
+    fn is_open(&mut self, now: u64) -> bool {
+        if !self.open {
+            let wait = if self.expected > 0 { OPENING } else { OTHERS };
+            let over = self.first.is_some_and(|first| now >= first.saturating_add(wait));
+            self.open = over || (self.expected > 0 && self.heard.len() >= self.expected);
+        }
+        self.open
+    }
+
     fn queue(&mut self, source: u32, now: u64) -> &mut Queue<T> {
         let new = || Queue { items: VecDeque::new(), until: None, last: Timestamp(i64::MIN), heard: now };
         self.queues.entry(source).or_insert_with(new)
@@ -44,6 +71,10 @@ impl<T> Merge<T> {
 
     /// A gateway is connected; its past goes up to this number (0: it has none to tell).
     pub fn connected(&mut self, source: u32, until: u64, now: u64) {
+        if !self.open {
+            self.heard.insert(source);
+        }
+        self.first.get_or_insert(now);
         let queue = self.queue(source, now);
         queue.until = Some(until).filter(|until| *until > 0);
         queue.last = Timestamp(i64::MIN);
@@ -52,6 +83,9 @@ impl<T> Merge<T> {
 
     /// A gateway is gone, and not waited for any more.
     pub fn gone(&mut self, source: u32) {
+        if !self.open {
+            self.heard.insert(source);
+        }
         if let Some(queue) = self.queues.get_mut(&source) {
             queue.until = None;
             if queue.items.is_empty() {
@@ -79,6 +113,9 @@ impl<T> Merge<T> {
     /// What has its place now, in order.
     pub fn take(&mut self, now: u64) -> Vec<T> {
         let mut out = Vec::new();
+        if !self.is_open(now) && self.held <= MOST {
+            return out;
+        }
         while self.held > 0 {
             let mut first: Option<(Timestamp, u32)> = None;
             let mut waits = false;
@@ -116,7 +153,7 @@ mod tests {
 
     #[test]
     fn the_past_of_several_is_one_past() {
-        let mut merge = Merge::default();
+        let mut merge = Merge::new(2);
         merge.connected(1, 3, 0);
         merge.connected(2, 2, 0);
         push(&mut merge, 1, 1, 10);
@@ -136,7 +173,7 @@ mod tests {
 
     #[test]
     fn nobody_is_waited_for_too_long() {
-        let mut merge = Merge::default();
+        let mut merge = Merge::new(2);
         merge.connected(1, 9, 0);
         merge.connected(2, 0, 0);
         push(&mut merge, 2, 1, 5);
@@ -147,12 +184,35 @@ mod tests {
         assert_eq!(merge.take(1_000), []);
         merge.gone(1);
         assert_eq!(merge.take(1_000), [(2, 2)]);
-        let mut merge = Merge::default();
+        let mut merge = Merge::new(1);
         merge.connected(1, 9, 0);
         for seq in 0..=MOST as u64 {
             push(&mut merge, 2, seq + 1, 1);
         }
         assert_eq!(merge.take(0).len(), 1, "memory is bounded");
+    }
+
+    #[test]
+    fn nothing_begins_before_all_could_tell_their_oldest() {
+        let mut merge = Merge::new(2);
+        merge.connected(7, 1, 10);
+        push(&mut merge, 7, 1, 50);
+        assert_eq!(merge.take(10), []);
+        merge.connected(8, 1, 20);
+        push(&mut merge, 8, 1, 40);
+        assert_eq!(merge.take(20), [(8, 1), (7, 1)]);
+        for (expected, wait) in [(2, OPENING), (0, OTHERS)] {
+            let mut merge = Merge::new(expected);
+            merge.connected(7, 1, 10);
+            push(&mut merge, 7, 1, 50);
+            assert_eq!(merge.take(10 + wait - 1), []);
+            assert_eq!(merge.take(10 + wait), [(7, 1)]);
+        }
+        let mut merge = Merge::new(2);
+        merge.gone(8);
+        merge.connected(7, 1, 10);
+        push(&mut merge, 7, 1, 50);
+        assert_eq!(merge.take(10), [(7, 1)], "who is not there is not waited for");
     }
 
     proptest! {
@@ -161,7 +221,7 @@ mod tests {
             steps in prop::collection::vec((0_u32..4, -50_i64..50, any::<bool>()), 0..200),
             pasts in prop::collection::vec(0_u64..40, 4),
         ) {
-            let mut merge = Merge::default();
+            let mut merge = Merge::new(4);
             let mut seqs = [0_u64; 4];
             for (source, past) in (0..).zip(&pasts) {
                 merge.connected(source, *past, 0);

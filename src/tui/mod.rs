@@ -8,6 +8,7 @@
 //! | [`app`] | the state and `update` (pure) |
 //! | [`view`] | drawing the state (pure) |
 //! | [`run`] | the terminal, the loop and the effects |
+//! | [`feed`], [`Redraw`], [`Canvas`] | its parts, for benchmarks that run them without a terminal |
 
 pub mod action;
 pub mod app;
@@ -17,4 +18,7 @@ mod runtime;
 pub mod theme;
 pub mod view;
 
+pub use runtime::feed;
+pub use runtime::redraw::Redraw;
+pub use runtime::terminal::Canvas;
 pub use runtime::{Loader, Options, Tools, TuiError, run};

@@ -6,7 +6,7 @@ pub(super) const TABLE: &[Entry] = &[Entry::new(
     Action::ScreenHealth,
     "screen.health",
     "health",
-    "Show the Health screen: gateways, drifted tools",
+    "Show the Health screen: gateways, drifted tools, rules",
 )
 .keys(&["5"])
 .on(&[Context::Global])];

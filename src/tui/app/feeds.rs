@@ -136,13 +136,12 @@ impl Feeds {
 
     /// Room for another gateway: those that ended first are forgotten.
     fn forget_ended(&mut self) {
-        let ended =
-            |gateway: &Gateway| gateway.seen.lost.as_ref().filter(|loss| loss.ended && !gateway.alive);
-        let mut gone: Vec<(Timestamp, Source)> = self
-            .gateways
-            .iter()
-            .filter_map(|(source, gateway)| Some((ended(gateway)?.at, *source)))
-            .collect();
+        let mut gone: Vec<(Timestamp, Source)> = Vec::new();
+        for (source, gateway) in &self.gateways {
+            if let Some(loss) = gateway.seen.lost.as_ref().filter(|loss| loss.ended && !gateway.alive) {
+                gone.push((loss.at, *source));
+            }
+        }
         gone.sort_unstable();
         for (_, source) in gone.iter().take(gone.len().saturating_sub(ENDED)) {
             self.gateways.remove(source);

@@ -367,6 +367,7 @@ impl App {
         }
         if self.screen == Screen::Health {
             let (height, pane) = super::view::health::sizes(body, self.health.whole);
+            health::rules::look(self);
             let rows = health::rows(self);
             self.health.height = height;
             self.health.pane = pane;

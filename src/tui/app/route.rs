@@ -151,7 +151,7 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
             Screen::Live => super::live::keys::act(app, action),
             Screen::Counters => super::counters::keys::act(app, action),
             Screen::Approvals => super::approvals::keys::act(app, action),
-            Screen::Health => super::health::keys::act(app, action),
+            Screen::Health => super::health::keys::act(app, action, effects),
         },
     }
 }

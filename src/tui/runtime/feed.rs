@@ -29,10 +29,14 @@ const LOOK: Duration = Duration::from_millis(50);
 /// # Errors
 /// When the watching cannot be started.
 pub fn start(feeds: Feeds) -> std::io::Result<(mpsc::Receiver<FeedMsg>, Handle)> {
+    let expected = match &feeds {
+        Feeds::These(feeds) => feeds.len(),
+        Feeds::RunDir(_) => 0,
+    };
     let (mut events, handle) = watch(feeds, WatchOptions::default())?;
     let (out, messages) = mpsc::channel(WAITING);
     tokio::spawn(async move {
-        let mut order = Order::default();
+        let mut order = Order::new(expected);
         let mut came = Vec::with_capacity(AT_ONCE);
         loop {
             let count = if order.merge.held() == 0 {
@@ -76,13 +80,11 @@ struct Order {
     began: Instant,
 }
 
-impl Default for Order {
-    fn default() -> Self {
-        Self { merge: Merge::default(), places: HashMap::new(), began: Instant::now() }
-    }
-}
-
 impl Order {
+    fn new(expected: usize) -> Self {
+        Self { merge: Merge::new(expected), places: HashMap::new(), began: Instant::now() }
+    }
+
     fn now(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
@@ -148,7 +150,7 @@ impl Order {
 
     /// What has its place now.
     fn ready(&mut self, out: &mut Vec<FeedMsg>) {
-        let mut ready = self.merge.take(self.now()).into_iter().peekable();
+        let mut ready = self.merge.take(self.now()).into_iter();
         while let Some((first, row)) = ready.next() {
             let mut one = true;
             let mut rows = vec![row];

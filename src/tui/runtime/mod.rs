@@ -4,8 +4,8 @@ pub mod feed;
 mod files;
 mod input;
 mod keep;
-mod redraw;
-mod terminal;
+pub mod redraw;
+pub mod terminal;
 
 use std::collections::BTreeMap;
 use std::io;

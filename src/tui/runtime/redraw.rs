@@ -8,30 +8,30 @@ const STREAM: u64 = 33;
 
 /// When the next frame is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Redraw {
+pub struct Redraw {
     due: Option<u64>,
     last: Option<u64>,
 }
 
 impl Redraw {
     /// A person did something at `now`.
-    pub(super) fn input(&mut self, now: u64) {
+    pub fn input(&mut self, now: u64) {
         let soon = self.last.map_or(now, |last| now.max(last + APART));
         self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
     }
 
     /// Something came in at `now`; a change that waits already is not put off.
-    pub(super) fn stream(&mut self, now: u64) {
+    pub fn stream(&mut self, now: u64) {
         self.due = Some(self.due.unwrap_or(now + STREAM));
     }
 
     /// When a frame is due.
-    pub(super) fn at(&self) -> Option<u64> {
+    pub fn at(&self) -> Option<u64> {
         self.due
     }
 
     /// Whether a frame is due at `now`; if so it counts as drawn.
-    pub(super) fn take(&mut self, now: u64) -> bool {
+    pub fn take(&mut self, now: u64) -> bool {
         let due = self.due.is_some_and(|due| due <= now);
         if due {
             self.due = None;

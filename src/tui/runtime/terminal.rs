@@ -133,20 +133,27 @@ fn hook() {
 ///
 /// Own buffers instead of `ratatui::Terminal`: its `clear()`, also on a resize, asks the terminal
 /// where the cursor is and can stall for two seconds.
-pub(super) struct Canvas {
-    backend: CrosstermBackend<BufWriter<Stdout>>,
+#[derive(Debug)]
+pub struct Canvas<W: Write = BufWriter<Stdout>> {
+    backend: CrosstermBackend<W>,
     shown: Buffer,
     next: Buffer,
     fresh: bool,
 }
 
 impl Canvas {
-    /// An empty canvas.
+    /// An empty canvas on standard output.
     pub(super) fn new(depth: Depth) -> Self {
         crossterm::style::force_color_output(depth != Depth::None);
-        let backend = CrosstermBackend::new(BufWriter::with_capacity(64 * 1024, io::stdout()));
+        Self::on(BufWriter::with_capacity(64 * 1024, io::stdout()))
+    }
+}
+
+impl<W: Write> Canvas<W> {
+    /// An empty canvas on a terminal's other end.
+    pub fn on(out: W) -> Self {
         let none = Buffer::empty(Rect::ZERO);
-        Self { backend, shown: none.clone(), next: none, fresh: true }
+        Self { backend: CrosstermBackend::new(out), shown: none.clone(), next: none, fresh: true }
     }
 
     /// Forgets what is on the terminal: the next frame draws every cell.
@@ -155,7 +162,10 @@ impl Canvas {
     }
 
     /// Draws the state, writing only the cells that changed.
-    pub(super) fn draw(&mut self, app: &App) -> io::Result<Drawn> {
+    ///
+    /// # Errors
+    /// When the terminal cannot be written to.
+    pub fn draw(&mut self, app: &App) -> io::Result<Drawn> {
         let area = Rect::new(0, 0, app.size.0, app.size.1);
         if self.shown.area != area {
             self.shown = Buffer::empty(area);

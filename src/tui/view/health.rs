@@ -94,6 +94,16 @@ fn draw_list(app: &App, area: Rect, paint: &mut Paint<'_>) {
                 let x = paint.text(x, y, end, Role::Strong, &tool);
                 paint.text(x + 1, y, end, Role::Muted, &crate::visible::visible(&one.server));
             }
+            HealthRow::Rule(one) => {
+                let more = paint.glyphs().more;
+                let (role, mark) = if one.certain { (Role::Warn, "!") } else { (Role::Muted, " ") };
+                let word = cells::left(&format!("{mark} {}", one.word), 19, more);
+                let x = paint.text(x, y, end, role, &word);
+                let tool = if one.tool.is_empty() { &one.pointer } else { &one.tool };
+                let x = paint.text(x + 1, y, end, Role::Strong, &cells::left(tool, 18, more));
+                let room = usize::from(end.saturating_sub(x + 1));
+                paint.text(x + 1, y, end, Role::Text, &cells::cut(&one.message, room, more));
+            }
             HealthRow::Note(text) => {
                 paint.text(x, y, end, Role::Muted, text);
             }
@@ -168,6 +178,7 @@ fn draw_detail(app: &App, area: Rect, paint: &mut Paint<'_>) {
             app.feeds.gateway(*source).map_or_else(String::new, |it| format!("gateway {}", it.hello.name))
         }
         Some(HealthKey::Drift(server, tool)) => format!("{tool} of {server}"),
+        Some(HealthKey::Rule(at, _)) => format!("{at}  Enter: in the editor"),
         None => return,
     };
     let title = crate::visible::visible(&title).into_owned();

@@ -163,8 +163,8 @@ impl Approvals {
     /// Scrolls the detail.
     pub fn scroll_detail(&mut self, lines: isize, now: Timestamp) {
         let (width, height) = self.pane;
-        let lines = |entry| detail::wrapped(entry, &self.earlier, now, width).len();
-        let total = self.selected().map_or(0, lines);
+        let count = |entry: &Entry| detail::wrapped(entry, &self.earlier, now, width).len();
+        let total = self.selected().map_or(0, count);
         let last = total.saturating_sub(height.max(1));
         self.detail_top = self.detail_top.min(last).saturating_add_signed(lines).min(last);
     }

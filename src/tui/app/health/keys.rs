@@ -1,11 +1,11 @@
 //! What keys, clicks and the wheel do on the Health screen.
 
-use super::{HealthRow, detail, rows};
+use super::{HealthKey, HealthRow, detail, rows, rules};
 use crate::tui::action::Action;
-use crate::tui::app::{App, Hit};
+use crate::tui::app::{App, Effect, Hit, Kind, Screen, policy};
 
 /// Does an action of this screen.
-pub(crate) fn act(app: &mut App, action: Action) {
+pub(crate) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
     let rows = rows(app);
     let all = isize::try_from(rows.len()).unwrap_or(isize::MAX);
     let page = isize::try_from(app.health.pane.1.saturating_sub(1).max(1)).unwrap_or(1);
@@ -16,10 +16,24 @@ pub(crate) fn act(app: &mut App, action: Action) {
         Action::Last => app.health.move_by(&rows, all),
         Action::PageUp => scroll(app, -page),
         Action::PageDown => scroll(app, page),
-        Action::Open => app.health.whole = !app.health.whole,
+        Action::Open => open(app, effects),
         Action::Back => app.health.whole = false,
         Action::AcceptPins => crate::tui::app::policy::pins::open(app),
         _ => {}
+    }
+}
+
+/// A rule opens in the editor, anything else in full.
+fn open(app: &mut App, effects: &mut Vec<Effect>) {
+    let Some(HealthKey::Rule(at, word)) = app.health.selected.clone() else {
+        app.health.whole = !app.health.whole;
+        return;
+    };
+    let found = rules::findings(app).into_iter().find(|one| one.pointer == at && one.word == word);
+    let tool = found.map(|one| one.tool).unwrap_or_default();
+    if !policy::show_part(app, &tool, rules::target(&at), effects) {
+        app.screen = Screen::Policy;
+        app.toast(Kind::Info, format!("{at} is of no one tool: r shows the document's text"));
     }
 }
 

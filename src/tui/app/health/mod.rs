@@ -6,15 +6,18 @@
 //! | [`gateways`] | a gateway in words |
 //! | [`policies`] | which policies are in force where, and which differ |
 //! | [`drift`] | tools that are not as a person accepted them |
+//! | [`rules`] | what of the open policy needs a look |
 //! | `keys` | what keys, clicks and the wheel do |
 
 pub mod drift;
 pub mod gateways;
 pub(crate) mod keys;
 pub mod policies;
+pub mod rules;
 pub mod seen;
 
 use self::drift::Drifted;
+use self::rules::Finding;
 use super::App;
 use super::feeds::Source;
 use super::live::detail::{Line, wrap_all};
@@ -26,6 +29,8 @@ pub enum HealthKey {
     Gateway(Source),
     /// A drifted tool: its server and its name.
     Drift(String, String),
+    /// A finding about the policy: its pointer and its kind.
+    Rule(String, String),
 }
 
 /// A line of the screen's list.
@@ -39,6 +44,8 @@ pub enum HealthRow {
     Gateway(Source),
     /// A drifted tool.
     Drift(Box<Drifted>),
+    /// A finding about the policy.
+    Rule(Box<Finding>),
     /// What is said where there is nothing to list.
     Note(String),
     /// Nothing.
@@ -51,6 +58,7 @@ impl HealthRow {
         match self {
             Self::Gateway(source) => Some(HealthKey::Gateway(*source)),
             Self::Drift(one) => Some(HealthKey::Drift(one.server.clone(), one.tool.tool.clone())),
+            Self::Rule(one) => Some(HealthKey::Rule(one.pointer.clone(), one.word.clone())),
             Self::Heading(..) | Self::Columns | Self::Note(_) | Self::Gap => None,
         }
     }
@@ -71,6 +79,8 @@ pub struct HealthScreen {
     pub pane: (usize, usize),
     /// The detail has the whole screen.
     pub whole: bool,
+    /// What was found in the open policy.
+    pub found: rules::Found,
 }
 
 /// The rows of the list.
@@ -108,6 +118,28 @@ pub fn rows(app: &App) -> Vec<HealthRow> {
         out.push(HealthRow::Note(text.to_owned()));
     }
     out.extend(drifted.into_iter().map(|one| HealthRow::Drift(Box::new(one))));
+    out.push(HealthRow::Gap);
+    let findings = rules::findings(app);
+    let sure = findings.iter().filter(|one| one.certain).count();
+    let note = match (sure, findings.len() - sure) {
+        (0, 0) => String::new(),
+        (sure, 0) => format!("{sure} to look at"),
+        (sure, never) => format!("{sure} to look at, {never} never hit"),
+    };
+    out.push(HealthRow::Heading(
+        "Rules",
+        format!("of {}  {note}", app.policy.file_name()).trim_end().to_owned(),
+    ));
+    if findings.is_empty() {
+        let valid = app.policy.editor.as_ref().is_some_and(super::policy::editor::Editor::is_valid);
+        let text = if valid {
+            "Every rule can hold, none is covered by another, and all name what the server has."
+        } else {
+            "The policy is not valid, or not there: the Policy screen says what is wrong with it."
+        };
+        out.push(HealthRow::Note(text.to_owned()));
+    }
+    out.extend(findings.into_iter().map(|one| HealthRow::Rule(Box::new(one))));
     out
 }
 
@@ -118,11 +150,7 @@ fn gateways_note(app: &App) -> String {
         .gateways()
         .filter(|(_, gateway)| !gateway.alive && gateway.seen.lost.as_ref().is_some_and(|loss| !loss.ended))
         .count();
-    let mut note = format!("{alive} connected");
-    if lost > 0 {
-        note.push_str(&format!(", {lost} lost"));
-    }
-    note
+    if lost > 0 { format!("{alive} connected, {lost} lost") } else { format!("{alive} connected") }
 }
 
 /// The lines of the selected row's detail, wrapped to `width` columns of text.
@@ -135,6 +163,9 @@ pub fn detail(app: &App, width: usize) -> Vec<Line> {
             .iter()
             .find(|one| one.server == *server && one.tool.tool == *tool)
             .map(|one| drift::lines(app, one)),
+        Some(HealthKey::Rule(at, word)) => {
+            rules::findings(app).iter().find(|one| one.pointer == *at && one.word == *word).map(rules::lines)
+        }
         None => None,
     };
     wrap_all(lines.unwrap_or_default(), width)

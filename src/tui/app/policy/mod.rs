@@ -11,6 +11,7 @@ mod recommend;
 pub mod review;
 mod save;
 pub mod search;
+mod show;
 pub mod table;
 mod tools;
 
@@ -23,6 +24,7 @@ pub use self::pins::PinsFile;
 pub use self::recommend::Reach;
 pub use self::save::{Leftover, Saved};
 pub(super) use self::save::{keep, layer_closed};
+pub(super) use self::show::show_part;
 use self::table::{Filter, Item, Table};
 use super::field::Field;
 use super::layer::{Ask, Layer, Then as LayerThen};
