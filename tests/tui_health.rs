@@ -216,7 +216,7 @@ fn a_gateway_that_invents_names_fills_no_memory() {
     let mut ui = started((80, 24), Theme::new(Depth::True, false, true));
     connect(&mut ui, 1, gateway("liar", "g1", &revision()));
     let mut seq = 0;
-    for _ in 0..100 {
+    for _ in 0..30 {
         let rows: Vec<Row> = (0..1_000)
             .map(|_| {
                 seq += 1;

@@ -250,12 +250,8 @@ impl Feeds {
         let calls = self.calls.entry(key).or_default();
         calls.calls += u64::from(!again);
         calls.denies += u64::from(decision.decision == Verdict::Deny);
-        let mut args = decision.args.as_ref().map_or("", |args| args.get()).to_owned();
-        let mut end = args.len().min(ARGS);
-        while !args.is_char_boundary(end) {
-            end -= 1;
-        }
-        args.truncate(end);
+        let args = decision.args.as_ref().map_or("", |args| args.get());
+        let args = args.get(..args.floor_char_boundary(ARGS)).unwrap_or_default().to_owned();
         calls.recent.push_front(Recent {
             ts: decision.ts,
             decision: decision.decision,

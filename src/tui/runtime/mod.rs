@@ -4,8 +4,8 @@ pub mod feed;
 mod files;
 mod input;
 mod keep;
-pub mod redraw;
-pub mod terminal;
+pub(super) mod redraw;
+pub(super) mod terminal;
 
 use std::collections::BTreeMap;
 use std::io;

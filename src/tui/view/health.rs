@@ -78,10 +78,10 @@ fn draw_list(app: &App, area: Rect, paint: &mut Paint<'_>) {
                 let text = format!(
                     "{} {} {} {} {} {}  ",
                     cells::left("STATE", 13, ""),
-                    cells::left("NAME", 14, ""),
+                    cells::left("NAME", 13, ""),
                     cells::left("POLICY", 12, ""),
                     cells::right("UP", 5, ""),
-                    cells::right("LAG", 8, ""),
+                    cells::right("LAG", 6, ""),
                     cells::right("LOST", 6, ""),
                 );
                 let x = paint.text(x, y, end, Role::Muted, &text);
@@ -136,7 +136,7 @@ fn gateway(app: &App, source: Source, in_force: &InForce, place: Rect, paint: &m
     let troubles = gateways::troubles(app, gateway, in_force);
     let glyphs = *paint.glyphs();
     let (mark, tone) = match (tone, troubles.first()) {
-        (Tone::Good, Some((worst, _))) => ("!", *worst),
+        (Tone::Good, Some(worst)) => ("!", worst.tone),
         (Tone::Good, None) => (glyphs.bullet, tone),
         (Tone::Plain, _) => (glyphs.hide, tone),
         _ => ("!", tone),
@@ -144,8 +144,8 @@ fn gateway(app: &App, source: Source, in_force: &InForce, place: Rect, paint: &m
     let muted = tone == Tone::Plain;
     let strong = if muted { Role::Muted } else { Role::Strong };
     let x = paint.text(place.x + 2, y, end, role(tone), &cells::left(&format!("{mark} {word}"), 13, more));
-    let x = paint.text(x + 1, y, end, strong, &cells::left(&gateway.hello.name, 14, more));
-    let differs = troubles.iter().any(|(_, text)| text.starts_with("policy differs"));
+    let x = paint.text(x + 1, y, end, strong, &cells::left(&gateway.hello.name, 13, more));
+    let differs = troubles.iter().any(|trouble| trouble.word == "policy differs");
     let policy = if differs { Role::Warn } else { Role::Muted };
     let x = paint.text(x + 1, y, end, policy, &cells::left(&gateways::revision(gateway), 12, more));
     let up = gateways::uptime(gateway, app.now.ts);
@@ -155,19 +155,20 @@ fn gateway(app: &App, source: Source, in_force: &InForce, place: Rect, paint: &m
     } else {
         String::new()
     };
-    let x = paint.text(x + 1, y, end, Role::Muted, &cells::right(&lag, 8, more));
+    let x = paint.text(x + 1, y, end, Role::Muted, &cells::right(&lag, 6, more));
     let lost = grouped(gateway.lost);
     let lost_role = if gateway.lost > 0 { Role::Bad } else { Role::Muted };
     let x = paint.text(x + 1, y, end, lost_role, &cells::right(&lost, 6, more));
+    let room = usize::from(end.saturating_sub(x + 2));
     let (role, text) = match troubles.first() {
-        Some((tone, text)) => (role(*tone), text.clone()),
+        Some(worst) if room < 40 => (role(worst.tone), worst.word.to_owned()),
+        Some(worst) => (role(worst.tone), worst.text.clone()),
         None => {
             let servers: Vec<&str> =
                 gateway.hello.servers.iter().map(|server| server.name.as_str()).collect();
             (Role::Muted, crate::visible::visible(&servers.join(", ")).into_owned())
         }
     };
-    let room = usize::from(end.saturating_sub(x + 2));
     paint.text(x + 2, y, end, role, &cells::cut(&text, room, more));
 }
 

@@ -43,7 +43,7 @@ pub fn span(millis: u64) -> String {
 
 /// How late a record came: `4 ms`, `3 s`.
 pub fn lag(millis: u64) -> String {
-    if millis < 1_000 { format!("{millis} ms") } else { seconds(millis) }
+    if millis < 1_000 { format!("{millis} ms") } else { span(millis) }
 }
 
 /// The revision in force, or how many there are.
@@ -64,55 +64,69 @@ pub fn revision(gateway: &Gateway) -> String {
     }
 }
 
+/// Something that is wrong with a gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// How bad it is.
+    pub tone: Tone,
+    /// In two words, for where there is little room.
+    pub word: &'static str,
+    /// In a sentence.
+    pub text: String,
+}
+
 /// What is wrong with it, the worst first; empty when all is well.
-pub fn troubles(app: &App, gateway: &Gateway, in_force: &InForce) -> Vec<(Tone, String)> {
+pub fn troubles(app: &App, gateway: &Gateway, in_force: &InForce) -> Vec<Trouble> {
     let seen = &gateway.seen;
-    let mut out = Vec::new();
+    let mut found = Vec::new();
+    let mut say = |tone: Tone, word: &'static str, text: String| found.push(Trouble { tone, word, text });
     if !gateway.alive {
         if let Some(loss) = seen.lost.as_ref().filter(|loss| !loss.ended) {
-            out.push((Tone::Bad, format!("cannot be reached, tried again: {}", visible(&loss.why))));
+            say(Tone::Bad, "unreachable", format!("cannot be reached, tried again: {}", visible(&loss.why)));
         }
-        return out;
+        return found;
     }
     if let Some(health) = &seen.health {
         if !health.journal.writable {
-            out.push((Tone::Bad, "the journal cannot be written: calls are denied".to_owned()));
+            say(Tone::Bad, "journal fails", "the journal cannot be written: calls are denied".to_owned());
         } else if health.journal.waiting > 0 {
-            out.push((Tone::Bad, format!("{} records wait for the journal", health.journal.waiting)));
+            let text = format!("{} records wait for the journal", health.journal.waiting);
+            say(Tone::Bad, "journal waits", text);
         }
         if !health.store.usable {
-            out.push((Tone::Bad, "the store does not answer: calls are denied".to_owned()));
+            say(Tone::Bad, "store silent", "the store does not answer: calls are denied".to_owned());
         }
     }
     let trouble = seen.health.as_ref().and_then(|health| health.store.trouble.as_ref());
     if let Some(why) = trouble.or(seen.store.as_ref()) {
-        out.push((Tone::Bad, format!("store: {}", visible(why))));
+        say(Tone::Bad, "store fails", format!("store: {}", visible(why)));
     }
     for server in &gateway.hello.servers {
         for grant in &server.grants {
-            let found = in_force.differs(app, gateway, &server.name, grant);
-            out.extend(found.into_iter().map(|text| (Tone::Warn, format!("policy differs: {text}"))));
+            for text in in_force.differs(app, gateway, &server.name, grant) {
+                say(Tone::Warn, "policy differs", format!("policy differs: {text}"));
+            }
         }
     }
     if gateway.lost > 0 {
-        out.push((Tone::Bad, format!("{} records were lost on the way here", gateway.lost)));
+        say(Tone::Bad, "records lost", format!("{} records were lost on the way here", gateway.lost));
     }
     if seen.unreadable > 0 {
-        out.push((Tone::Bad, format!("{} records could not be read", seen.unreadable)));
+        say(Tone::Bad, "unreadable", format!("{} records could not be read", seen.unreadable));
     }
     if let Some(trouble) = &seen.trouble {
-        out.push((Tone::Warn, format!("its feed is not in order: {}", visible(trouble))));
+        say(Tone::Warn, "feed is wrong", format!("its feed is not in order: {}", visible(trouble)));
     }
     if let Some(ahead) = seen.offset.ahead() {
-        out.push((Tone::Warn, clock(ahead)));
+        say(Tone::Warn, "clock differs", clock(ahead));
     }
     if seen.behind() == 0 && seen.lag_ms > LATE {
-        out.push((Tone::Warn, format!("its last record came {} late", lag(seen.lag_ms))));
+        say(Tone::Warn, "late", format!("its last record came {} late", lag(seen.lag_ms)));
     }
     if let Some(missed) = seen.health.as_ref().map(|health| health.feed.missed).filter(|missed| *missed > 0) {
-        out.push((Tone::Warn, format!("{missed} records were gone before some monitor took them")));
+        say(Tone::Warn, "monitor slow", format!("{missed} records were gone before some monitor took them"));
     }
-    out
+    found
 }
 
 fn clock(ahead: i64) -> String {
@@ -135,8 +149,8 @@ pub fn lines(app: &App, gateway: &Gateway) -> Vec<Line> {
         _ => word.to_owned(),
     };
     out.push(line("state", state, tone));
-    for (at, (tone, text)) in troubles(app, gateway, &in_force).into_iter().enumerate() {
-        out.push(line(if at == 0 { "trouble" } else { "" }, text, tone));
+    for (at, trouble) in troubles(app, gateway, &in_force).into_iter().enumerate() {
+        out.push(line(if at == 0 { "trouble" } else { "" }, trouble.text, trouble.tone));
     }
     if let Some(since) = seen.since() {
         let up =

@@ -49,6 +49,7 @@ pub(crate) fn click(app: &mut App, hit: &Hit) {
     let rows = rows(app);
     if let Some(key) = rows.get(*at).and_then(HealthRow::key) {
         app.health.selected = Some(key);
+        app.health.touched = true;
         app.health.detail_top = 0;
         app.health.settle(&rows);
     }

@@ -69,6 +69,8 @@ impl HealthRow {
 pub struct HealthScreen {
     /// The selected row.
     pub selected: Option<HealthKey>,
+    /// The person chose a row; until then the first is selected.
+    pub touched: bool,
     /// The first row in view.
     pub top: usize,
     /// How many rows fit.
@@ -175,7 +177,11 @@ impl HealthScreen {
     /// The selected row's index; while nothing that is there is selected, the first that can be.
     pub fn index(&self, rows: &[HealthRow]) -> Option<usize> {
         let at = |key: &HealthKey| rows.iter().position(|row| row.key().as_ref() == Some(key));
-        self.selected.as_ref().and_then(at).or_else(|| rows.iter().position(|row| row.key().is_some()))
+        self.selected
+            .as_ref()
+            .filter(|_| self.touched)
+            .and_then(at)
+            .or_else(|| rows.iter().position(|row| row.key().is_some()))
     }
 
     /// Keeps a row that is there selected and in view.
@@ -210,6 +216,7 @@ impl HealthScreen {
             self.selected = Some(key);
             self.detail_top = 0;
         }
+        self.touched = true;
         self.settle(rows);
     }
 }
