@@ -237,6 +237,90 @@ fn approving_asks_once_and_goes_on_to_the_next() {
 }
 
 #[test]
+fn long_arguments_are_read_to_their_end_in_the_question() {
+    let mut ui = new();
+    let mut long = approval("a1", "refund_payment", -5, 295);
+    long["args"] = json!({"lines": (0..60).map(|number| format!("line {number}")).collect::<Vec<_>>()});
+    report(&mut ui, 1, &[long]);
+    ui.keys("4 a");
+    let text = ui.screen();
+    assert!(text.contains("more lines, PgDn") && text.contains("yes, this once"), "{text}");
+    assert!(text.contains("line 0") && !text.contains("line 59"), "{text}");
+    ui.keys("pgdn pgdn pgdn pgdn pgdn pgdn pgdn pgdn");
+    let text = ui.screen();
+    assert!(text.contains("line 59") && text.contains("that cannot be taken back"), "{text}");
+    ui.keys("pgup");
+    assert!(!ui.screen().contains("that cannot be taken back"), "{}", ui.screen());
+    ui.keys("y");
+    assert_eq!(asked(&mut ui).len(), 1);
+}
+
+#[test]
+fn for_a_while_is_a_choice() {
+    let mut ui = new();
+    ui.keys("4");
+    for (key, seconds) in [("y", 900), ("h", 3_600), ("d", 28_800)] {
+        report(&mut ui, 1, &[approval(key, "refund_payment", -5, 295)]);
+        ui.keys(&format!("A {key}"));
+        assert!(
+            matches!(&asked(&mut ui)[..], [(1, Ask::Approve { id, for_s: Some(span), .. })] if id == key && *span == seconds)
+        );
+        reply(&mut ui, 1, true, "approve", "approved");
+    }
+}
+
+fn held(seq: u64, approval: &str, args: &str) -> Row {
+    let line = format!(
+        r#"{{"type":"decision","seq":{seq},"ts":"2026-11-20T21:1{}:00.000000Z","gateway":"g1","server":"git","grant":"local","request_id":1,"method":"tools/call","tool":"refund_payment","decision":"approve","enforced":true,"rule":"/tools/refund_payment/approve_if/args.amount-gt","pointer":"/tools/refund_payment/approve_if/0","message":"","policy":"0123456789ab","args":{args},"counters":[],"counted":false,"decide_us":1.0,"approval":"{approval}"}}"#,
+        seq % 10
+    );
+    Row { line: Arc::from(line.as_bytes()), record: Record::parse(line.as_bytes()).unwrap() }
+}
+
+#[test]
+fn earlier_calls_like_it_are_shown_with_how_they_were_decided() {
+    let mut ui = with((160, 45), Theme::new(Depth::True, false, true));
+    ui.keys("4");
+    let rows = vec![
+        held(1, "old-1", r#"{"amount":250.1}"#),
+        event("old-1", "rejected"),
+        held(3, "old-2", r#"{"amount":9}"#),
+        event("old-2", "approved"),
+        held(5, "a1", r#"{"amount":250.1}"#),
+    ];
+    ui.send(Msg::Feed(FeedMsg::Records(1, rows.into())));
+    report(&mut ui, 1, &some()[..1]);
+    let text = ui.screen();
+    assert!(text.contains("1 approved, 1 rejected; 1 with the same arguments"), "{text}");
+    let same = text.find("grant local: the same arguments").unwrap();
+    let other = text.find(r#"grant local: {"amount":9}"#).unwrap();
+    assert!(same < other, "those with the same arguments come first\n{text}");
+    insta::assert_snapshot!("160x45_earlier", text);
+}
+
+#[test]
+fn the_desktop_is_told_only_where_that_was_asked_for() {
+    let mut ui = new();
+    ui.ms = 10_000;
+    report(&mut ui, 1, &some()[..1]);
+    let desktop = |ui: &Ui| ui.effects.iter().any(|effect| matches!(effect, Effect::Desktop(_)));
+    assert!(!desktop(&ui) && ui.effects.contains(&Effect::Bell));
+    ui.effects.clear();
+    ui.keys("4 B b 1");
+    ui.ms = 20_000;
+    let mut hostile = approval("a9", "re\u{202e}fund\u{7}", -1, 299);
+    hostile["message"] = json!("");
+    report(&mut ui, 1, &[hostile]);
+    assert!(!ui.effects.contains(&Effect::Bell), "it was silenced");
+    let text = ui.effects.iter().find_map(|effect| match effect {
+        Effect::Desktop(text) => Some(text.clone()),
+        _ => None,
+    });
+    let text = text.expect("the desktop is told");
+    assert!(text.contains("callgate: ") && !text.contains(['\u{7}', '\u{202e}', '\u{1b}']), "{text:?}");
+}
+
+#[test]
 fn the_slower_of_two_monitors_is_told_who_was_faster() {
     let mut ui = new();
     ui.keys("4");

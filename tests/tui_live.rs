@@ -196,3 +196,48 @@ fn gateways_that_come_over_one_feed_keep_their_numbers_apart() {
     ];
     assert_eq!(ended, expected);
 }
+
+#[test]
+fn a_limit_that_comes_near_is_said_on_every_screen_and_the_threshold_can_be_changed() {
+    let mut ui = with((100, 30), Theme::new(Depth::True, false, true));
+    let state = |ui: &mut Ui, used: &str| {
+        let resets = now(0).ts.plus_micros(600_000_000);
+        let state = CounterState {
+            counter: "pull_rate".to_owned(),
+            scope: "grant".to_owned(),
+            key: "ci".to_owned(),
+            window: 3600,
+            used: callgate::policy::counter::Amount::parse(used).unwrap(),
+            max: callgate::policy::counter::Amount::parse("100").unwrap(),
+            resets_at: resets,
+        };
+        let counters = vec![ServerCounter { server: "docker".to_owned(), state }];
+        let ts = now(ui.ms).ts;
+        ui.send(Msg::Feed(FeedMsg::State(1, Arc::new(State::Counters { ts, counters }))));
+    };
+    let said = |ui: &Ui| ui.app.toasts.iter().map(|toast| toast.text.clone()).collect::<Vec<_>>().join("|");
+    ui.keys("1");
+    state(&mut ui, "50");
+    ui.ms = 20_000;
+    state(&mut ui, "79");
+    assert!(!said(&ui).contains("pull_rate"), "{}", said(&ui));
+    ui.ms = 21_000;
+    state(&mut ui, "81");
+    assert!(said(&ui).contains("pull_rate of docker (grant ci): 81/100, full in"), "{}", said(&ui));
+    // From 90 % on it would be said again; with no threshold nothing is.
+    ui.keys("3 w");
+    assert!(said(&ui).contains("90 %"), "{}", said(&ui));
+    ui.ms = 40_000;
+    state(&mut ui, "91");
+    assert!(said(&ui).contains("91/100"), "{}", said(&ui));
+    ui.keys("w w");
+    assert!(said(&ui).contains("nothing is said"), "{}", said(&ui));
+    // The selection stays with its counter, whatever the order.
+    ui.keys("g j s");
+    let selected = ui.app.counters_screen.selected.clone();
+    assert!(selected.is_some());
+    ui.keys("s");
+    assert_eq!(ui.app.counters_screen.selected, selected);
+    ui.keys("enter");
+    assert!(ui.screen().contains("outlook"), "{}", ui.screen());
+}

@@ -11,16 +11,15 @@ mod gateway_support;
 mod pty_support;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use callgate::clock;
 use callgate::feed::client::{FeedAddr, Feeds};
-use callgate::feed::message::{
-    Ask, FeedHealth, GrantInfo, Health, JournalHealth, Role, ServerInfo, State, StoreHealth,
-};
+use callgate::feed::message::{FeedHealth, Health, JournalHealth, Role, State, StoreHealth};
 use callgate::feed::server::{Hub, HubConfig, Public};
 use callgate::feed::token::FeedToken;
+use callgate::record::EventKind;
 use callgate::time::Timestamp;
 use callgate::token::TokenDigest;
 use callgate::tui::app::FeedMsg;
@@ -28,109 +27,57 @@ use callgate::tui::feed;
 use feed_support::{Memory, PATIENCE, Wire, certificates, tls};
 use gateway_support::{Home, LONG, denied};
 use pty_support::Program;
-use serde_json::{Value, json};
+use serde_json::json;
 
-const CALLS: usize = 100;
+const GATEWAYS: usize = 4;
+const EACH: usize = 25;
 
-fn approval(number: usize) -> Value {
-    let now = clock::now();
-    json!({
-        "id": format!("q{number:03}"), "server": "payments", "grant": "local", "tool": format!("refund_{number:03}"),
-        "args": {"amount": number, "to": "customer"}, "args_sha256": "0".repeat(64), "policy": "0123456789ab",
-        "rule": "/tools/refund/action", "pointer": "/tools/refund/action", "message": "",
-        "asked_at": now.plus_micros(i64::try_from(number).unwrap()), "until": now.plus_micros(600_000_000),
-        "timeout_s": 600, "holders": 1
-    })
-}
-
-/// What a store does: each question is answered once.
-#[derive(Default)]
-struct Questions {
-    waiting: BTreeMap<String, Value>,
-    decided: BTreeMap<String, Vec<String>>,
-    too_late: usize,
-}
-
-impl Questions {
-    fn decide(&mut self, id: &str, by: &str) -> Result<(), String> {
-        if self.waiting.remove(id).is_none() {
-            self.too_late += 1;
-            return Err("it does not wait any more".to_owned());
-        }
-        self.decided.entry(id.to_owned()).or_default().push(by.to_owned());
-        Ok(())
-    }
-
-    fn state(&self) -> State {
-        let approvals: Vec<&Value> = self.waiting.values().collect();
-        serde_json::from_str(&json!({"of": "approvals", "approvals": approvals}).to_string()).unwrap()
-    }
+/// How many the Approvals tab says that wait.
+fn waiting(text: &str) -> usize {
+    let after = text.split("4 Approvals ").nth(1).unwrap_or_default();
+    after.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0)
 }
 
 #[test]
 fn a_hundred_approvals_are_decided_from_two_monitors_each_once() {
-    let home = tempfile::tempdir().unwrap();
-    let run = home.path().join("run");
-    std::fs::create_dir_all(&run).unwrap();
-    let mut config =
-        HubConfig::new(run, home.path().join("journal"), "run-1".to_owned(), "payments".to_owned());
-    config.servers = vec![ServerInfo {
-        name: "payments".to_owned(),
-        upstream: "a test".to_owned(),
-        grants: vec![GrantInfo { label: "local".to_owned(), policy: None, revision: None, shadow: None }],
-    }];
-    let hub = Arc::new(Hub::start(config).unwrap());
-    let questions = Questions {
-        waiting: (0..CALLS).map(|number| (format!("q{number:03}"), approval(number))).collect(),
-        ..Questions::default()
-    };
-    let questions = Arc::new(Mutex::new(questions));
-    hub.set_state(questions.lock().unwrap().state());
-    let commands = hub.commands();
-    let gateway = {
-        let (hub, questions) = (Arc::clone(&hub), Arc::clone(&questions));
-        std::thread::spawn(move || {
-            while let Ok(command) = commands.recv_timeout(Duration::from_secs(30)) {
-                let mut questions = questions.lock().unwrap();
-                let done = match &command.ask {
-                    Ask::Approve { id, by, .. } | Ask::Reject { id, by, .. } => {
-                        questions.decide(id.as_str(), by.as_str())
-                    }
-                    other => Err(format!("{other:?}")),
-                };
-                hub.set_state(questions.state());
-                let over = questions.waiting.is_empty();
-                drop(questions);
-                match done {
-                    Ok(()) => command.reply.done("decided"),
-                    Err(why) => command.reply.refused(why),
-                }
-                if over {
-                    return;
-                }
-            }
-        })
-    };
-
+    let policy = r#"{"version":"1","default":"allow","tools":{"echo":{"approve_if":[{"conditions":[],"timeout":"30m"}]}}}"#;
+    let home = Home::new(policy);
+    let mut gateways: Vec<_> =
+        (0..GATEWAYS).map(|number| home.gateway(&["--grant", &format!("team-{number}")], &[])).collect();
+    for gateway in &mut gateways {
+        for call in 0..EACH {
+            gateway.send(&format!(
+                r#"{{"jsonrpc":"2.0","id":{call},"method":"tools/call","params":{{"name":"echo","arguments":{{"n":{call}}},"_meta":{{"progressToken":"t{call}"}}}}}}"#
+            ));
+        }
+    }
     let people: Vec<_> = [("ana", "ay"), ("kim", "r\r")]
         .into_iter()
         .map(|(user, keys)| {
-            let (home, questions) = (home.path().to_owned(), Arc::clone(&questions));
+            let (state, policy) = (home.path("home"), home.path(&format!("{user}.json")));
             std::thread::spawn(move || {
-                let policy = home.join(format!("{user}.json"));
-                let mut term = Program::new(&home).arg(policy).env("USER", user).size(120, 30).start();
-                term.wait("4 Approvals 100");
+                let program = Program::new(&state).arg(policy).env("USER", user).size(130, 30);
+                let mut term = program.patience(LONG).start();
+                term.wait(&format!("4 Approvals {}", GATEWAYS * EACH));
                 term.type_keys("4");
                 term.wait("ENDS IN");
-                let late = Instant::now() + Duration::from_mins(1);
-                while !questions.lock().unwrap().waiting.is_empty() {
+                let late = Instant::now() + 10 * LONG;
+                let mut turn = 0;
+                while waiting(&term.screen().text()) > 0 {
                     assert!(Instant::now() < late, "{user} gets nowhere:\n{}", term.screen().text());
                     // Both begin at the same end, so that they meet at the same questions.
                     term.type_keys("g");
                     term.type_keys(keys);
-                    std::thread::sleep(Duration::from_millis(5));
+                    std::thread::sleep(Duration::from_millis(20));
+                    turn += 1;
+                    if turn % 8 == 0 {
+                        // Enter where no form was open made the detail whole: Esc shows the queue again.
+                        term.type_keys("\u{1b}");
+                        std::thread::sleep(Duration::from_millis(50));
+                    }
                 }
-                // Enter where no form was open made the detail whole: Esc shows the queue again.
+                term.type_keys("\u{1b}");
+                std::thread::sleep(Duration::from_millis(50));
                 term.type_keys("\u{1b}");
                 term.wait("nothing waits");
                 term.type_keys("q");
@@ -141,12 +88,42 @@ fn a_hundred_approvals_are_decided_from_two_monitors_each_once() {
     for person in people {
         person.join().unwrap();
     }
-    gateway.join().unwrap();
-    let questions = questions.lock().unwrap();
-    assert_eq!(questions.decided.len(), CALLS);
-    assert!(questions.decided.values().all(|by| by.len() == 1), "each once: {:?}", questions.decided);
-    let by = |user: &str| questions.decided.values().filter(|by| by[0] == user).count();
-    assert_eq!(by("ana") + by("kim"), CALLS);
+    let mut ran = 0;
+    for gateway in &mut gateways {
+        let mut answers = BTreeMap::new();
+        while answers.len() < EACH {
+            let said = gateway.json();
+            if let Some(id) = said["id"].as_u64() {
+                assert!(answers.insert(id, denied(&said)).is_none(), "answered twice: {said}");
+            }
+        }
+        ran += answers.values().filter(|denied| !**denied).count();
+        gateway.finish();
+    }
+    // Each question was decided by one person, each call once, and what was approved is what ran.
+    let mut decided: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut approved = 0;
+    for data in home.events(EventKind::Approval) {
+        let state = data["state"].as_str().unwrap();
+        if matches!(state, "approved" | "rejected") {
+            decided.entry(data["id"].as_str().unwrap().to_owned()).or_default().push(state.to_owned());
+        }
+    }
+    for states in decided.values() {
+        // Every gateway tells of it in its own journal, and all tell the same.
+        assert!(states.iter().all(|state| *state == states[0]), "{decided:?}");
+        approved += usize::from(states[0] == "approved");
+    }
+    assert_eq!(decided.len(), GATEWAYS * EACH);
+    assert_eq!(approved, ran);
+    let mut calls: BTreeMap<(String, u64), usize> = BTreeMap::new();
+    for decision in home.decisions() {
+        if let Some(call) = decision.call {
+            *calls.entry((decision.gateway, call)).or_default() += 1;
+        }
+    }
+    assert_eq!(calls.len(), GATEWAYS * EACH);
+    assert!(calls.values().all(|count| *count == 1));
 }
 
 #[test]

@@ -5,11 +5,13 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use super::cells;
 use super::live::grouped;
 use super::paint::Paint;
+use crate::tui::action::{Action, When};
 use crate::tui::app::feeds::Source;
 use crate::tui::app::health::policies::InForce;
 use crate::tui::app::health::{HealthKey, HealthRow, detail, gateways, rows};
 use crate::tui::app::live::detail::Tone;
 use crate::tui::app::{App, Hit};
+use crate::tui::key;
 use crate::tui::theme::Role;
 
 /// What a label takes in the detail, the space after it included.
@@ -174,16 +176,26 @@ fn gateway(app: &App, source: Source, in_force: &InForce, place: Rect, paint: &m
 
 fn draw_detail(app: &App, area: Rect, paint: &mut Paint<'_>) {
     paint.hits.push((area, Hit::Inspector));
+    let hint = |action: Action, does: &str| {
+        let keys = app.keymap.keys(action).first().map(|keys| key::label(keys, paint.glyphs().unicode));
+        keys.filter(|_| app.when(action) == When::Now)
+            .map_or_else(String::new, |keys| format!("{keys} {does}"))
+    };
+    let note = match &app.health.selected {
+        Some(HealthKey::Drift(..)) => hint(Action::AcceptPins, "accepts it as it is now"),
+        Some(HealthKey::Rule(..)) => hint(Action::Open, "opens it in the editor"),
+        _ => String::new(),
+    };
     let title = match &app.health.selected {
         Some(HealthKey::Gateway(source)) => {
             app.feeds.gateway(*source).map_or_else(String::new, |it| format!("gateway {}", it.hello.name))
         }
         Some(HealthKey::Drift(server, tool)) => format!("{tool} of {server}"),
-        Some(HealthKey::Rule(at, _)) => format!("{at}  Enter: in the editor"),
+        Some(HealthKey::Rule(at, _)) => at.clone(),
         None => return,
     };
     let title = crate::visible::visible(&title).into_owned();
-    paint.rule(area, true, &title, "");
+    paint.rule(area, true, &title, &note);
     let (width, height) = app.health.pane;
     let lines = detail(app, width);
     let top = app.health.detail_top.min(lines.len().saturating_sub(height));

@@ -1,7 +1,7 @@
 //! What the detail of a gauge says, as labelled lines; the view only colours them.
 
 use super::{Outlook, Reading};
-use crate::policy::model::Window;
+use crate::policy::compiled::allowance;
 use crate::time::Timestamp;
 use crate::tui::app::health::gateways::span;
 use crate::tui::app::live::detail::{Line, Tone, line, seconds};
@@ -12,7 +12,6 @@ const NAMED: usize = 12;
 /// The lines of a gauge's detail; the sparkline of its past windows is the view's.
 pub fn lines(reading: &Reading<'_>, now: Timestamp) -> Vec<Line> {
     let gauge = reading.gauge;
-    let per = Window::label(reading.key.window);
     let percent = reading.fraction * 100.0;
     let tone = match reading.outlook {
         Outlook::Full => Tone::Bad,
@@ -20,7 +19,7 @@ pub fn lines(reading: &Reading<'_>, now: Timestamp) -> Vec<Line> {
         Outlook::Holds | Outlook::Idle => Tone::Plain,
     };
     let mut out = Vec::new();
-    let used = format!("{}/{} a {per}, {percent:.0} %", reading.used, gauge.max);
+    let used = format!("{}/{}, {percent:.0} %", reading.used, allowance(gauge.max, reading.key.window));
     out.push(line("used", used, Tone::Heading));
     let outlook = match reading.outlook {
         Outlook::Full => "full: calls are denied until it resets".to_owned(),
@@ -49,8 +48,9 @@ pub fn lines(reading: &Reading<'_>, now: Timestamp) -> Vec<Line> {
     let full = gauge.past.iter().filter(|past| past.used >= past.max).count();
     if let Some(last) = gauge.past.back() {
         let ago = span(last.until.millis_until(now));
+        let windows = if gauge.past.len() == 1 { "window" } else { "windows" };
         let text = format!(
-            "{} windows seen, {full} of them full; the last ended {ago} ago at {}/{}",
+            "{} {windows} seen, {full} full; the last ended {ago} ago at {}/{}",
             gauge.past.len(),
             last.used,
             last.max

@@ -70,8 +70,10 @@ pub(crate) fn look(app: &mut App) {
 
 /// What follows from the text, and from the definitions of the tools that it names.
 fn certain(document: &Document, tools: &[ToolRow]) -> Vec<Finding> {
+    let policy = document.policy();
+    let hidden = policy.hide.names.iter().map(|(name, _)| name.as_str());
     let named: std::collections::HashSet<&str> =
-        document.policy().tools.iter().map(|tool| tool.name.as_str()).collect();
+        policy.tools.iter().map(|tool| tool.name.as_str()).chain(hidden).collect();
     let listed = tools.iter().any(|row| row.listed);
     let shapes: Vec<ToolShape> = tools
         .iter()
