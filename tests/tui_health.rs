@@ -314,3 +314,17 @@ fn rules_that_need_a_look_open_in_the_editor() {
     assert_eq!(ui.app.policy.focus, callgate::tui::app::policy::Focus::Inspector);
     assert!(ui.screen().contains("push_branch"), "{}", ui.screen());
 }
+
+#[test]
+fn a_feed_that_never_answers_is_named() {
+    let mut ui = started((100, 24), Theme::new(Depth::True, false, true));
+    ui.send(Msg::Feed(FeedMsg::Lost(2, "the token was not accepted (401)".to_owned(), false)));
+    let text = ui.screen();
+    assert!(
+        text.contains("feed 2 cannot be reached, tried again: the token was not accepted (401)"),
+        "{text}"
+    );
+    assert!(text.contains("trying again"), "{text}");
+    connect(&mut ui, 2, gateway("far", "g2", &revision()));
+    assert!(!ui.screen().contains("cannot be reached, tried again"), "{}", ui.screen());
+}

@@ -112,6 +112,8 @@ pub struct Feeds {
     listings: u64,
     /// The gateway runs whose records came, by their ids.
     runs: HashMap<String, u32>,
+    /// Feeds that never answered, and why.
+    unreached: BTreeMap<Source, String>,
 }
 
 impl Feeds {
@@ -151,6 +153,11 @@ impl Feeds {
     /// The gateways that ever connected.
     pub fn gateways(&self) -> impl Iterator<Item = (Source, &Gateway)> {
         self.gateways.iter().map(|(source, gateway)| (*source, gateway))
+    }
+
+    /// The feeds that never answered, by their number, and why.
+    pub fn unreached(&self) -> impl Iterator<Item = (Source, &str)> {
+        self.unreached.iter().map(|(source, why)| (*source, why.as_str()))
     }
 
     /// One gateway.
@@ -265,82 +272,9 @@ impl Feeds {
 /// Takes in what a gateway said.
 pub(super) fn update(app: &mut App, msg: &FeedMsg, effects: &mut Vec<Effect>) {
     match msg {
-        FeedMsg::Connected(source, hello) => {
-            let known = app.feeds.gateways.get_mut(source);
-            if let Some(gateway) = known {
-                gateway.seen.connected(hello, gateway.hello.gateway == hello.gateway);
-                gateway.hello = Arc::clone(hello);
-                gateway.alive = true;
-            } else {
-                app.feeds.forget_ended();
-                let mut seen = Seen::default();
-                seen.connected(hello, true);
-                let gateway = Gateway {
-                    hello: Arc::clone(hello),
-                    alive: true,
-                    tools: BTreeMap::new(),
-                    freezes: Vec::new(),
-                    overrides: Vec::new(),
-                    approvals: Vec::new(),
-                    rules: Vec::new(),
-                    lost: 0,
-                    seen,
-                };
-                app.feeds.gateways.insert(*source, gateway);
-            }
-            app.policy_attached();
-        }
-        FeedMsg::State(source, state) => {
-            if let Some(gateway) = app.feeds.gateways.get_mut(source) {
-                match state.as_ref() {
-                    State::Tools { server, .. } => {
-                        gateway.tools.insert(server.clone(), Arc::clone(state));
-                        app.feeds.listings += 1;
-                        app.policy_tools_changed();
-                    }
-                    State::Counters { ts, counters } => {
-                        app.counters.state(*ts, counters, app.counters_screen.warn_at);
-                    }
-                    State::Freezes { freezes } => gateway.freezes.clone_from(freezes),
-                    State::Rules { rules } => gateway.rules.clone_from(rules),
-                    State::Servers { servers } => {
-                        let mut hello = Hello::clone(&gateway.hello);
-                        hello.servers.clone_from(servers);
-                        gateway.hello = Arc::new(hello);
-                        app.policy_attached();
-                    }
-                    State::Drift { server, drifted } => {
-                        gateway.seen.drift.insert(server.clone(), drifted.clone());
-                    }
-                    State::Health(health) => gateway.seen.health(health, app.now.ts),
-                    State::Overrides { overrides } => gateway.overrides.clone_from(overrides),
-                    State::Approvals { approvals } => {
-                        gateway.approvals = approvals.iter().map(Entry::from).collect();
-                        queue(app, effects);
-                    }
-                }
-            }
-        }
-        FeedMsg::Records(_, rows) | FeedMsg::Merged(rows) => {
-            for row in rows.iter() {
-                match &row.record {
-                    Record::Decision(decision) => {
-                        app.feeds.count(decision);
-                        app.counters.decision(decision, app.counters_screen.warn_at);
-                    }
-                    Record::Event(event) => hear(app, event),
-                    Record::Outcome(_) => {}
-                }
-            }
-            // A feed may also give the records of its fleet's other gateways, and a call's outcome
-            // names it by its number in its own gateway's run.
-            for rows in rows.chunk_by(|a, b| a.record.gateway() == b.record.gateway()) {
-                let Some(first) = rows.first() else { continue };
-                let run = app.feeds.run(first.record.gateway());
-                app.feeds.seen(rows, app.now.ts);
-                app.live.live.take(run, rows.iter().map(|row| &row.record));
-            }
-        }
+        FeedMsg::Connected(source, hello) => connected(app, *source, hello),
+        FeedMsg::State(source, said) => state(app, *source, said, effects),
+        FeedMsg::Records(_, rows) | FeedMsg::Merged(rows) => records(app, rows),
         FeedMsg::Gap(source, from, to) => {
             let lost = to.saturating_sub(*from).saturating_add(1);
             app.live.live.lost = app.live.live.lost.saturating_add(lost);
@@ -355,25 +289,7 @@ pub(super) fn update(app: &mut App, msg: &FeedMsg, effects: &mut Vec<Effect>) {
                 gateway.seen.unreadable = gateway.seen.unreadable.saturating_add(*count);
             }
         }
-        FeedMsg::Lost(source, why, ended) => {
-            let name = app.feeds.gateways.get_mut(source).filter(|gateway| gateway.alive).map(|gateway| {
-                gateway.alive = false;
-                gateway.hello.name.clone()
-            });
-            if let Some(gateway) = app.feeds.gateways.get_mut(source) {
-                gateway.seen.lost = Some(Loss { why: why.clone(), at: app.now.ts, ended: *ended });
-            }
-            super::asks::lost(app, *source);
-            queue(app, effects);
-            if let Some(name) = name {
-                let name = crate::visible::visible(&name).into_owned();
-                if *ended {
-                    app.toast(Kind::Info, format!("gateway {name} ended"));
-                } else {
-                    app.toast(Kind::Warn, format!("gateway {name} is lost, trying again: {why}"));
-                }
-            }
-        }
+        FeedMsg::Lost(source, why, ended) => lost(app, *source, why, *ended, effects),
         FeedMsg::Reply(source, ok, of, message) => {
             if super::asks::answer(app, *source, *ok, of, message) {
                 // It is said when it is known what came of it everywhere.
@@ -397,6 +313,106 @@ pub(super) fn update(app: &mut App, msg: &FeedMsg, effects: &mut Vec<Effect>) {
         }
     }
     app.live.gateways = app.feeds.alive();
+}
+
+fn connected(app: &mut App, source: Source, hello: &Arc<Hello>) {
+    app.feeds.unreached.remove(&source);
+    if let Some(gateway) = app.feeds.gateways.get_mut(&source) {
+        gateway.seen.connected(hello, gateway.hello.gateway == hello.gateway);
+        gateway.hello = Arc::clone(hello);
+        gateway.alive = true;
+    } else {
+        app.feeds.forget_ended();
+        let mut seen = Seen::default();
+        seen.connected(hello, true);
+        let gateway = Gateway {
+            hello: Arc::clone(hello),
+            alive: true,
+            tools: BTreeMap::new(),
+            freezes: Vec::new(),
+            overrides: Vec::new(),
+            approvals: Vec::new(),
+            rules: Vec::new(),
+            lost: 0,
+            seen,
+        };
+        app.feeds.gateways.insert(source, gateway);
+    }
+    app.policy_attached();
+}
+
+fn state(app: &mut App, source: Source, said: &Arc<State>, effects: &mut Vec<Effect>) {
+    let Some(gateway) = app.feeds.gateways.get_mut(&source) else { return };
+    match said.as_ref() {
+        State::Tools { server, .. } => {
+            gateway.tools.insert(server.clone(), Arc::clone(said));
+            app.feeds.listings += 1;
+            app.policy_tools_changed();
+        }
+        State::Counters { ts, counters } => app.counters.state(*ts, counters, app.counters_screen.warn_at),
+        State::Freezes { freezes } => gateway.freezes.clone_from(freezes),
+        State::Rules { rules } => gateway.rules.clone_from(rules),
+        State::Servers { servers } => {
+            let mut hello = Hello::clone(&gateway.hello);
+            hello.servers.clone_from(servers);
+            gateway.hello = Arc::new(hello);
+            app.policy_attached();
+        }
+        State::Drift { server, drifted } => {
+            gateway.seen.drift.insert(server.clone(), drifted.clone());
+        }
+        State::Health(health) => gateway.seen.health(health, app.now.ts),
+        State::Overrides { overrides } => gateway.overrides.clone_from(overrides),
+        State::Approvals { approvals } => {
+            gateway.approvals = approvals.iter().map(Entry::from).collect();
+            queue(app, effects);
+        }
+    }
+}
+
+fn records(app: &mut App, rows: &[Row]) {
+    for row in rows {
+        match &row.record {
+            Record::Decision(decision) => {
+                app.feeds.count(decision);
+                app.counters.decision(decision, app.counters_screen.warn_at);
+            }
+            Record::Event(event) => hear(app, event),
+            Record::Outcome(_) => {}
+        }
+    }
+    // A feed may also give the records of its fleet's other gateways, and a call's outcome names it
+    // by its number in its own gateway's run.
+    for rows in rows.chunk_by(|a, b| a.record.gateway() == b.record.gateway()) {
+        let Some(first) = rows.first() else { continue };
+        let run = app.feeds.run(first.record.gateway());
+        app.feeds.seen(rows, app.now.ts);
+        app.live.live.take(run, rows.iter().map(|row| &row.record));
+    }
+}
+
+fn lost(app: &mut App, source: Source, why: &str, ended: bool, effects: &mut Vec<Effect>) {
+    let known = app.feeds.gateways.get_mut(&source);
+    let there = known.is_some();
+    let name = known.and_then(|gateway| {
+        gateway.seen.lost = Some(Loss { why: why.to_owned(), at: app.now.ts, ended });
+        std::mem::take(&mut gateway.alive).then(|| gateway.hello.name.clone())
+    });
+    super::asks::lost(app, source);
+    queue(app, effects);
+    if let Some(name) = name {
+        let name = crate::visible::visible(&name).into_owned();
+        if ended {
+            app.toast(Kind::Info, format!("gateway {name} ended"));
+        } else {
+            app.toast(Kind::Warn, format!("gateway {name} is lost, trying again: {why}"));
+        }
+    } else if !there && !ended {
+        app.toast(Kind::Warn, format!("feed {source} cannot be reached, trying again: {why}"));
+        app.feeds.unreached.insert(source, why.to_owned());
+    } else if !there {
+        app.feeds.unreached.remove(&source);
+    }
 }
 
 /// A freeze's scope in words: `tool x of server y`, `everything`.

@@ -178,7 +178,8 @@ impl Loop {
         this.app.approvals.desktop = var("CALLGATE_DESKTOP").is_some_and(|value| value == "on");
         if let Some(value) = var("CALLGATE_WARN_AT") {
             match warn_at(&value) {
-                Some(warn_at) => this.app.counters_screen.warn_at = warn_at,
+                Some(0) => this.app.counters_screen.warn_at = None,
+                percent @ Some(_) => this.app.counters_screen.warn_at = percent,
                 None => notes.push(format!("CALLGATE_WARN_AT is `{value}`: a percentage or `off` is needed")),
             }
         }
@@ -505,13 +506,12 @@ impl Signals {
     }
 }
 
-/// From what part of a limit on people are warned: a percentage, or `off`.
-fn warn_at(text: &str) -> Option<Option<u8>> {
+/// From what part of a limit on people are warned: a percentage, or `off`, which is 0.
+fn warn_at(text: &str) -> Option<u8> {
     if text == "off" {
-        return Some(None);
+        return Some(0);
     }
-    let percent = text.trim_end_matches('%').trim().parse::<u8>().ok()?;
-    (1..=100).contains(&percent).then_some(Some(percent))
+    text.trim_end_matches('%').trim().parse::<u8>().ok().filter(|percent| (1..=100).contains(percent))
 }
 
 /// Begins the ids that this run gives.

@@ -6,7 +6,7 @@ use crate::time::Timestamp;
 use crate::tui::app::health::gateways::span;
 use crate::tui::app::live::detail::{Line, Tone, line};
 use crate::tui::app::live::ring::Ring;
-use crate::tui::app::live::row::Kind;
+use crate::tui::app::live::row::{Kind, Row};
 
 /// Calls that are named; all that are known are counted.
 const NAMED: usize = 3;
@@ -48,7 +48,7 @@ pub fn earlier(ring: &Ring, entry: &Entry) -> Vec<Earlier> {
         .filter_map(|(id, row)| {
             let told = ring.held.told(names.text(row.approval));
             let answer = ring.held.answer_of(id).and_then(|id| ring.get(id));
-            let word = match (told, answer.and_then(|row| row.verdict())) {
+            let word = match (told, answer.and_then(Row::verdict)) {
                 (Some(told), _) => told.word,
                 (None, Some(Verdict::Allow)) => "approved",
                 (None, Some(Verdict::Deny)) => "not approved",

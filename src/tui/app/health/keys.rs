@@ -58,11 +58,9 @@ pub(crate) fn click(app: &mut App, hit: &Hit) {
 /// Takes the wheel.
 pub(crate) fn wheel(app: &mut App, pane: &Hit, steps: i32) {
     let by = isize::try_from(steps.clamp(-50, 50)).unwrap_or(0);
-    match pane {
-        Hit::Inspector => scroll(app, by),
-        _ => {
-            let rows = rows(app);
-            app.health.move_by(&rows, by);
-        }
+    if *pane == Hit::Inspector {
+        return scroll(app, by);
     }
+    let rows = rows(app);
+    app.health.move_by(&rows, by);
 }

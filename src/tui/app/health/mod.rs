@@ -89,12 +89,22 @@ pub struct HealthScreen {
 pub fn rows(app: &App) -> Vec<HealthRow> {
     let mut out = vec![HealthRow::Heading("Gateways", gateways_note(app))];
     let mut gateways: Vec<_> = app.feeds.gateways().collect();
-    if gateways.is_empty() {
+    let unreached: Vec<HealthRow> = app
+        .feeds
+        .unreached()
+        .map(|(source, why)| {
+            HealthRow::Note(format!(
+                "! feed {source} cannot be reached, tried again: {}",
+                crate::visible::visible(why)
+            ))
+        })
+        .collect();
+    if gateways.is_empty() && unreached.is_empty() {
         out.push(HealthRow::Note(
             "No gateway is running: start one with `callgate gateway`, or `callgate wrap` a client."
                 .to_owned(),
         ));
-    } else {
+    } else if !gateways.is_empty() {
         out.push(HealthRow::Columns);
     }
     let ended = |seen: &seen::Seen| seen.lost.as_ref().is_some_and(|loss| loss.ended);
@@ -103,6 +113,7 @@ pub fn rows(app: &App) -> Vec<HealthRow> {
         (gone(a), &a.hello.name, a_source).cmp(&(gone(b), &b.hello.name, b_source))
     });
     out.extend(gateways.into_iter().map(|(source, _)| HealthRow::Gateway(source)));
+    out.extend(unreached);
     out.push(HealthRow::Gap);
     let drifted = drift::drifted(app);
     let note = match drifted.len() {
