@@ -144,6 +144,22 @@ fn without_colour_or_unicode_the_words_carry_it() {
 }
 
 #[test]
+fn every_theme_says_the_same_and_a_large_terminal_is_used() {
+    let dark = several((200, 60), Theme::new(Depth::True, false, true)).screen();
+    for (depth, light) in [
+        (Depth::True, true),
+        (Depth::Ansi256, false),
+        (Depth::Ansi16, false),
+        (Depth::Ansi16, true),
+        (Depth::None, false),
+    ] {
+        let mut ui = several((200, 60), Theme::new(depth, light, true));
+        assert_eq!(ui.screen(), dark, "{depth:?} light: {light}");
+    }
+    insta::assert_snapshot!("200x60_health", dark);
+}
+
+#[test]
 fn a_gateway_that_lost_records_says_which() {
     let mut ui = several((160, 45), Theme::new(Depth::True, false, true));
     ui.keys("g");

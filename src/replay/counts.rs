@@ -210,16 +210,13 @@ impl Counts {
         let at = key as usize;
         let really = self.really.get(at).copied().unwrap_or_default();
         let beyond = self.beyond.get(who).and_then(|rows| rows.get(at)).copied().unwrap_or_default();
-        let (start, base) = match self.seen.iter().find(|seen| seen.key == key) {
-            Some(seen) => {
-                let own = if self.counted { seen.added.unwrap_or(charge.increment) } else { Amount::ZERO };
-                (seen.start, Amount(seen.after.0.saturating_sub(own.0)))
-            }
-            None => {
-                // A clock stepped back refills nothing.
-                let start = window_start(now, charge.limit.window).max(really.start).max(beyond.start);
-                (start, really.at(start))
-            }
+        let (start, base) = if let Some(seen) = self.seen.iter().find(|seen| seen.key == key) {
+            let own = if self.counted { seen.added.unwrap_or(charge.increment) } else { Amount::ZERO };
+            (seen.start, Amount(seen.after.0.saturating_sub(own.0)))
+        } else {
+            // A clock stepped back refills nothing.
+            let start = window_start(now, charge.limit.window).max(really.start).max(beyond.start);
+            (start, really.at(start))
         };
         (start, Amount(base.plus(beyond.at(start)).0.max(0)))
     }
@@ -367,8 +364,8 @@ impl Counts {
         let take = |rows: &Vec<Standing>| {
             kept.iter().map(|at| rows.get(*at).copied().unwrap_or_default()).collect::<Vec<_>>()
         };
-        self.really = take(&self.really);
         self.beyond = self.beyond.iter().map(take).collect();
+        self.really = take(&self.really);
         for added in self.flying.iter_mut().flat_map(HashMap::values_mut) {
             added.retain_mut(|one| match moved.get(&one.key) {
                 Some(key) => {

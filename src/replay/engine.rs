@@ -190,18 +190,17 @@ impl Names {
             return (*number, false);
         }
         let mut anew = false;
-        let number = match self.numbers.get(name) {
-            Some(number) => *number,
-            None => {
-                anew = self.numbers.len() >= NAMES;
-                if anew {
-                    self.numbers.clear();
-                }
-                let number = self.next;
-                self.next = self.next.wrapping_add(1);
-                self.numbers.insert(name.into(), number);
-                number
+        let number = if let Some(number) = self.numbers.get(name) {
+            *number
+        } else {
+            anew = self.numbers.len() >= NAMES;
+            if anew {
+                self.numbers.clear();
             }
+            let number = self.next;
+            self.next = self.next.wrapping_add(1);
+            self.numbers.insert(name.into(), number);
+            number
         };
         let (last, known) = self.last.get_or_insert_default();
         last.clear();
@@ -320,7 +319,7 @@ impl Replay {
     /// There are no more lines: calls that still wait were never answered.
     pub fn finish(mut self) -> Vec<Report> {
         for held in std::mem::take(&mut self.held).into_iter().flatten() {
-            self.compare_held(held.1);
+            self.compare_held(&held.1);
         }
         self.reports()
     }
@@ -394,7 +393,7 @@ impl Replay {
         let gateway = self.gateway(ended.gateway);
         if let Some(held) = self.take_held(gateway, ended.call) {
             // It ended before anybody answered.
-            self.compare_held(held);
+            self.compare_held(&held);
         }
         self.counts.ended(gateway, ended.call, ended.released);
     }
@@ -518,15 +517,14 @@ impl Replay {
             return Some(false);
         }
         let decided;
-        let verdict = match own.and_then(|own| verdicts.get(own)) {
-            Some(verdict) => verdict.as_ref(),
-            None => {
-                if judge.reads(number, call.tool) && !arguments.read() {
-                    return None;
-                }
-                decided = judge.verdict(number, call.tool, arguments.root(), masks, call.origin());
-                decided.as_ref()
+        let verdict = if let Some(verdict) = own.and_then(|own| verdicts.get(own)) {
+            verdict.as_ref()
+        } else {
+            if judge.reads(number, call.tool) && !arguments.read() {
+                return None;
             }
+            decided = judge.verdict(number, call.tool, arguments.root(), masks, call.origin());
+            decided.as_ref()
         };
         let Some(Ruling::Allow { charges, approval, .. }) = verdict.map(AsRef::as_ref) else {
             return Some(false);
@@ -542,11 +540,10 @@ impl Replay {
     fn decided_again(&mut self, mut held: Held, call: &Recorded<'_>, gateway: u32) {
         self.counts.look(call);
         let answer = match (call.origin(), call.verdict) {
-            (Origin::Document | Origin::Allowed | Origin::Approved, Verdict::Allow) => Answer::Yes,
             (Origin::Document, Verdict::Deny) if call.rejected() => Answer::No,
+            (Origin::Document | Origin::Allowed | Origin::Approved, Verdict::Allow) => Answer::Yes,
+            (Origin::Document, Verdict::Deny) if !call.denied_by_asking() => Answer::Yes,
             // Nobody answered in time, or something above the document came between.
-            (Origin::Document, Verdict::Deny) if call.denied_by_asking() => Answer::Nobody,
-            (Origin::Document, Verdict::Deny) => Answer::Yes,
             _ => Answer::Nobody,
         };
         let again = matches!(call.origin(), Origin::Document | Origin::Allowed | Origin::Approved);
@@ -568,10 +565,10 @@ impl Replay {
             None => self.counts_as_recorded(),
         }
         self.counts.renumber(gateway, held.seq, call.seq);
-        self.compare_held(held);
+        self.compare_held(&held);
     }
 
-    fn compare_held(&mut self, held: Held) {
+    fn compare_held(&mut self, held: &Held) {
         let caught = Caught {
             gateway: &held.gateway,
             seq: held.seq,
@@ -602,7 +599,7 @@ impl Replay {
         if self.held[0].len() >= HELD {
             let older = std::mem::take(&mut self.held[0]);
             for held in std::mem::replace(&mut self.held[1], older).into_values() {
-                self.compare_held(held);
+                self.compare_held(&held);
             }
         }
         let held = Held {

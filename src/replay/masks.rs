@@ -51,13 +51,11 @@ impl Veil for Masks<'_> {
     }
 
     fn same(&self, digest: &str, value: &Node<'_>) -> bool {
-        match self.masker {
-            Some(masker) => masker.digest(value) == digest,
-            None => {
-                self.met();
-                false
-            }
+        if let Some(masker) = self.masker {
+            return masker.digest(value) == digest;
         }
+        self.met();
+        false
     }
 
     fn met(&self) {

@@ -58,12 +58,11 @@ fn quick(text: &str) -> Option<[Option<CounterLine<'_>>; QUICK]> {
     at.expect(b'[')?;
     for slot in &mut found {
         *slot = Some(one(&mut at)?);
-        match at.peek()? {
-            b',' => at.expect(b',')?,
-            _ => {
-                at.expect(b']')?;
-                return at.peek().is_none().then_some(found);
-            }
+        if at.peek()? == b',' {
+            at.expect(b',')?;
+        } else {
+            at.expect(b']')?;
+            return at.peek().is_none().then_some(found);
         }
     }
     None
