@@ -348,3 +348,34 @@ fn a_gateway_behind_tls_is_watched_through_losses_and_nothing_is_missing() {
     term.type_keys("q");
     assert_eq!(term.end(), 0);
 }
+
+#[test]
+fn a_gateway_that_is_killed_and_started_again_loses_nothing_that_the_journal_has() {
+    let home = Home::new(r#"{"version":"1","default":"allow","tools":{"echo":{}}}"#);
+    let mut first = home.gateway(&[], &[]);
+    for id in 1..=5 {
+        first.call(id, "echo", "{}");
+    }
+    let program = Program::new(&home.path("home")).arg(home.policy()).patience(LONG).size(140, 40);
+    let mut term = program.start();
+    term.wait("1 gateway");
+    term.type_keys("2");
+    term.wait("5 calls");
+    first.child.kill().unwrap();
+    term.type_keys("5");
+    term.wait("0 connected");
+    term.wait("ended");
+    let mut second = home.gateway(&[], &[]);
+    for id in 1..=3 {
+        second.call(id, "echo", "{}");
+    }
+    term.wait("1 connected");
+    term.type_keys("2");
+    term.wait("8 calls");
+    let calls = home.decisions().len();
+    assert_eq!(calls, 8, "as the journals have them");
+    assert!(!term.screen().text().contains(" lost"), "{}", term.screen().text());
+    term.type_keys("q");
+    assert_eq!(term.end(), 0);
+    second.finish();
+}
