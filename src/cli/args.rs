@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::output::{ColorChoice, Format};
+use super::output::ColorChoice;
 use crate::risk::Profile;
 
 /// Edit, enforce and watch the policy of what AI agents may call on MCP servers.
@@ -17,8 +17,8 @@ use crate::risk::Profile;
 )]
 pub struct Cli {
     /// How to print data
-    #[arg(long, global = true, value_enum, default_value_t = Format::Text, hide_possible_values = true, value_name = "text|json")]
-    pub format: Format,
+    #[arg(long, global = true, value_enum, default_value_t = FormatArg::Text, hide_possible_values = true, value_name = "text|json")]
+    pub format: FormatArg,
     /// When to colour; `NO_COLOR` is honoured
     #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, hide_possible_values = true, value_name = "auto|always|never")]
     pub color: ColorChoice,
@@ -28,6 +28,17 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum FormatArg {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// For CI systems; only of `callgate test`.
+    Junit,
 }
 
 /// The terminal interface's arguments.
@@ -93,6 +104,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Explain the decision about one call
     Explain(ExplainArgs),
+    /// Run the tests beside a policy
+    Test(TestArgs),
     /// Add, list and revoke tokens of grants and feeds
     Grant(GrantArgs),
     /// Deny every call in a scope, at once
@@ -391,6 +404,19 @@ pub struct ExplainArgs {
     /// With `--live`: where counters, freezes and overrides are shared.
     #[command(flatten)]
     pub counters: CountersArgs,
+}
+
+/// `callgate test`
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "`--format junit` prints the results for CI systems")]
+pub struct TestArgs {
+    /// The policy
+    pub file: PathBuf,
+    /// The file of tests; the one beside the policy when left out (`policy.test.json`)
+    pub cases: Option<PathBuf>,
+    /// Print only what failed, and the sum
+    #[arg(short, long)]
+    pub quiet: bool,
 }
 
 /// `callgate grant`

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::args::CheckArgs;
+use super::explain::number;
 use super::output::{Format, Tint};
 use super::source::to_cli;
 use super::{Answer, CliError, Output, Verdict};
@@ -161,10 +162,6 @@ fn split(line: &str, column: usize, span: Span, text: &str) -> (String, String, 
 
 fn width(text: &str) -> usize {
     unicode_width::UnicodeWidthStr::width(text)
-}
-
-fn number(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 fn push(text: &mut String, pieces: &[&str]) {

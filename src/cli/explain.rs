@@ -41,7 +41,8 @@ pub(super) fn run(args: ExplainArgs, out: &Output) -> Answer {
     Ok(if args.exit_code && explanation.decision != Decision::Allow { Verdict::No } else { Verdict::Yes })
 }
 
-fn read(file: &Path) -> Result<Document, CliError> {
+/// Reads a policy that must be valid.
+pub(super) fn read(file: &Path) -> Result<Document, CliError> {
     let bytes = std::fs::read(file).map_err(|error| {
         CliError::outside(
             format!("the policy `{}` cannot be read: {error}", file.display()),
@@ -151,8 +152,19 @@ fn only_server(counters: &[crate::policy::counter::Usage], standing: &Standing) 
     }
 }
 
+/// A number with its noun: `1 error`, `2 errors`.
+pub(super) fn number(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
 /// The explanation for people: the decision, where it stands, and the steps as a tree.
-fn text(out: &Output, explanation: &Explanation, document: &Document, file: &Path, now: Timestamp) -> String {
+pub(super) fn text(
+    out: &Output,
+    explanation: &Explanation,
+    document: &Document,
+    file: &Path,
+    now: Timestamp,
+) -> String {
     let mut page = Page { out, text: String::new() };
     let tint = match explanation.decision {
         Decision::Allow => Tint::Good,

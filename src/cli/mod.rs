@@ -18,6 +18,7 @@ mod source;
 mod status;
 mod survey;
 mod tail;
+mod test;
 mod tools;
 #[cfg(feature = "tui")]
 mod tui;
@@ -27,8 +28,10 @@ use std::process::ExitCode;
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches};
 
+use args::FormatArg;
 pub use args::{Cli, Command};
 pub use error::CliError;
+use output::Format;
 pub use output::Output;
 
 /// What a command answers: the exit code for "done" or "the answer is no".
@@ -48,7 +51,8 @@ pub enum Verdict {
 /// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
     let cli = parse();
-    let out = Output::new(cli.color, cli.format);
+    let format = if cli.format == FormatArg::Json { Format::Json } else { Format::Text };
+    let out = Output::new(cli.color, format);
     match run(cli, &out) {
         Ok(Verdict::Yes) => ExitCode::SUCCESS,
         Ok(Verdict::No) => ExitCode::from(1),
@@ -79,6 +83,17 @@ fn parse() -> Cli {
 }
 
 fn run(cli: Cli, out: &Output) -> Answer {
+    let printed = match cli.format {
+        FormatArg::Text => test::Printed::Text,
+        FormatArg::Json => test::Printed::Json,
+        FormatArg::Junit => test::Printed::Junit,
+    };
+    if printed == test::Printed::Junit && !matches!(cli.command, Some(Command::Test(_))) {
+        return Err(CliError::usage(
+            "only the results of `callgate test` can be printed as `junit`",
+            "write `--format text` or `--format json`",
+        ));
+    }
     match cli.command {
         #[cfg(feature = "tui")]
         None => tui::run(cli.open, out),
@@ -95,6 +110,7 @@ fn run(cli: Cli, out: &Output) -> Answer {
         Some(Command::Init(args)) => init::run(&args, out),
         Some(Command::Check(args)) => check::run(&args, out),
         Some(Command::Explain(args)) => explain::run(args, out),
+        Some(Command::Test(args)) => test::run(&args, printed, out),
         Some(Command::Grant(args)) => grant::run(args, out),
         Some(Command::Freeze(args)) => freeze::freeze(args, out),
         Some(Command::Unfreeze(args)) => freeze::unfreeze(&args, out),

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use super::error::CliError;
 
 /// How data is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// For people: aligned, coloured on a terminal.
     Text,

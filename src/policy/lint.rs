@@ -6,12 +6,14 @@
 mod implies;
 mod limits;
 mod portable;
+mod reach;
 mod rules;
 mod server;
 
 use std::collections::{HashMap, HashSet};
 
 pub use portable::portable;
+pub use reach::{Shadowed, shadowed};
 
 use super::diagnostic::{Diagnostic, Severity, Sink, tick};
 use super::document::Document;

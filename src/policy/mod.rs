@@ -28,6 +28,7 @@ pub mod document;
 pub mod duration;
 pub mod edit;
 pub mod explain;
+mod firing;
 pub mod lint;
 pub mod memory;
 pub mod model;

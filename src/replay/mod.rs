@@ -1,7 +1,9 @@
-//! Recorded calls under another policy: which decisions change.
+//! Recorded calls and policies: which decisions another policy changes, what rules did, what tests say.
 //!
 //! | part | is |
 //! |---|---|
+//! | [`cases`] | policy tests: read, run, made from a record |
+//! | [`health`] | each rule and limit with its hits, and what is wrong with it |
 //! | [`recorded`] | a recorded call, read in place from a journal's line |
 //! | [`engine`] | [`Replay`]: lines go in, in the order of their times, and a [`Report`] for each candidate comes out |
 //! | [`report`] | changed decisions: counted, grouped by tool and rule, with examples |
@@ -33,9 +35,11 @@
 //! value that was masked or cut. What is not replayable is counted by [`Reason`], never as changed.
 //! That a tool had drifted, or that a freeze or an override stood by, is known only where it decided.
 
+pub mod cases;
 mod counts;
 pub mod engine;
 mod groups;
+pub mod health;
 mod judge;
 mod masks;
 pub mod recorded;

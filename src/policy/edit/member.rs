@@ -47,6 +47,38 @@ pub fn put(text: &str, path: &[&str], value: &str) -> Result<String, EditError> 
     })
 }
 
+/// A text with `value`, a JSON text, put last into the array at `path`.
+///
+/// # Errors
+/// When the text or the value is not JSON, or there is no array.
+pub fn push(text: &str, path: &[&str], value: &str) -> Result<String, EditError> {
+    let not_json = |error: json::ParseError| EditError::NotJson {
+        what: "value",
+        text: value.to_owned(),
+        why: error.to_string(),
+    };
+    let parsed = json::parse(value).map_err(not_json)?;
+    let new = New::from_node(&parsed.root, value);
+    change(text, |root, style, context| {
+        let (mut container, mut context) = (root, context.clone());
+        for (depth, key) in path.iter().enumerate() {
+            let gone = || no_such(format!("array `{key}` in the text"));
+            let index = container.position(key).ok_or_else(gone)?;
+            context = container.context(index, &context, style);
+            match container.items.get_mut(index).map(|item| &mut item.value) {
+                Some(Tree::Array(inner)) if depth + 1 == path.len() => {
+                    let end = inner.items.len();
+                    inner.insert(end, None, &new, style, &context);
+                    return Ok(());
+                }
+                Some(Tree::Object(inner)) => container = inner,
+                _ => return Err(gone()),
+            }
+        }
+        Err(no_such("array without a name"))
+    })
+}
+
 /// A text without the member at `path`.
 ///
 /// # Errors
@@ -118,6 +150,14 @@ mod tests {
     }
 
     #[test]
+    fn elements_go_last_in_the_manner_of_the_text() {
+        let lines = "{\n  \"t\": [\n    { \"a\": 1 }\n  ]\n}\n";
+        let more = push(lines, &["t"], r#"{"a":2}"#).unwrap();
+        assert_eq!(more, "{\n  \"t\": [\n    { \"a\": 1 },\n    { \"a\": 2 }\n  ]\n}\n");
+        assert_eq!(push("{\"o\":{\"t\":[]}}", &["o", "t"], "1").unwrap(), "{\"o\":{\"t\":[1]}}");
+    }
+
+    #[test]
     fn what_is_not_there_is_said() {
         assert!(take(TEXT, &["grants", "b"]).is_err());
         assert!(take(TEXT, &["b", "y"]).is_err());
@@ -125,5 +165,8 @@ mod tests {
         assert!(put(TEXT, &[], "1").is_err());
         assert!(put("[]", &["a"], "1").is_err());
         assert!(put(TEXT, &["a"], "{").is_err());
+        assert!(push(TEXT, &["grants"], "1").is_err());
+        assert!(push(TEXT, &["b", "c"], "1").is_err());
+        assert!(push(TEXT, &[], "1").is_err());
     }
 }

@@ -178,7 +178,7 @@ impl Lint<'_> {
 }
 
 /// Whether one rule's effect includes the other's.
-fn covers(list: RuleList, wide: &[Fact<'_>], narrow: &[Fact<'_>]) -> bool {
+pub(super) fn covers(list: RuleList, wide: &[Fact<'_>], narrow: &[Fact<'_>]) -> bool {
     let same_path = |a: &Fact<'_>, b: &Fact<'_>| a.condition.path == b.condition.path;
     match list {
         // `wide` is the stricter demand: whoever meets it meets the other.
