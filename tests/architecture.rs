@@ -30,7 +30,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("catalog", &["json", "time", "clock", "visible", "paths", "policy", "mcp", "risk"]),
     ("counters", &["json", "time", "clock", "visible", "paths", "policy"]),
     ("journal", &["json", "time", "clock", "paths", "policy", "record"]),
-    ("replay", &["json", "time", "visible", "policy", "record", "filter"]),
+    ("replay", &["json", "time", "visible", "policy", "risk", "record", "filter"]),
     (
         "feed",
         &[

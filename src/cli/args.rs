@@ -106,6 +106,8 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Run the tests beside a policy
     Test(TestArgs),
+    /// Suggest the least-privilege policy that recorded traffic needs
+    Suggest(SuggestArgs),
     /// Add, list and revoke tokens of grants and feeds
     Grant(GrantArgs),
     /// Deny every call in a scope, at once
@@ -417,6 +419,41 @@ pub struct TestArgs {
     /// Print only what failed, and the sum
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+/// `callgate suggest`
+#[derive(Debug, Clone, Args)]
+pub struct SuggestArgs {
+    /// Journal files or folders; all of this user's when left out
+    #[arg(value_name = "JOURNAL")]
+    pub journals: Vec<PathBuf>,
+    /// Only calls at this server
+    #[arg(long, value_name = "NAME")]
+    pub server: Option<String>,
+    /// Only calls of this grant
+    #[arg(long, value_name = "LABEL")]
+    pub grant: Option<String>,
+    /// From so long ago (`2h`, `30d`) or from an instant (RFC 3339)
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<String>,
+    /// How closely the policy keeps to what was seen
+    #[arg(long, value_enum, default_value_t = Profile::Balanced, hide_possible_values = true, value_name = "strict|balanced|open")]
+    pub profile: Profile,
+    /// How much more than what was seen is allowed; the profile's own when left out (10, 25, 100)
+    #[arg(long, value_name = "PERCENT")]
+    pub margin: Option<u32>,
+    /// Hide the tools of this saved list that were not used
+    #[arg(long, value_name = "FILE")]
+    pub tools: Option<PathBuf>,
+    /// Only what PolicyLayer's documented format has
+    #[arg(long)]
+    pub portable: bool,
+    /// Where to write it; standard output when left out
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Replace an existing file
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// `callgate grant`

@@ -170,7 +170,8 @@ fn write(path: &Path, text: &str, existing: Existing) -> Result<(), CliError> {
     })
 }
 
-fn there_already(path: &Path) -> CliError {
+/// The file is there, and stays.
+pub(super) fn there_already(path: &Path) -> CliError {
     CliError::outside(
         format!("`{}` is there already and was kept", path.display()),
         "`--force` replaces it; `callgate tools --policy FILE` shows what it says about the server's tools",

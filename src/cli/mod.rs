@@ -12,10 +12,12 @@ mod gateway;
 mod generate;
 mod grant;
 mod init;
+mod journals;
 pub mod output;
 mod pin;
 mod source;
 mod status;
+mod suggest;
 mod survey;
 mod tail;
 mod test;
@@ -111,6 +113,7 @@ fn run(cli: Cli, out: &Output) -> Answer {
         Some(Command::Check(args)) => check::run(&args, out),
         Some(Command::Explain(args)) => explain::run(args, out),
         Some(Command::Test(args)) => test::run(&args, printed, out),
+        Some(Command::Suggest(args)) => suggest::run(&args, out),
         Some(Command::Grant(args)) => grant::run(args, out),
         Some(Command::Freeze(args)) => freeze::freeze(args, out),
         Some(Command::Unfreeze(args)) => freeze::unfreeze(&args, out),

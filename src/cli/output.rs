@@ -113,6 +113,13 @@ impl Output {
         self.line(&text)
     }
 
+    /// Shows how far something is on standard error, in the place of what was shown before; an empty
+    /// text takes it away. For terminals only.
+    pub fn progress(&self, text: &str) {
+        let mut stderr = io::stderr().lock();
+        let _ = write!(stderr, "\r\u{1b}[2K{text}").and_then(|()| stderr.flush());
+    }
+
     /// Prints a note to standard error.
     pub fn note(&self, text: &str) {
         let _ = writeln!(io::stderr().lock(), "{text}");

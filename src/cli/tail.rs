@@ -51,7 +51,8 @@ pub(super) fn run(args: &TailArgs, out: &Output) -> Answer {
     Ok(Verdict::Yes)
 }
 
-fn since(text: &str, now: Timestamp) -> Result<Timestamp, CliError> {
+/// Reads `--since`: how long ago, or an instant.
+pub(super) fn since(text: &str, now: Timestamp) -> Result<Timestamp, CliError> {
     let ago = || {
         let seconds = i64::try_from(parse_duration(text)?).ok()?;
         Some(now.plus_micros(seconds.checked_mul(-1_000_000)?))

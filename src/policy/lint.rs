@@ -22,6 +22,9 @@ use super::schema::{ToolShape, by_name};
 use super::suggest::closest;
 use crate::json::{Span, pointer};
 
+/// What the description of a policy begins with that was suggested, and that nobody has accepted.
+pub const UNAPPROVED: &str = "UNAPPROVED:";
+
 /// Every warning about a document, in the order of its text. With the server's tools also what
 /// they do not have. A document with errors has none: first things first.
 pub fn lint(document: &Document, tools: Option<&[ToolShape]>) -> Vec<Diagnostic> {
@@ -29,6 +32,7 @@ pub fn lint(document: &Document, tools: Option<&[ToolShape]>) -> Vec<Diagnostic>
         return Vec::new();
     }
     let mut lint = Lint { document, sink: Sink::new(document.text()), server: tools.map(Server::of) };
+    lint.unapproved();
     lint.hide();
     lint.limits();
     for tool in &document.policy().tools {
@@ -75,6 +79,18 @@ impl Lint<'_> {
     fn warn_at(&mut self, code: &'static str, pointer: String, message: String, help: impl Into<String>) {
         let span = self.document.pointer_span(&pointer).unwrap_or_default();
         self.warn(code, pointer, span, message, help);
+    }
+
+    fn unapproved(&mut self) {
+        let description = self.document.policy().description.as_deref();
+        if description.is_some_and(|text| text.starts_with(UNAPPROVED)) {
+            self.warn_at(
+                "unapproved",
+                "/description".to_owned(),
+                "this policy was suggested, and nobody has accepted it".to_owned(),
+                "review it, then take the description away or write your own",
+            );
+        }
     }
 
     fn hide(&mut self) {

@@ -7,6 +7,7 @@
 //! | [`recorded`] | a recorded call, read in place from a journal's line |
 //! | [`engine`] | [`Replay`]: lines go in, in the order of their times, and a [`Report`] for each candidate comes out |
 //! | [`report`] | changed decisions: counted, grouped by tool and rule, with examples |
+//! | [`suggest`](mod@suggest) | the least-privilege policy that recorded calls need |
 //!
 //! Pure: lines, policies and the installation's key come in as values.
 //!
@@ -44,6 +45,7 @@ mod judge;
 mod masks;
 pub mod recorded;
 pub mod report;
+pub mod suggest;
 
 pub use engine::{Applies, Base, Known, Options, Replay};
 pub use recorded::{Entry, Recorded};

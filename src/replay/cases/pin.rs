@@ -161,7 +161,7 @@ pub fn add(text: Option<&str>, pinned: &Pinned) -> Result<String, NotPinned> {
 /// The first value that was not recorded.
 fn lost(node: &Node<'_>, at: &mut String) -> Option<NotPinned> {
     match kept(node) {
-        Kept::Masked(_) => return Some(NotPinned::Masked(at.clone())),
+        Kept::Masked { .. } => return Some(NotPinned::Masked(at.clone())),
         Kept::Cut => return Some(NotPinned::Cut(at.clone())),
         Kept::Value => {}
     }

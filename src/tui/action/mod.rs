@@ -5,6 +5,7 @@
 mod approvals;
 mod global;
 mod health;
+mod learn;
 mod live;
 mod policy;
 
@@ -27,6 +28,8 @@ pub enum Context {
     Raw,
     /// The review before saving.
     Review,
+    /// The proposals of what recorded calls need.
+    Suggest,
     /// The Live screen.
     Live,
     /// The Counters screen.
@@ -48,6 +51,7 @@ impl Context {
             Self::Inspector => "inspector",
             Self::Raw => "the document's text",
             Self::Review => "review",
+            Self::Suggest => "proposals",
             Self::Live => "live rows",
             Self::Counters => "counters",
             Self::Approvals => "approvals",
@@ -120,6 +124,13 @@ pub enum Action {
     MoveDown,
     AddCondition,
     Write,
+    Explain,
+    Tests,
+    Suggest,
+    SuggestAccept,
+    SuggestAll,
+    SuggestWiden,
+    SuggestDrop,
 }
 
 /// Whether an action can be done now.
@@ -193,7 +204,8 @@ fn always(_: &App) -> When {
 
 /// The whole table.
 pub fn table() -> impl Iterator<Item = &'static Entry> {
-    global::TABLE.iter().chain(policy::TABLE).chain(live::TABLE).chain(approvals::TABLE).chain(health::TABLE)
+    let own = global::TABLE.iter().chain(policy::TABLE).chain(learn::TABLE);
+    own.chain(live::TABLE).chain(approvals::TABLE).chain(health::TABLE)
 }
 
 /// An action's entry. Every action has one: a test holds it.

@@ -3,6 +3,9 @@
 use unicode_width::UnicodeWidthStr;
 
 use super::field::Field;
+use super::learn::cases::CasesView;
+use super::learn::console::{self, Console};
+use super::learn::suggest::SuggestView;
 use super::policy::form::Form;
 use super::policy::review::Review;
 use super::{App, Effect};
@@ -24,6 +27,12 @@ pub enum Layer {
     Form(Box<Form>),
     /// What would be written.
     Review(Box<Review>),
+    /// The tests beside the policy.
+    Cases(CasesView),
+    /// Why a call is decided as it is.
+    Console(Box<Console>),
+    /// What recorded calls need.
+    Suggest(Box<SuggestView>),
 }
 
 /// The keys of a place.
@@ -153,6 +162,8 @@ impl Layer {
     pub fn place(&self) -> Vec<Context> {
         match self {
             Self::Review(_) => vec![Context::Review],
+            Self::Cases(_) => vec![Context::List],
+            Self::Suggest(_) => vec![Context::Suggest, Context::List],
             _ => Vec::new(),
         }
     }
@@ -167,7 +178,8 @@ impl Layer {
             Self::Form(_) => {
                 &[("Enter", "done"), ("Tab", "next field"), ("Left Right", "change"), ("Esc", "drop")]
             }
-            Self::Review(_) => &[],
+            Self::Console(_) => &[("Tab", "complete"), ("Up Down", "scroll"), ("Esc", "close")],
+            Self::Review(_) | Self::Cases(_) | Self::Suggest(_) => &[],
         }
     }
 }
@@ -318,7 +330,14 @@ pub(super) fn key(app: &mut App, key: Key, effects: &mut Vec<Effect>) {
             super::policy::form::Did::Close => Did::Close,
             super::policy::form::Did::Then(then) => Did::Then(then),
         },
-        Layer::Review(_) => Did::Stay,
+        Layer::Console(view) => {
+            if console::key(view, key) {
+                Did::Stay
+            } else {
+                Did::Close
+            }
+        }
+        Layer::Review(_) | Layer::Cases(_) | Layer::Suggest(_) => Did::Stay,
     };
     match did {
         Did::Stay => app.layers.insert(at.min(app.layers.len()), layer),
@@ -417,6 +436,14 @@ pub(super) fn click(app: &mut App, item: usize, effects: &mut Vec<Effect>) {
         Some(Layer::Picker(picker)) => picker.selected = item,
         Some(Layer::Ask(ask)) => ask.selected = item,
         Some(Layer::Form(form)) => return form.click(item),
+        Some(Layer::Cases(view)) => {
+            view.selected = item;
+            return;
+        }
+        Some(Layer::Suggest(view)) => {
+            view.selected = item;
+            return;
+        }
         _ => return,
     }
     key(app, enter, effects);
@@ -428,6 +455,13 @@ pub(super) fn wheel(app: &mut App, steps: i32, effects: &mut Vec<Effect>) {
         let action = if steps < 0 { Action::Up } else { Action::Down };
         for _ in 0..steps.unsigned_abs().min(20) {
             super::policy::review::act(app, action, effects);
+        }
+        return;
+    }
+    if let Some(Layer::Cases(_) | Layer::Suggest(_)) = app.layers.last() {
+        let action = if steps < 0 { Action::Up } else { Action::Down };
+        for _ in 0..steps.unsigned_abs().min(20) {
+            super::route::act(app, action, effects);
         }
         return;
     }
@@ -444,7 +478,8 @@ pub(super) fn paste(app: &mut App, text: &str) {
         Layer::Palette(palette) => palette.field.paste(text),
         Layer::Picker(picker) => picker.field.paste(text),
         Layer::Form(form) => super::policy::form::paste(app, form, text),
-        Layer::Help(_) | Layer::Ask(_) | Layer::Review(_) => {}
+        Layer::Console(view) => view.field.paste(text),
+        Layer::Help(_) | Layer::Ask(_) | Layer::Review(_) | Layer::Cases(_) | Layer::Suggest(_) => {}
     }
     app.layers.push(layer);
 }

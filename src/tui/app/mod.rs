@@ -13,6 +13,7 @@
 //! | [`health`] | the Health screen: gateways and what needs a look |
 //! | [`overrides`] | temporary rules: set, shown, ended |
 //! | [`asks`] | what gateways were asked, until it is known which took it |
+//! | [`learn`] | learning from traffic, testing, explaining |
 //! | `route` | which part gets a key or a click |
 //!
 //! A new screen is a variant of [`Screen`] (listed in [`Screen::SHOWN`] once it works), a field of
@@ -25,6 +26,7 @@ pub mod feeds;
 pub mod field;
 pub mod health;
 pub mod layer;
+pub mod learn;
 pub mod live;
 pub mod overrides;
 pub mod policy;
@@ -163,6 +165,8 @@ pub enum Msg {
     Feed(FeedMsg),
     /// Something about the policy, its file or the tools.
     Policy(policy::PolicyMsg),
+    /// Tests were run, or records were learnt from.
+    Learn(learn::LearnMsg),
     /// A signal asks the program to end; nothing typed may be lost.
     Terminate,
     /// An effect had something to say.
@@ -190,6 +194,8 @@ pub enum Effect {
     Ask(Source, Box<Ask>),
     /// Something about the policy and its file.
     Policy(policy::PolicyEffect),
+    /// Run tests, or learn from records.
+    Learn(learn::LearnEffect),
 }
 
 /// The whole state.
@@ -215,6 +221,8 @@ pub struct App {
     pub feeds: Feeds,
     /// The Policy screen.
     pub policy: PolicyScreen,
+    /// Tests, suggestions, explanations.
+    pub learn: learn::Learn,
     /// The Live screen.
     pub live: LiveScreen,
     /// Every limit that was seen.
@@ -289,6 +297,7 @@ impl App {
             toasts: Toasts::default(),
             feeds: Feeds::default(),
             policy: PolicyScreen::new(start.path, start.select, start.loading, start.has_editor),
+            learn: learn::Learn::default(),
             live: LiveScreen::new(live::ring::Bounds::default(), start.tz),
             counters: counters::Counters::default(),
             counters_screen: counters::CountersScreen::default(),
@@ -382,6 +391,7 @@ impl App {
 
     pub(crate) fn can_open(&self) -> When {
         let here = match self.screen {
+            _ if !self.layers.is_empty() => false,
             Screen::Policy => self.policy.can_open(),
             Screen::Live => self.live.live.count() > 0,
             Screen::Counters => !self.counters.is_empty(),
@@ -443,6 +453,7 @@ pub fn update(app: &mut App, msg: Msg, now: Now) -> Vec<Effect> {
         }
         Msg::Feed(msg) => feeds::update(app, &msg, &mut effects),
         Msg::Policy(msg) => policy::update(app, msg, &mut effects),
+        Msg::Learn(msg) => learn::update(app, msg),
         Msg::Terminate => {
             app.leaving = true;
             effects.push(Effect::Quit);
@@ -452,6 +463,7 @@ pub fn update(app: &mut App, msg: Msg, now: Now) -> Vec<Effect> {
     asks::settle(app);
     app.warn_of_limits();
     policy::keep(app, &mut effects);
+    learn::keep(app, &mut effects);
     app.fit_lists();
     effects
 }

@@ -110,8 +110,11 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         app.toast(Kind::Warn, format!("{title}: {why}"));
         return;
     }
-    if let Some(Layer::Review(_)) = app.layers.last() {
-        return super::policy::review::act(app, action, effects);
+    match app.layers.last() {
+        Some(Layer::Review(_)) => return super::policy::review::act(app, action, effects),
+        Some(Layer::Cases(_)) => return super::learn::cases::act(app, action),
+        Some(Layer::Suggest(_)) => return super::learn::suggest::act(app, action),
+        _ => {}
     }
     match action {
         Action::Help => {
@@ -141,6 +144,9 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         }
         Action::Redraw => effects.push(Effect::Redraw),
         Action::Suspend => effects.push(Effect::Suspend),
+        Action::Explain => super::learn::console::open(app),
+        Action::Suggest => super::learn::suggest::open(app, effects),
+        Action::Tests => super::learn::cases::open(app),
         Action::Freeze => super::policy::form::open_freeze(app),
         Action::Unfreeze => ask_unfreeze(app),
         Action::Override => super::overrides::open(app),

@@ -4,6 +4,7 @@ pub mod feed;
 mod files;
 mod input;
 mod keep;
+mod learn;
 pub(super) mod redraw;
 pub(super) mod terminal;
 
@@ -108,8 +109,10 @@ struct Loop {
     redraw: Redraw,
     began: Instant,
     inner: mpsc::Sender<Msg>,
-    watch: Option<[Watch; 2]>,
+    watch: Option<[Watch; 3]>,
     keep: Keep,
+    /// The folder of this user's journals.
+    journal: PathBuf,
     feeds: Option<crate::feed::client::Handle>,
     quit: bool,
 }
@@ -172,6 +175,7 @@ impl Loop {
             inner,
             watch: None,
             keep: Keep::new(&options.paths.state),
+            journal: options.paths.journal(),
             feeds: None,
             quit: false,
         };
@@ -190,6 +194,8 @@ impl Loop {
         this.take(Msg::Policy(files::read(&this.app.policy.path)));
         let pins = crate::catalog::pins::place(&this.app.policy.path);
         this.take(Msg::Policy(files::read_pins(&pins)));
+        let tests = learn::beside(&this.app.policy.path);
+        this.take(Msg::Policy(learn::read_tests(&tests)));
         match options.tools {
             Tools::Attached => {}
             Tools::Loaded(servers) => this.take(Msg::Policy(PolicyMsg::Loaded(servers.into()))),
@@ -321,6 +327,7 @@ impl Loop {
                 }
             }
             Effect::Policy(effect) => self.perform_policy(effect),
+            Effect::Learn(effect) => learn::perform(effect, self.journal.clone(), self.inner.clone()),
         }
     }
 
@@ -359,7 +366,9 @@ impl Loop {
 
     fn open(&mut self, path: PathBuf) {
         let pins = crate::catalog::pins::place(&path);
+        let tests = learn::beside(&path);
         self.watch = Some([
+            Watch::start(tests, learn::read_tests, self.inner.clone()),
             Watch::start(path, files::read, self.inner.clone()),
             Watch::start(pins, files::read_pins, self.inner.clone()),
         ]);

@@ -26,6 +26,9 @@ pub(super) fn draw(app: &App, layer: &Layer, paint: &mut Paint<'_>) {
         Layer::Picker(picker) => draw_picker(picker, inner, paint),
         Layer::Form(form) => draw_form(form, inner, paint),
         Layer::Review(review) => draw_review(review, inner, paint),
+        Layer::Cases(view) => super::learn::cases(app, view, inner, paint),
+        Layer::Console(console) => super::learn::console(app, console, inner, paint),
+        Layer::Suggest(view) => super::learn::suggest(app, view, inner, paint),
     }
     super::chrome::footer(app, clear_footer(whole, paint), paint);
 }

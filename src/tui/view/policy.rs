@@ -7,6 +7,7 @@ use super::{chrome, inspector, layout};
 use crate::counters::{Override, OverrideEffect};
 use crate::policy::model;
 use crate::policy::state::{ToolState, limit_text};
+use crate::tui::action::Action;
 use crate::tui::app::overrides;
 use crate::tui::app::policy::table::{Item, ToolRow};
 use crate::tui::app::policy::{Focus, Loading, inspect, search};
@@ -66,6 +67,7 @@ fn table(app: &App, area: Rect, paint: &mut Paint<'_>) {
     } else if let Some((role, text)) = chrome::loading_words(app) {
         paint.text(x + 1, y, end, role, &format!(" {text} "));
     }
+    tests_mark(app, x, area, paint);
     let overridden = app.feeds.overrides(app.now.ts).next().is_some();
     let columns = Columns::of(area, app.policy.table.longest(), overridden);
     columns.heads(area.y + 1, paint);
@@ -93,6 +95,19 @@ fn table(app: &App, area: Rect, paint: &mut Paint<'_>) {
         let below = area.y + 2 + u16::try_from(app.policy.table.items().len()).unwrap_or(0);
         let left = Rect { y: below, height: area.bottom().saturating_sub(below), ..area };
         empty(app, left, paint);
+    }
+}
+
+/// How the tests beside the policy stand, at the right of the title.
+fn tests_mark(app: &App, x: u16, area: Rect, paint: &mut Paint<'_>) {
+    let searching = app.policy.search.typing || !app.policy.search.field.is_empty();
+    let Some((role, mark)) = app.learn.cases.mark().filter(|_| !searching) else { return };
+    let end = area.right().saturating_sub(2);
+    let wide = u16::try_from(mark.chars().count()).unwrap_or(u16::MAX).saturating_add(2);
+    let start = end.saturating_sub(wide);
+    if start > x {
+        paint.text(start, area.y, end, role, &format!(" {mark} "));
+        paint.hits.push((Rect::new(start, area.y, wide, 1), Hit::Action(Action::Tests)));
     }
 }
 

@@ -94,6 +94,8 @@ pub enum PolicyMsg {
     Leftover(Leftover),
     /// The file of pins as it is now.
     Pins(PinsFile),
+    /// The file of tests beside the policy as it is now.
+    Tests(super::learn::cases::CasesFile),
     /// Accepting definitions ended.
     Accepted(Result<crate::catalog::pins::Accepted, String>),
 }
@@ -351,6 +353,7 @@ pub(super) fn update(app: &mut App, msg: PolicyMsg, effects: &mut Vec<Effect>) {
             app.policy.pins = file;
             app.policy_show_now(false);
         }
+        PolicyMsg::Tests(file) => app.learn.cases.read(file),
         PolicyMsg::Accepted(done) => pins::accepted(app, &done),
         PolicyMsg::Unreadable(why) => app.policy.unreadable = Some(why),
         PolicyMsg::Described(number, hits) => {
