@@ -13,6 +13,7 @@
 )]
 
 mod gateway_support;
+mod http_support;
 
 use std::collections::HashMap;
 use std::fs;
@@ -31,6 +32,7 @@ use callgate::policy::model::Scope;
 use callgate::record::{EventKind, Verdict};
 use callgate::time::Timestamp;
 use gateway_support::{ALLOW, Gateway, Home, LONG, call, callgate as program, denied, fixture, rule, until};
+use http_support::Gate;
 
 fn limited(max: u64) -> String {
     format!(
@@ -120,6 +122,80 @@ fn a_clock_that_steps_back_refills_nothing() {
     let mut gateway = home.gateway(&[], &[]);
     assert!(denied(&gateway.call(3, "echo", "{}")), "nor does a restart");
     gateway.finish();
+}
+
+#[test]
+fn a_locked_store_keeps_no_other_request_of_an_http_gateway_waiting() {
+    let home = Home::new(&limited(100));
+    let gate = Gate::command(&home, &[], &[]);
+    let initialize = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}"#;
+    let id = gate.post("", initialize).header("mcp-session-id").unwrap().to_owned();
+    let session = format!("Mcp-Session-Id: {id}\r\n");
+    assert_eq!(gate.post(&session, &call(1, "echo", "{}")).status, 200);
+    let other = rusqlite::Connection::open(home.path("home/state/store.sqlite")).unwrap();
+    other.busy_timeout(LONG).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // More calls than the gateway has threads for requests wait for the store.
+    let (done, answers) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        for number in 0..16 {
+            let (gate, session, done) = (&gate, &session, done.clone());
+            scope.spawn(move || {
+                let answer = gate.post(session, &call(100 + number, "echo", "{}"));
+                done.send(answer.text().contains("(unavailable)")).unwrap();
+            });
+        }
+        // The first of them has given up: the others are waiting, and one after the other they do so
+        // still while this one is answered.
+        assert!(answers.recv_timeout(LONG).unwrap());
+        assert!(!denied(&gate.post(&session, &call(2, "fail", "{}")).json()));
+        assert!(answers.try_iter().count() < 15, "it was not answered after them");
+    });
+    other.execute_batch("ROLLBACK").unwrap();
+}
+
+/// Where libfaketime lies, which can set the clock of one process.
+fn faketime() -> Option<String> {
+    let found = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64"]
+        .map(|folder| format!("{folder}/faketime/libfaketimeMT.so.1"));
+    found.into_iter().find(|path| std::path::Path::new(path).exists())
+}
+
+#[test]
+#[allow(clippy::print_stderr)]
+fn a_gateway_whose_own_clock_steps_back_counts_and_records_on() {
+    let Some(library) = faketime() else {
+        eprintln!("skipped: there is no libfaketime");
+        return;
+    };
+    let home = Home::new(&limited(3));
+    let step = home.path("clock");
+    let set = |offset: &str| {
+        fs::write(home.path("clock.new"), offset).unwrap();
+        fs::rename(home.path("clock.new"), &step).unwrap();
+    };
+    set("+2d");
+    let mut command = home.command();
+    command.args(["gateway", "--name", "fixture", "--policy"]).arg(home.policy()).arg("--").arg(fixture());
+    command.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", &step).env("FAKETIME_NO_CACHE", "1");
+    command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    let mut gateway = Gateway::spawn(command);
+    for id in 1..=3 {
+        assert!(!denied(&gateway.call(id, "echo", "{}")));
+    }
+    let before = home.decisions().last().unwrap().ts;
+    assert!(before.0 > clock::now().0 + 86_400_000_000, "its clock is ahead");
+    set("+0d");
+    let answer = gateway.call(4, "echo", "{}");
+    assert_eq!(rule(&answer), "/tools/echo/limits/c", "the step refilled nothing: {answer}");
+    assert!(!denied(&gateway.call(5, "slow", r#"{"ms":1}"#)), "what counts nothing goes on");
+    gateway.finish();
+    let decisions = home.decisions();
+    assert!(decisions[3].ts < before, "its clock has stepped back");
+    let seqs: Vec<u64> = home.records().iter().map(callgate::record::Record::seq).collect();
+    assert!(seqs.is_sorted() && seqs.len() == usize::try_from(*seqs.last().unwrap()).unwrap(), "{seqs:?}");
+    let outcomes = home.outcomes();
+    assert!(outcomes.len() == 4 && outcomes.iter().all(|outcome| outcome.upstream_us < 60_000_000));
 }
 
 /// A gateway whose files may not grow past `limit` bytes: the write that a full disk refuses.

@@ -4,6 +4,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
+use tokio::runtime::{Handle, RuntimeFlavor};
+
 use super::conversation::Conversation;
 use super::decider::Decider;
 use super::lock;
@@ -18,6 +20,15 @@ use crate::journal;
 use crate::paths::Paths;
 use crate::policy::counter::Taken;
 use crate::record::mask::{Masker, Mode};
+
+/// Does what may have to wait. Where this thread serves others' requests too, another one does so
+/// meanwhile: handing them over costs as much as the store does, and so only what asks the store is done
+/// like this.
+fn patiently<T>(work: impl FnOnce() -> T) -> T {
+    let shared =
+        Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if shared { tokio::task::block_in_place(work) } else { work() }
+}
 
 /// How many lists wait for the screens at most; what is older is of no use to them.
 const LISTS: usize = 64;
@@ -185,7 +196,7 @@ impl Desk {
         ask: impl FnOnce(&dyn Store) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let done = match self.store() {
-            Some(store) => ask(store.as_ref()),
+            Some(store) => patiently(|| ask(store.as_ref())),
             None => Err(StoreError { place: "(none)".to_owned(), why: "it could not be opened".to_owned() }),
         };
         if let Err(error) = &done {

@@ -1,6 +1,6 @@
 //! A Redis of a test's own: started on this machine, killed, stopped and started again.
 //!
-//! Needs `redis-server` (or `valkey-server`) on the PATH. Where there is none the tests say so and
+//! Needs `redis-server` or `valkey-server` on the PATH: the one that is found first is taken. Where there is none the tests say so and
 //! do nothing else.
 
 #![allow(
@@ -70,6 +70,10 @@ impl Redis {
             child: None,
         };
         redis.up();
+        if redis.child.is_none() {
+            skipped("this server was built without TLS");
+            return None;
+        }
         Some(redis)
     }
 
@@ -103,6 +107,10 @@ impl Redis {
             if self.more.iter().any(|option| option == "--requirepass")
                 && std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok()
             {
+                return;
+            }
+            if self.log().contains("Failed finding TLS support") {
+                self.kill();
                 return;
             }
             assert!(Instant::now() < until, "redis-server does not answer: {}", self.log());

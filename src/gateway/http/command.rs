@@ -164,18 +164,10 @@ impl Service {
             done: false,
         });
         let conversation = &live.conversation;
-        let mut wait = None;
-        // The store and the journal may make it wait, which must not keep other requests waiting.
-        let ruling = tokio::task::block_in_place(|| {
-            let mut ruling = conversation.judge(
-                &message,
-                &mut |peeked| headers::agree(&posted.headers, peeked, true),
-                &|| headers::trace(&posted.headers),
-            );
-            wait = live.waits_for(&mut ruling, &posted.headers);
-            conversation.record(ruling.iter_mut());
-            ruling
-        });
+        let mut check = |peeked: &Message<'_>| headers::agree(&posted.headers, peeked, true);
+        let mut ruling = conversation.judge(&message, &mut check, &|| headers::trace(&posted.headers));
+        let wait = live.waits_for(&mut ruling, &posted.headers);
+        conversation.record(ruling.iter_mut());
         let Some(ruling) = ruling else {
             return refuse(&live, empty(), StatusCode::BAD_REQUEST, began);
         };

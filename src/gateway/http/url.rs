@@ -147,19 +147,14 @@ impl Service {
         let conversation = &live.conversation;
         let (mut modern, mut listens) = (false, false);
         let began = clock::tick();
-        let mut wait = None;
-        // The store and the journal may make it wait, which must not keep other requests waiting.
-        let ruling = tokio::task::block_in_place(|| {
-            let mut check = |peeked: &Message<'_>| {
-                modern = peeked.is_modern();
-                listens = peeked.method() == Some("subscriptions/listen");
-                headers::agree(&posted.headers, peeked, false)
-            };
-            let mut ruling = conversation.judge(&message, &mut check, &|| headers::trace(&posted.headers));
-            wait = live.waits_for(&mut ruling, &posted.headers);
-            conversation.record(ruling.iter_mut());
-            ruling
-        });
+        let mut check = |peeked: &Message<'_>| {
+            modern = peeked.is_modern();
+            listens = peeked.method() == Some("subscriptions/listen");
+            headers::agree(&posted.headers, peeked, false)
+        };
+        let mut ruling = conversation.judge(&message, &mut check, &|| headers::trace(&posted.headers));
+        let wait = live.waits_for(&mut ruling, &posted.headers);
+        conversation.record(ruling.iter_mut());
         let Some(ruling) = ruling else {
             return refuse(&live, empty(), StatusCode::BAD_REQUEST, began);
         };
