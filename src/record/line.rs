@@ -171,8 +171,26 @@ impl<'a> Line<'a> {
     }
 }
 
+/// Reads bytes both ways and asserts that what serde reads is read, and alike. For fuzzing and
+/// property tests.
+///
+/// # Panics
+/// When the ways differ; that is its purpose.
+#[doc(hidden)]
+pub fn check(bytes: &[u8]) {
+    let Ok(slow) = serde_json::from_slice::<Line<'_>>(bytes) else {
+        // The quick way may read more: it does not look into values that nobody asked for.
+        let _ = Line::parse(bytes);
+        return;
+    };
+    let quick = Line::parse(bytes).map(|line| format!("{line:?}")).map_err(|error| error.to_string());
+    assert_eq!(quick, Ok(format!("{slow:?}")), "{}", bytes.escape_ascii());
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// Whether the quick way reads the line, and then as serde does.
@@ -230,5 +248,77 @@ mod tests {
         let event = br#"{"type":"event","seq":1,"ts":"2026-11-20T21:20:00.000001Z","gateway":"g","kind":"freeze","by":"ana","reason":"loop","data":{}}"#;
         assert_eq!(Line::parse(event).expect("reads").event, Some(EventKind::Freeze));
         assert!(Line::parse(b"{}").is_err());
+    }
+
+    fn member() -> impl Strategy<Value = String> {
+        let name = prop_oneof![
+            3 => proptest::sample::select(vec![
+                "server", "grant", "session", "client", "method", "tool", "decision", "rule", "message", "shadow",
+                "args", "call", "status", "code", "upstream_us", "by", "reason", "data", "counters",
+            ])
+            .prop_map(str::to_owned),
+            1 => "[a-z]{1,4}",
+        ];
+        let value = prop_oneof![
+            proptest::sample::select(vec![
+                "null",
+                "true",
+                "0",
+                "-0",
+                "-5",
+                "01",
+                "7",
+                "1.5",
+                "-32603",
+                "18446744073709551615",
+                "18446744073709551616",
+                "9223372036854775808",
+                "\"\"",
+                "\"ok\"",
+                "\"lost\"",
+                "\"deny\"",
+                "\"allow\"",
+                "\"a\\u0041\"",
+                "\"\\ud800\"",
+                "\"x\\\"}\"",
+                "{}",
+                "[]",
+                "[1,\"]\"]",
+                "{\"a\":{\"b\":[]}}",
+                "{]",
+                "\"\u{1}\"",
+                "{\"decision\":\"deny\"}",
+                "{\"decision\":\"deny\",\"rule\":\"r\",\"pointer\":null}",
+            ])
+            .prop_map(str::to_owned),
+            "\"[a-zé日 ]{0,6}\"",
+        ];
+        (name, value).prop_map(|(name, value)| format!("\"{name}\":{value}"))
+    }
+
+    proptest! {
+        #[test]
+        fn both_ways_agree_on_whatever_stands_in_a_line(
+            kind in proptest::sample::select(vec!["decision", "outcome", "event", "other"]),
+            members in proptest::collection::vec(member(), 0..8),
+            at in any::<proptest::sample::Index>(),
+            byte in proptest::option::of(any::<u8>()),
+        ) {
+            let mut line = format!(
+                r#"{{"type":"{kind}","seq":7,"ts":"2026-11-20T21:20:00.000001Z","gateway":"g""#
+            );
+            for member in members {
+                line.push(',');
+                line.push_str(&member);
+            }
+            line.push('}');
+            let mut bytes = line.into_bytes();
+            check(&bytes);
+            if let Some(byte) = byte {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+                check(&bytes);
+            }
+        }
     }
 }

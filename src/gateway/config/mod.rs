@@ -5,6 +5,8 @@
 //! digests, and the servers' own credentials as names of environment variables.
 
 mod read;
+#[doc(hidden)]
+pub mod total;
 
 use std::collections::HashSet;
 use std::fmt;

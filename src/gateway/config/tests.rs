@@ -271,3 +271,63 @@ fn a_version_replaces_only_when_it_is_good() {
     std::fs::write(&path, text(&one)).unwrap();
     assert!(next().unwrap().grants.find("s", &one, now).is_some());
 }
+
+/// Words of a gateway.json, in any order: most are no such file, and all must be told so.
+fn words() -> impl proptest::strategy::Strategy<Value = String> {
+    let words = [
+        "{",
+        "}",
+        "[",
+        "]",
+        ":",
+        ",",
+        "\"listen\"",
+        "\"127.0.0.1:1\"",
+        "\"servers\"",
+        "\"grants\"",
+        "\"feed\"",
+        "\"tokens\"",
+        "\"role\"",
+        "\"viewer\"",
+        "\"url\"",
+        "\"https://h.example/mcp\"",
+        "\"command\"",
+        "\"env\"",
+        "\"headers\"",
+        "\"${K}\"",
+        "\"policy\"",
+        "\"p.json\"",
+        "\"server\"",
+        "\"s\"",
+        "\"expires\"",
+        "\"journal\"",
+        "null",
+        "1",
+        "\u{feff}",
+        "\"é\"",
+        "// c\n",
+    ];
+    use proptest::strategy::Strategy as _;
+    proptest::collection::vec(proptest::sample::select(words.to_vec()), 0..40)
+        .prop_map(|words| words.concat())
+}
+
+proptest::proptest! {
+    #[test]
+    fn every_text_is_a_configuration_or_says_why_not(words in words()) {
+        total::check_total(words.as_bytes());
+    }
+
+    #[test]
+    fn so_is_a_damaged_one(at in proptest::prelude::any::<proptest::sample::Index>(), byte in proptest::prelude::any::<u8>()) {
+        let grant = format!(r#"{{"g":{{"server":"s","policy":"p.json","token_sha256":"{}"}}}}"#, digest("one"));
+        let feed = r#","feed":{"listen":"127.0.0.1:9","tokens":{}},"journal":"j","counters":"c.sqlite""#;
+        let mut text = whole(r#"{"s":{"command":["x","${K}"],"env":{"A":"${K}"}}}"#, &grant, feed).into_bytes();
+        total::check_total(&text);
+        let at = at.index(text.len());
+        text[at] = byte;
+        total::check_total(&text);
+        text.truncate(at);
+        total::check_total(&text);
+    }
+}
