@@ -72,6 +72,18 @@ impl Paths {
         self.state.join("store.sqlite")
     }
 
+    /// The policy of a configured server: `policies/SERVER.json` in the configuration folder. What a
+    /// file system or a shell reads specially in its name becomes `_`.
+    pub fn policy_of(&self, server: &str) -> PathBuf {
+        let name: String = server
+            .chars()
+            .map(|letter| if letter.is_ascii_alphanumeric() || "._-".contains(letter) { letter } else { '_' })
+            .collect();
+        let name = name.trim_start_matches('.');
+        let name = if name.is_empty() { "server" } else { name };
+        self.config.join("policies").join(format!("{name}.json"))
+    }
+
     /// Every policy text that a gateway loaded, by digest.
     pub fn policies(&self) -> PathBuf {
         self.state.join("policies")
@@ -204,6 +216,21 @@ mod tests {
         Paths::resolve(&|name| {
             vars.iter().find(|(key, _)| *key == name).map(|(_, value)| PathBuf::from(value))
         })
+    }
+
+    #[test]
+    fn servers_names_become_harmless_file_names() {
+        let paths = resolve(&[("CALLGATE_HOME", "/c")]).expect("own");
+        for (server, file) in [
+            ("github", "github"),
+            ("../../etc/x", "_.._etc_x"),
+            ("a b", "a_b"),
+            ("..", "server"),
+            ("日本", "__"),
+        ] {
+            let wanted = Path::new("/c/config/policies").join(format!("{file}.json"));
+            assert_eq!(paths.policy_of(server), wanted);
+        }
     }
 
     #[test]

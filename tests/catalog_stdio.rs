@@ -212,3 +212,69 @@ fn it_stops_when_asked() {
     assert_eq!(asked.join().unwrap().unwrap_err().failure, Failure::Interrupted);
     wait_gone(&file);
 }
+
+/// A package whose command prints a menu and whose `main` is the server, as npx has it in its cache.
+#[test]
+fn the_main_of_a_package_is_listed_where_its_command_is_no_server() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let put = |path: &str, text: &str| {
+        let path = root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    };
+    let place = "cache/_npx/0123";
+    let list = r#"{"dependencies":{"@made/up":"^1.0.0"},"_npx":{"packages":["@made/up"]}}"#;
+    put(&format!("{place}/package.json"), list);
+    let package = r#"{"main":"dist/index.js","bin":{"up":"menu.js"}}"#;
+    put(&format!("{place}/node_modules/@made/up/package.json"), package);
+    put(&format!("{place}/node_modules/@made/up/menu.js"), "");
+    put(&format!("{place}/node_modules/@made/up/dist/index.js"), SERVER);
+    put(&format!("{place}/node_modules/.bin/up"), "#!/bin/sh\necho 'Welcome to the menu!'\n");
+    // npx and node as far as this needs them.
+    let npx = format!(
+        "#!/bin/sh\nPATH={}:$PATH\nshift\nif [ \"$1\" = -p ]; then shift 2; exec \"$@\"; fi\nexec up\n",
+        root.join(place).join("node_modules/.bin").display()
+    );
+    put("bin/npx", &npx);
+    put("bin/node", "#!/bin/sh\nexec sh \"$@\"\n");
+
+    let run = |args: &[&str]| {
+        let path = std::env::var("PATH").unwrap();
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_callgate"))
+            .args(args)
+            .current_dir(root)
+            .env("PATH", format!("{}:{path}", root.join("bin").display()))
+            .env("HOME", root)
+            .env("CALLGATE_HOME", root.join("callgate"))
+            .env("npm_config_cache", root.join("cache"))
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, listed, said) = run(&["--format", "json", "tools", "--", "npx", "-y", "@made/up"]);
+    assert_eq!(code, Some(0), "{said}");
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(listed["tools"].as_array().unwrap().len(), 3);
+    assert!(
+        said.contains("note: `npx -y @made/up` is the command of a program that is no MCP server"),
+        "{said}"
+    );
+    assert!(said.contains("npx -y -p @made/up sh -c 'exec node"), "the command line that works: {said}");
+    let (code, _, said) = run(&["init", "-o", "p.json", "--", "npx", "-y", "@made/up"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("--policy") && said.contains("-- npx -y -p @made/up sh -c"), "{said}");
+    // A gateway runs what it was told to run.
+    let (_, answers, said) = run(&["gateway", "--policy", "p.json", "--", "npx", "-y", "@made/up"]);
+    assert!(answers.is_empty() && said.contains("Welcome to the menu!"), "{answers}{said}");
+    // Where the main is no server either, what was asked for is what is reported.
+    put(&format!("{place}/node_modules/@made/up/dist/index.js"), "echo nor this");
+    let (code, _, said) = run(&["tools", "--", "npx", "-y", "@made/up"]);
+    assert_eq!(code, Some(3));
+    assert!(said.contains("`npx -y @made/up` ended") && said.contains("Welcome to the menu!"), "{said}");
+}

@@ -41,16 +41,25 @@ pub struct CatalogError {
     pub said: Vec<String>,
     /// What to do about it.
     pub help: Option<String>,
+    /// Whether a command that was started never said anything that a server says.
+    pub(super) no_server: bool,
 }
 
 impl CatalogError {
     pub(super) fn new(failure: Failure, message: impl Into<String>) -> Self {
-        Self { failure, message: message.into(), said: Vec::new(), help: None }
+        Self { failure, message: message.into(), said: Vec::new(), help: None, no_server: false }
     }
 
     #[must_use]
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// Says that the command never spoke as a server does, if so.
+    #[must_use]
+    pub(super) fn no_server(mut self, so: bool) -> Self {
+        self.no_server = so;
         self
     }
 

@@ -9,6 +9,7 @@ mod error;
 mod file;
 mod http;
 mod name;
+mod package;
 pub mod pins;
 mod stdio;
 mod talk;
@@ -75,6 +76,8 @@ pub struct ServerTools {
     pub raw: Vec<Box<RawValue>>,
     /// How it is started or reached, with variables as written; `None` for a saved list.
     pub launch: Option<Launch>,
+    /// What a person must know about how this list came to be, if anything.
+    pub note: Option<String>,
 }
 
 impl ServerTools {
@@ -190,17 +193,57 @@ fn from_launch(
         Launch::Stdio(stdio) => stdio::label(&stdio.command),
         Launch::Http(http) => http::without_secrets(&http.url),
     };
-    let raw = match launch {
-        Launch::Stdio(stdio) => stdio::list(stdio, &label, timeout, stop)?,
-        Launch::Http(http) => {
+    match (launch, written) {
+        (Launch::Stdio(stdio), written) => match stdio::list(stdio, &label, timeout, stop) {
+            Err(error) if error.no_server => {
+                let Launch::Stdio(written) = written else { return Err(error) };
+                main_instead(name, stdio, written, timeout, stop).unwrap_or(Err(error))
+            }
+            listed => server(name, label, listed?, Some(written.clone())),
+        },
+        (Launch::Http(http), written) => {
             // On a thread of its own: the caller may itself be inside a runtime.
-            let (server, stop) = (http.clone(), Arc::clone(stop));
-            thread::spawn(move || http::list(&server, timeout, &stop)).join().unwrap_or_else(|_| {
-                Err(CatalogError::new(Failure::Server, "loading the list failed inside callgate"))
-            })?
+            let (http, stop) = (http.clone(), Arc::clone(stop));
+            let listed =
+                thread::spawn(move || http::list(&http, timeout, &stop)).join().unwrap_or_else(|_| {
+                    Err(CatalogError::new(Failure::Server, "loading the list failed inside callgate"))
+                });
+            server(name, label, listed?, Some(written.clone()))
         }
+    }
+}
+
+/// The list of the server that lies beside a package's own command, which is none. `None` where there
+/// is none either: then what was asked for is what is reported.
+fn main_instead(
+    name: String,
+    stdio: &StdioServer,
+    written: &StdioServer,
+    timeout: Duration,
+    stop: &Arc<AtomicBool>,
+) -> Option<Result<ServerTools, CatalogError>> {
+    // As npx is started with it.
+    let var = |name: &str| {
+        let set = stdio.env.iter().rfind(|(set, _)| set == name).map(|(_, value)| value.clone());
+        set.or_else(|| std::env::var(name).ok())
     };
-    server(name, label, raw, Some(written.clone()))
+    let main = |of: &StdioServer| {
+        let command = package::main_of(&of.command, &var)?;
+        Some(StdioServer { command, ..of.clone() })
+    };
+    let (run, shown) = (main(stdio)?, main(written)?);
+    let label = stdio::label(&shown.command);
+    let raw = match stdio::list(&run, &label, timeout, stop) {
+        Ok(raw) => raw,
+        Err(error) if error.failure == Failure::Interrupted => return Some(Err(error)),
+        Err(_) => return None,
+    };
+    let note = format!(
+        "`{}` is the command of a program that is no MCP server; the same package's main file is one, and was asked instead. Use its command line in your client and for the gateway, too",
+        stdio::label(&written.command)
+    );
+    let server = server(name, label, raw, Some(Launch::Stdio(shown)));
+    Some(server.map(|server| ServerTools { note: Some(note), ..server }))
 }
 
 fn server(
@@ -223,7 +266,7 @@ fn server(
         })?;
         tools.push(tool);
     }
-    Ok(ServerTools { name, label, tools, raw, launch })
+    Ok(ServerTools { name, label, tools, raw, launch, note: None })
 }
 
 fn filled(headers: &[(String, String)]) -> Result<Vec<(String, String)>, CatalogError> {

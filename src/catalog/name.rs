@@ -60,7 +60,8 @@ pub fn server_name(command: &[String]) -> String {
     if name.is_empty() { "server".to_owned() } else { name }
 }
 
-const NPX_VALUES: &[&str] =
+/// Options of npx that take a value.
+pub(super) const NPX_VALUES: &[&str] =
     &["--registry", "--cache", "--userconfig", "-c", "--call", "--prefix", "-w", "--workspace"];
 const PACKAGE_FLAGS: &[&str] = &["--package", "-p"];
 const UV_VALUES: &[&str] = &[

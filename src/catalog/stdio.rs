@@ -258,7 +258,7 @@ impl Session {
                 } else {
                     "run the command by itself to see why; an MCP server waits for its client on standard input"
                 };
-                CatalogError::new(Failure::Server, message).help(help).said(lines)
+                CatalogError::new(Failure::Server, message).help(help).said(lines).no_server(!self.answered)
             }
             Trouble::Late if only_rubbish => CatalogError::new(
                 Failure::Server,
@@ -268,7 +268,8 @@ impl Session {
                 ),
             )
             .help("is it an MCP server in stdio mode? Its standard output must carry nothing but JSON-RPC")
-            .said(lines),
+            .said(lines)
+            .no_server(true),
             Trouble::Late => CatalogError::new(
                 Failure::Server,
                 format!("`{label}` did not answer {step} within {} s", timeout.as_secs()),

@@ -116,6 +116,10 @@ pub enum Command {
     Unfreeze(UnfreezeArgs),
     /// Calls that wait for a person: list them, approve one, reject one
     Approvals(ApprovalsArgs),
+    /// Put the gateway in front of servers that an MCP client has configured
+    Wrap(WrapArgs),
+    /// Take the gateway out of a client's configuration again, byte for byte
+    Unwrap(UnwrapArgs),
     /// Show everything at once, with nothing installed
     Demo(DemoArgs),
     /// Print a shell's completions
@@ -617,6 +621,47 @@ pub struct RejectArgs {
     /// Why, for the agent to read
     #[arg(long, value_name = "TEXT")]
     pub note: Option<String>,
+}
+
+/// What is asked of `wrap` and `unwrap` alike.
+#[derive(Debug, Clone, Args)]
+pub struct EntryArgs {
+    /// The client: claude-desktop, claude-code, cursor, vscode, windsurf, zed, codex, gemini, goose
+    /// or continue
+    pub client: String,
+    /// One of its servers; all of them when left out
+    pub server: Option<String>,
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Without SERVER: do not ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// `callgate wrap`
+#[derive(Debug, Clone, Args)]
+pub struct WrapArgs {
+    /// Which servers.
+    #[command(flatten)]
+    pub entry: EntryArgs,
+    /// The policy to enforce; `policies/SERVER.json` in the configuration folder when left out
+    #[arg(long, value_name = "FILE", requires = "server")]
+    pub policy: Option<PathBuf>,
+    /// How strict a new policy is
+    #[arg(long, value_enum, default_value_t = Profile::Balanced, hide_possible_values = true, value_name = "strict|balanced|open")]
+    pub profile: Profile,
+    /// How long the server may take to list its tools for a new policy, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub timeout: u64,
+}
+
+/// `callgate unwrap`
+#[derive(Debug, Clone, Args)]
+pub struct UnwrapArgs {
+    /// Which servers.
+    #[command(flatten)]
+    pub entry: EntryArgs,
 }
 
 /// `callgate demo`

@@ -49,14 +49,12 @@ pub(super) fn run(args: &InitArgs, out: &Output) -> Answer {
 /// others are written.
 fn several(servers: &[ServerTools], profile: Profile, existing: Existing, out: &Output) -> Answer {
     let paths = Paths::from_env().map_err(|error| CliError::outside(error.to_string(), ""))?;
-    let folder = paths.config.join("policies");
-    private_dir(&folder)
-        .map_err(|error| CliError::outside(format!("`{}` cannot be made: {error}", folder.display()), ""))?;
+    policies_folder(&paths)?;
     let mut kept = Vec::new();
     let mut taken: Vec<PathBuf> = Vec::new();
     for server in servers {
         let (text, what) = starting_policy(server, profile)?;
-        let path = folder.join(format!("{}.json", file_name(&server.name)));
+        let path = paths.policy_of(&server.name);
         if taken.contains(&path) {
             return Err(CliError::outside(
                 format!("two servers would both be written to `{}`", path.display()),
@@ -85,9 +83,16 @@ fn several(servers: &[ServerTools], profile: Profile, existing: Existing, out: &
     Ok(Verdict::Yes)
 }
 
+/// Makes the folder of configured servers' policies.
+pub(super) fn policies_folder(paths: &Paths) -> Result<(), CliError> {
+    let folder = paths.config.join("policies");
+    private_dir(&folder)
+        .map_err(|error| CliError::outside(format!("`{}` cannot be made: {error}", folder.display()), ""))
+}
+
 /// A policy for a server's tools, and what it does in a few words. Tools stand in the order of
 /// their names, so that the same server gives the same text whatever order it lists in.
-fn starting_policy(server: &ServerTools, profile: Profile) -> Result<(String, String), CliError> {
+pub(super) fn starting_policy(server: &ServerTools, profile: Profile) -> Result<(String, String), CliError> {
     let mut tools: Vec<_> = server.tools.iter().collect();
     tools.sort_by(|a, b| a.name.cmp(&b.name));
     tools.dedup_by(|a, b| a.name == b.name);
@@ -124,7 +129,7 @@ fn starting_policy(server: &ServerTools, profile: Profile) -> Result<(String, St
     Ok((text, what))
 }
 
-fn describe(server: &ServerTools, profile: Profile) -> String {
+pub(super) fn describe(server: &ServerTools, profile: Profile) -> String {
     let profile = match profile {
         Profile::Strict => "strict",
         Profile::Balanced => "balanced",
@@ -178,34 +183,6 @@ pub(super) fn there_already(path: &Path) -> CliError {
     )
 }
 
-fn not_written(path: &Path, error: &io::Error) -> CliError {
+pub(super) fn not_written(path: &Path, error: &io::Error) -> CliError {
     CliError::outside(format!("`{}` cannot be written: {error}", path.display()), "")
-}
-
-/// A server's name as a file name: nothing that a file system or a shell reads specially.
-fn file_name(server: &str) -> String {
-    let name: String = server
-        .chars()
-        .map(|letter| if letter.is_ascii_alphanumeric() || "._-".contains(letter) { letter } else { '_' })
-        .collect();
-    let name = name.trim_start_matches('.').to_owned();
-    if name.is_empty() { "server".to_owned() } else { name }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn servers_names_become_harmless_file_names() {
-        for (server, file) in [
-            ("github", "github"),
-            ("../../etc/x", "_.._etc_x"),
-            ("a b", "a_b"),
-            ("..", "server"),
-            ("日本", "__"),
-        ] {
-            assert_eq!(file_name(server), file);
-        }
-    }
 }

@@ -24,6 +24,7 @@ mod test;
 mod tools;
 #[cfg(feature = "tui")]
 mod tui;
+mod wrap;
 
 use std::process::ExitCode;
 
@@ -118,6 +119,8 @@ fn run(cli: Cli, out: &Output) -> Answer {
         Some(Command::Freeze(args)) => freeze::freeze(args, out),
         Some(Command::Unfreeze(args)) => freeze::unfreeze(&args, out),
         Some(Command::Approvals(args)) => approvals::run(args, out),
+        Some(Command::Wrap(args)) => wrap::wrap(&args, out),
+        Some(Command::Unwrap(args)) => wrap::unwrap(&args, out),
         Some(Command::Demo(args)) => demo::run(&args, out),
         Some(Command::Completions(args)) => generate::completions(&args, out),
         Some(Command::Man) => generate::man(out),

@@ -10,7 +10,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use super::args::SourceArgs;
 use super::output::Format;
 use super::{CliError, Output};
-use crate::catalog::{self, CatalogError, Failure, Loaded, Source};
+use crate::catalog::{self, CatalogError, Failure, Launch, Loaded, Source};
 use crate::visible::visible;
 
 /// What to do when no source is named.
@@ -70,6 +70,11 @@ pub(super) fn load(args: &SourceArgs, timeout: u64, out: &Output) -> Result<Load
         let _ = signal_hook::low_level::emulate_default_handler(SIGINT);
     }
     let loaded = answer.map_err(|error| to_cli(&error))?;
+    for server in &loaded.servers {
+        if let (Some(note), Some(Launch::Stdio(stdio))) = (&server.note, &server.launch) {
+            out.note(&format!("note: {note}:\n  {}", shell_words(&stdio.command)));
+        }
+    }
     for (name, error) in &loaded.failed {
         out.note(&format!("warning: server `{}` gave no list: {error}", visible(name)));
         if let Some(help) = &error.help {

@@ -56,6 +56,9 @@ struct Unguarded {
     client: String,
     server: String,
     file: String,
+    /// Whether `wrap` can put a gateway in front.
+    #[serde(skip)]
+    stdio: bool,
 }
 
 /// Runs the command.
@@ -183,6 +186,7 @@ fn unguarded() -> Vec<Unguarded> {
         .map(|configured| Unguarded {
             client: configured.client.to_owned(),
             server: configured.server,
+            stdio: matches!(configured.launch, clients::Launch::Stdio(_)),
             file: configured.file.display().to_string(),
         })
         .collect()
@@ -213,6 +217,13 @@ fn text(status: &Status, now: Timestamp, out: &Output) -> String {
             .map(|one| vec![cell(&one.client), cell(&one.server), dim(&one.file)])
             .collect(),
     );
+    if let Some(one) = status.unguarded.iter().find(|one| one.stdio) {
+        let words = super::source::shell_words(&[one.client.clone(), one.server.clone()]);
+        let command = out.tint(Tint::Strong, &format!("callgate wrap {words}"));
+        text.push_str("  ");
+        text.push_str(&command);
+        text.push_str(" puts one in front\n");
+    }
     if status.gateways.is_empty() {
         let rest = std::mem::take(&mut text);
         text = format!("No gateway of yours is running.\n{}{rest}", if rest.is_empty() { "" } else { "\n" });

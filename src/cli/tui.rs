@@ -21,7 +21,7 @@ pub(super) fn run(args: OpenArgs, out: &Output) -> Answer {
     let feeds = feeds(&args, &paths)?;
     let tools = match source::source(&args.source)? {
         None => Tools::Attached,
-        Some(source) => Tools::Loader(loader(source, paths.config.join("policies"))),
+        Some(source) => Tools::Loader(loader(source, paths.clone())),
     };
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let color = match (out.color, plain) {
@@ -71,7 +71,7 @@ fn token(path: &Path) -> Result<String, CliError> {
     }
 }
 
-fn loader(source: Source, policies: std::path::PathBuf) -> tui::Loader {
+fn loader(source: Source, paths: Paths) -> tui::Loader {
     Box::new(move |say| {
         say(match &source {
             Source::Command(command) => format!("starting {}", command.join(" ")),
@@ -80,18 +80,14 @@ fn loader(source: Source, policies: std::path::PathBuf) -> tui::Loader {
             Source::Client { client, .. } => format!("asking the servers of {client}"),
         });
         let loaded = catalog::load(&source, PATIENCE).map_err(|error| error.to_string())?;
-        Ok(servers(loaded, &source, &policies))
+        Ok(servers(loaded, &source, &paths))
     })
 }
 
-fn servers(loaded: Loaded, source: &Source, policies: &Path) -> Vec<Server> {
+fn servers(loaded: Loaded, source: &Source, paths: &Paths) -> Vec<Server> {
     // A client without a named server opens all of its servers, each with its own policy.
     let own = matches!(source, Source::Client { server: None, .. });
-    let policy = |name: &str| {
-        let plain: String =
-            name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
-        own.then(|| policies.join(format!("{plain}.json")))
-    };
+    let policy = |name: &str| own.then(|| paths.policy_of(name));
     loaded
         .servers
         .into_iter()

@@ -1,11 +1,13 @@
 //! The servers that MCP clients have in their own configuration files.
 //!
-//! Only reading: which servers there are, how each is started or reached, and whether callgate
-//! already stands in front of it. Where the files lie is resolved from values that are passed in,
+//! Which servers there are, how each is started or reached, and whether callgate already stands in
+//! front of it; [`edit`] puts it there and takes it out again. Where the files lie is resolved from values that are passed in,
 //! so that it can be tested without anybody's home.
 
+pub mod edit;
 mod expand;
 mod guard;
+pub mod kept;
 mod places;
 mod read;
 #[cfg(test)]
@@ -86,6 +88,8 @@ pub struct Configured {
     pub file: PathBuf,
     /// Its name there.
     pub server: String,
+    /// The names, and in lists the numbers, that lead to its entry.
+    pub at: Vec<String>,
     /// How the client starts or reaches it, as written: variables are not filled in yet.
     pub launch: Launch,
     /// Whether callgate stands in front of it.
@@ -95,6 +99,11 @@ pub struct Configured {
 }
 
 impl Configured {
+    /// Its client, as the client's maker writes it.
+    pub fn client_title(&self) -> &'static str {
+        CLIENTS.into_iter().find(|client| client.name() == self.client).map_or(self.client, Client::title)
+    }
+
     /// The server itself, behind callgate where callgate stands in front of it, with variables as
     /// written: what may be shown to people.
     pub fn as_written(&self) -> Launch {
@@ -197,6 +206,7 @@ fn in_files(client: Client, env: &Env) -> (Vec<Configured>, Vec<CatalogError>) {
                         client: client.name(),
                         file: file.clone(),
                         server: entry.name,
+                        at: entry.at,
                         launch: entry.launch,
                         guarded,
                         disabled: entry.disabled,

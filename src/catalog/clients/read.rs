@@ -12,6 +12,8 @@ use super::{Client, Env, Launch};
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) name: String,
+    /// The names, and in lists the numbers, that lead to it.
+    pub(super) at: Vec<String>,
     pub(super) launch: Launch,
     pub(super) disabled: bool,
 }
@@ -22,56 +24,101 @@ pub(super) fn entries(client: Client, file: &Path, text: &str, env: &Env) -> Res
     if text.trim().is_empty() {
         return Ok(Vec::new());
     }
-    let ending = file.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-    let root: Value = match ending {
-        "toml" => toml(text)?,
-        "yaml" | "yml" => serde_yaml_ng::from_str(text).map_err(|error| format!("is not YAML: {error}"))?,
-        _ => json(text)?,
-    };
+    let root = value(file, text)?;
     let mut found = Vec::new();
-    for holder in holders(client, &root, env) {
+    for (path, holder) in holders(client, &root, env) {
+        let at = |step: String| path.iter().cloned().chain([step]).collect();
         match holder {
-            Value::Object(members) => {
-                found.extend(members.iter().filter_map(|(name, server)| entry(name, server)));
-            }
-            Value::Array(list) => {
-                found.extend(list.iter().filter_map(|server| entry(server.get("name")?.as_str()?, server)));
-            }
+            Value::Object(members) => found
+                .extend(members.iter().filter_map(|(name, server)| entry(name, server, at(name.clone())))),
+            Value::Array(list) => found.extend(list.iter().enumerate().filter_map(|(index, server)| {
+                entry(server.get("name")?.as_str()?, server, at(index.to_string()))
+            })),
             _ => return Err(format!("has {} that is no object", client.keys())),
         }
     }
     Ok(found)
 }
 
-/// The values that hold servers.
-fn holders<'v>(client: Client, root: &'v Value, env: &Env) -> Vec<&'v Value> {
+/// The values that hold servers, and what leads to each.
+fn holders<'v>(client: Client, root: &'v Value, env: &Env) -> Vec<(Vec<String>, &'v Value)> {
     let mut found = Vec::new();
-    let mut take = |value: Option<&'v Value>| found.extend(value.filter(|value| !value.is_null()));
+    let mut take = |path: &[&str]| {
+        let value = path.iter().try_fold(root, |value, step| value.get(step));
+        let path = path.iter().map(|step| (*step).to_owned()).collect();
+        found.extend(value.filter(|value| !value.is_null()).map(|value| (path, value)));
+    };
     match client {
         Client::ClaudeCode => {
             // Local servers of the project (or of a folder above) come before the person's own.
-            let projects = root.get("projects").and_then(Value::as_object);
             for folder in env.cwd.ancestors() {
-                let project = projects.and_then(|projects| projects.get(&*folder.to_string_lossy()));
-                take(project.and_then(|project| project.get("mcpServers")));
+                take(&["projects", &folder.to_string_lossy(), "mcpServers"]);
             }
-            take(root.get("mcpServers"));
+            take(&["mcpServers"]);
         }
         Client::VsCode => {
-            take(root.get("servers"));
-            take(root.get("mcpServers"));
+            take(&["servers"]);
+            take(&["mcpServers"]);
             // The older place, in settings.json.
-            take(root.get("mcp").and_then(|mcp| mcp.get("servers")));
+            take(&["mcp", "servers"]);
         }
-        Client::Zed => take(root.get("context_servers")),
-        Client::Codex => take(root.get("mcp_servers")),
-        Client::Goose => take(root.get("extensions")),
-        _ => take(root.get("mcpServers")),
+        Client::Zed => take(&["context_servers"]),
+        Client::Codex => take(&["mcp_servers"]),
+        Client::Goose => take(&["extensions"]),
+        _ => take(&["mcpServers"]),
     }
     found
 }
 
-fn entry(name: &str, server: &Value) -> Option<Entry> {
+/// The value at a path of names and, in lists, numbers.
+fn at<'v>(root: &'v mut Value, path: &[String]) -> Option<&'v mut Value> {
+    path.iter().try_fold(root, |value, step| match value {
+        Value::Array(list) => list.get_mut(step.parse::<usize>().ok()?),
+        other => other.get_mut(step),
+    })
+}
+
+/// What holds the command of the entry at `path`, and under which name.
+fn holder<'v>(root: &'v mut Value, path: &[String]) -> Option<(&'v mut Map<String, Value>, &'static str)> {
+    let entry = at(root, path)?.as_object_mut()?;
+    if entry.get("command").is_some_and(Value::is_object) {
+        return Some((entry.get_mut("command")?.as_object_mut()?, "path"));
+    }
+    let named = entry.get("command").and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+    Some((entry, if named { "command" } else { "cmd" }))
+}
+
+/// The command and the arguments of the entry at `path`.
+pub(super) fn command_line(root: &Value, path: &[String]) -> Option<(String, Vec<Value>)> {
+    let mut root = root.clone();
+    let (holder, key) = holder(&mut root, path)?;
+    let command = holder.get(key)?.as_str()?.to_owned();
+    let args = match holder.get("args") {
+        None => Vec::new(),
+        Some(args) => args.as_array()?.clone(),
+    };
+    Some((command, args))
+}
+
+/// The name of the member that holds the command of the entry at `path`.
+pub(super) fn command_key(root: &Value, path: &[String]) -> Option<&'static str> {
+    Some(holder(&mut root.clone(), path)?.1)
+}
+
+/// The same document with another command and other arguments in the entry at `path`.
+pub(super) fn with_command_line(
+    mut root: Value,
+    path: &[String],
+    command: &str,
+    args: Vec<Value>,
+) -> Option<Value> {
+    let (holder, key) = holder(&mut root, path)?;
+    holder.insert(key.to_owned(), Value::from(command));
+    holder.insert("args".to_owned(), Value::Array(args));
+    Some(root)
+}
+
+fn entry(name: &str, server: &Value, at: Vec<String>) -> Option<Entry> {
     let text = |key: &str| server.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     let flag = |key: &str| server.get(key).and_then(Value::as_bool);
     let disabled = flag("disabled") == Some(true) || flag("enabled") == Some(false);
@@ -103,7 +150,7 @@ fn entry(name: &str, server: &Value) -> Option<Entry> {
         }
         Launch::Http(HttpServer { url: url.to_owned(), headers })
     };
-    Some(Entry { name: name.to_owned(), launch, disabled })
+    Some(Entry { name: name.to_owned(), at, launch, disabled })
 }
 
 fn pairs(value: Option<&Value>) -> Vec<(String, String)> {
@@ -117,8 +164,19 @@ fn pairs(value: Option<&Value>) -> Vec<(String, String)> {
 }
 
 /// Numbers and booleans in arguments and variables are their text.
-fn plain(value: &Value) -> String {
+pub(super) fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// A whole file as one kind of value.
+pub(super) fn value(file: &Path, text: &str) -> Result<Value, String> {
+    match file.extension().and_then(|ending| ending.to_str()) {
+        Some("toml") => toml(text),
+        Some("yaml" | "yml") => {
+            serde_yaml_ng::from_str(text).map_err(|error| format!("is not YAML: {error}"))
+        }
+        _ => json(text),
+    }
 }
 
 fn json(text: &str) -> Result<Value, String> {

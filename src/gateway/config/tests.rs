@@ -1,3 +1,5 @@
+use proptest::strategy::Strategy;
+
 use super::*;
 use crate::feed::message::Role;
 use crate::time::Timestamp;
@@ -273,7 +275,7 @@ fn a_version_replaces_only_when_it_is_good() {
 }
 
 /// Words of a gateway.json, in any order: most are no such file, and all must be told so.
-fn words() -> impl proptest::strategy::Strategy<Value = String> {
+fn words() -> impl Strategy<Value = String> {
     let words = [
         "{",
         "}",
@@ -307,7 +309,6 @@ fn words() -> impl proptest::strategy::Strategy<Value = String> {
         "\"é\"",
         "// c\n",
     ];
-    use proptest::strategy::Strategy as _;
     proptest::collection::vec(proptest::sample::select(words.to_vec()), 0..40)
         .prop_map(|words| words.concat())
 }
