@@ -324,7 +324,7 @@ fn watch(run: &Path, last: impl Fn() -> Option<u64>) -> (Monitor, f64) {
     let mut monitor = Monitor::new();
     let began = Instant::now();
     runtime.block_on(async {
-        let (messages, _handle) = feed::start(Feeds::RunDir(run.to_owned())).unwrap();
+        let (messages, _handle) = feed::start(Feeds::RunDir(run.to_owned()), feed::PATIENCE).unwrap();
         monitor.run(messages, type_keys(), last).await;
     });
     runtime.shutdown_timeout(Duration::from_millis(100));

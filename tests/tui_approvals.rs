@@ -261,7 +261,7 @@ fn for_a_while_is_a_choice() {
     ui.keys("4");
     for (key, seconds) in [("y", 900), ("h", 3_600), ("d", 28_800)] {
         report(&mut ui, 1, &[approval(key, "refund_payment", -5, 295)]);
-        ui.keys(&format!("A {key}"));
+        ui.keys(&format!("g A {key}"));
         assert!(
             matches!(&asked(&mut ui)[..], [(1, Ask::Approve { id, for_s: Some(span), .. })] if id == key && *span == seconds)
         );

@@ -9,11 +9,8 @@ use crate::time::Timestamp;
 
 /// Items that are held back at most.
 const MOST: usize = 65_536;
-/// How long one that falls silent in the middle of its past is waited for, in milliseconds.
-const PATIENCE: u64 = 300;
-/// How long those that are known to be there are waited for at the beginning, and how long it is
-/// waited whether there are more, in milliseconds.
-const OPENING: u64 = 2_000;
+/// How long it is waited at the beginning whether there are more than those that came, in
+/// milliseconds.
 const OTHERS: u64 = 200;
 
 #[derive(Debug)]
@@ -39,11 +36,15 @@ pub struct Merge<T> {
     /// When the first of them came, until all began.
     first: Option<u64>,
     open: bool,
+    /// How long one that falls silent in the middle of its past is waited for, and those that are
+    /// known to be there at the beginning, in milliseconds.
+    patience: u64,
 }
 
 impl<T> Merge<T> {
     /// Nothing came yet. `expected`: how many gateways are known to be there; 0: that is found out.
-    pub fn new(expected: usize) -> Self {
+    /// `patience`: how long one is waited for that does not go on, in milliseconds.
+    pub fn new(expected: usize, patience: u64) -> Self {
         Self {
             queues: BTreeMap::new(),
             held: 0,
@@ -51,13 +52,14 @@ impl<T> Merge<T> {
             heard: BTreeSet::new(),
             first: None,
             open: expected == 1,
+            patience,
         }
     }
 
     /// Whether what came may go on: not before everybody could tell their oldest.
     fn is_open(&mut self, now: u64) -> bool {
         if !self.open {
-            let wait = if self.expected > 0 { OPENING } else { OTHERS };
+            let wait = if self.expected > 0 { self.patience } else { OTHERS };
             let over = self.first.is_some_and(|first| now >= first.saturating_add(wait));
             self.open = over || (self.expected > 0 && self.heard.len() >= self.expected);
         }
@@ -127,7 +129,7 @@ impl<T> Merge<T> {
                         let mine = (*ts, *source);
                         first = Some(first.map_or(mine, |first| first.min(mine)));
                     }
-                    None => waits |= queue.until.is_some() && now < queue.heard.saturating_add(PATIENCE),
+                    None => waits |= queue.until.is_some() && now < queue.heard.saturating_add(self.patience),
                 }
             }
             let Some((_, source)) = first.filter(|_| !waits || self.held > MOST) else { break };
@@ -147,13 +149,15 @@ mod tests {
 
     use super::*;
 
+    const PATIENCE: u64 = 300;
+
     fn push(merge: &mut Merge<(u32, u64)>, source: u32, seq: u64, ts: i64) {
         merge.push(source, seq, Timestamp(ts), (source, seq), 0);
     }
 
     #[test]
     fn the_past_of_several_is_one_past() {
-        let mut merge = Merge::new(2);
+        let mut merge = Merge::new(2, PATIENCE);
         merge.connected(1, 3, 0);
         merge.connected(2, 2, 0);
         push(&mut merge, 1, 1, 10);
@@ -173,7 +177,7 @@ mod tests {
 
     #[test]
     fn nobody_is_waited_for_too_long() {
-        let mut merge = Merge::new(2);
+        let mut merge = Merge::new(2, PATIENCE);
         merge.connected(1, 9, 0);
         merge.connected(2, 0, 0);
         push(&mut merge, 2, 1, 5);
@@ -184,7 +188,7 @@ mod tests {
         assert_eq!(merge.take(1_000), []);
         merge.gone(1);
         assert_eq!(merge.take(1_000), [(2, 2)]);
-        let mut merge = Merge::new(1);
+        let mut merge = Merge::new(1, PATIENCE);
         merge.connected(1, 9, 0);
         for seq in 0..=MOST as u64 {
             push(&mut merge, 2, seq + 1, 1);
@@ -194,21 +198,21 @@ mod tests {
 
     #[test]
     fn nothing_begins_before_all_could_tell_their_oldest() {
-        let mut merge = Merge::new(2);
+        let mut merge = Merge::new(2, PATIENCE);
         merge.connected(7, 1, 10);
         push(&mut merge, 7, 1, 50);
         assert_eq!(merge.take(10), []);
         merge.connected(8, 1, 20);
         push(&mut merge, 8, 1, 40);
         assert_eq!(merge.take(20), [(8, 1), (7, 1)]);
-        for (expected, wait) in [(2, OPENING), (0, OTHERS)] {
-            let mut merge = Merge::new(expected);
+        for (expected, wait) in [(2, PATIENCE), (0, OTHERS)] {
+            let mut merge = Merge::new(expected, PATIENCE);
             merge.connected(7, 1, 10);
             push(&mut merge, 7, 1, 50);
             assert_eq!(merge.take(10 + wait - 1), []);
             assert_eq!(merge.take(10 + wait), [(7, 1)]);
         }
-        let mut merge = Merge::new(2);
+        let mut merge = Merge::new(2, PATIENCE);
         merge.gone(8);
         merge.connected(7, 1, 10);
         push(&mut merge, 7, 1, 50);
@@ -221,7 +225,7 @@ mod tests {
             steps in prop::collection::vec((0_u32..4, -50_i64..50, any::<bool>()), 0..200),
             pasts in prop::collection::vec(0_u64..40, 4),
         ) {
-            let mut merge = Merge::new(4);
+            let mut merge = Merge::new(4, PATIENCE);
             let mut seqs = [0_u64; 4];
             for (source, past) in (0..).zip(&pasts) {
                 merge.connected(source, *past, 0);

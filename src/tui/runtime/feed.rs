@@ -20,15 +20,19 @@ const WAITING: usize = 8;
 const AT_ONCE: usize = 8;
 /// Records in one message.
 const BATCH: usize = 512;
+/// How long a gateway that falls silent while it tells its past is waited for, so that the rows of
+/// several stand in the order of their times.
+pub const PATIENCE: Duration = Duration::from_secs(1);
 /// How often it is looked whether what waits for another gateway need wait no longer.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Watches feeds and hands on what they say. A slow interface makes the gateways' journals wait,
-/// never the gateways.
+/// never the gateways. `patience`: how long one that falls silent while it tells its past holds up
+/// the others.
 ///
 /// # Errors
 /// When the watching cannot be started.
-pub fn start(feeds: Feeds) -> std::io::Result<(mpsc::Receiver<FeedMsg>, Handle)> {
+pub fn start(feeds: Feeds, patience: Duration) -> std::io::Result<(mpsc::Receiver<FeedMsg>, Handle)> {
     let expected = match &feeds {
         Feeds::These(feeds) => feeds.len(),
         Feeds::RunDir(_) => 0,
@@ -36,7 +40,7 @@ pub fn start(feeds: Feeds) -> std::io::Result<(mpsc::Receiver<FeedMsg>, Handle)>
     let (mut events, handle) = watch(feeds, WatchOptions::default())?;
     let (out, messages) = mpsc::channel(WAITING);
     tokio::spawn(async move {
-        let mut order = Order::new(expected);
+        let mut order = Order::new(expected, patience);
         let mut came = Vec::with_capacity(AT_ONCE);
         loop {
             let count = if order.merge.held() == 0 {
@@ -81,8 +85,9 @@ struct Order {
 }
 
 impl Order {
-    fn new(expected: usize) -> Self {
-        Self { merge: Merge::new(expected), places: HashMap::new(), began: Instant::now() }
+    fn new(expected: usize, patience: Duration) -> Self {
+        let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        Self { merge: Merge::new(expected, patience), places: HashMap::new(), began: Instant::now() }
     }
 
     fn now(&self) -> u64 {

@@ -212,7 +212,7 @@ impl Loop {
 
         let mut said = None;
         if let Some(feeds) = options.feeds {
-            match feed::start(feeds) {
+            match feed::start(feeds, feed::PATIENCE) {
                 Ok((messages, handle)) => {
                     said = Some(messages);
                     this.feeds = Some(handle);

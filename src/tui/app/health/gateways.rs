@@ -149,7 +149,9 @@ pub fn lines(app: &App, gateway: &Gateway) -> Vec<Line> {
         _ => word.to_owned(),
     };
     out.push(line("state", state, tone));
-    for (at, trouble) in troubles(app, gateway, &in_force).into_iter().enumerate() {
+    // What differs of a policy stands below, with its grant.
+    let others = troubles(app, gateway, &in_force).into_iter().filter(|one| one.word != "policy differs");
+    for (at, trouble) in others.enumerate() {
         out.push(line(if at == 0 { "trouble" } else { "" }, trouble.text, trouble.tone));
     }
     if let Some(since) = seen.since() {
