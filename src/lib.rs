@@ -5,7 +5,7 @@
 //! | floor | rooms |
 //! |---|---|
 //! | 0, pure | [`json`], [`time`], [`visible`], [`policy`], [`mcp`], [`risk`], [`record`], [`filter`] |
-//! | 1 | [`clock`], [`paths`], [`catalog`], [`counters`], [`journal`], [`replay`] (pure) |
+//! | 1 | [`clock`], [`paths`], [`catalog`], [`counters`], [`journal`], [`revisions`], [`replay`] (pure) |
 //! | 2 | [`feed`] |
 //! | 3 | [`gateway`], [`tui`] (they never know each other) |
 //! | 4 | [`cli`] |
@@ -40,6 +40,7 @@ pub mod paths;
 pub mod policy;
 pub mod record;
 pub mod replay;
+pub mod revisions;
 pub mod risk;
 pub mod time;
 pub mod token;

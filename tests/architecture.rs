@@ -10,8 +10,23 @@ use std::path::{Path, PathBuf};
 
 /// Everything below the gateway and the terminal interface.
 const BELOW: &[&str] = &[
-    "json", "time", "token", "clock", "visible", "paths", "policy", "mcp", "risk", "record", "filter",
-    "catalog", "counters", "journal", "replay", "feed",
+    "json",
+    "time",
+    "token",
+    "clock",
+    "visible",
+    "paths",
+    "policy",
+    "mcp",
+    "risk",
+    "record",
+    "filter",
+    "catalog",
+    "counters",
+    "journal",
+    "revisions",
+    "replay",
+    "feed",
 ];
 
 /// The rooms with the rooms below that each may use. A room may always use itself.
@@ -30,6 +45,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("catalog", &["json", "time", "clock", "visible", "paths", "policy", "mcp", "risk"]),
     ("counters", &["json", "time", "clock", "visible", "paths", "policy"]),
     ("journal", &["json", "time", "clock", "paths", "policy", "record"]),
+    ("revisions", &["json", "time", "clock", "paths"]),
     ("replay", &["json", "time", "visible", "policy", "risk", "record", "filter"]),
     (
         "feed",

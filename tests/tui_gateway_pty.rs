@@ -56,3 +56,61 @@ fn a_held_call_is_approved_and_another_rejected_by_keys() {
     let decided: Vec<Verdict> = home.decisions().into_iter().map(|one| one.decision).collect();
     assert_eq!(decided, [Verdict::Approve, Verdict::Allow, Verdict::Approve, Verdict::Deny]);
 }
+
+/// The text that is edited here: `echo` is allowed, and the draft will deny it.
+const ALLOWS: &str =
+    "{\n  \"version\": \"1\",\n  \"default\": \"deny\",\n  \"tools\": {\n    \"echo\": {}\n  }\n}\n";
+
+#[test]
+fn a_draft_runs_as_the_shadow_is_compared_and_promoted() {
+    let home = Home::new(ALLOWS);
+    let shadow = home.text("policy.shadow.json");
+    let mut gateway = home.gateway(&["--shadow", &shadow], &[]);
+    assert!(!denied(&gateway.call(1, "echo", "{}")));
+    let mut term =
+        Program::new(&home.path("home")).arg(home.policy()).cwd(home.dir.path()).size(120, 36).start();
+    term.wait("echo");
+    term.wait("1 gateway");
+    term.type_keys("/echo\rd");
+    term.wait("unsaved");
+    term.type_keys("S");
+    term.wait("The draft beside the live policy");
+    term.type_keys("r");
+    term.wait("written");
+    // The gateway takes it up by itself, and only records what it would decide.
+    let mut id = 1;
+    loop {
+        id += 1;
+        assert!(!denied(&gateway.call(id, "echo", "{}")), "the live policy decides");
+        let told = home.decisions().last().and_then(|one| one.shadow.as_ref().map(|shadow| shadow.decision));
+        if told == Some(Verdict::Deny) {
+            break;
+        }
+    }
+    term.type_keys("S");
+    term.wait("the draft as it is now");
+    term.wait("decided differently");
+    term.type_keys("d");
+    term.wait("shadow:differs");
+    term.type_keys("1S");
+    term.wait("promote");
+    term.type_keys("p");
+    term.wait("Save policy.json");
+    term.type_keys("\r");
+    term.wait("saved policy.json");
+    term.wait("the shadow ended");
+    assert!(!std::path::Path::new(&shadow).exists());
+    loop {
+        id += 1;
+        if denied(&gateway.call(id, "echo", "{}")) {
+            break;
+        }
+    }
+    term.type_keys("h");
+    term.wait("Revisions of policy.json");
+    term.wait("deny echo");
+    term.wait("in force");
+    term.type_keys("\u{1b}q");
+    assert_eq!(term.end(), 0);
+    gateway.finish();
+}

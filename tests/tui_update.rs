@@ -526,6 +526,13 @@ fn definitions_that_changed_are_marked_and_accepted_by_a_key() {
     assert!(matches!(ui.app.layers.last(), Some(Layer::Ask(_))), "a person is asked");
     ui.keys("esc");
     assert!(ui.effects.is_empty());
+    // What differs is shown line by line, and accepted from there as well.
+    ui.keys("A d");
+    let screen = ui.screen();
+    assert!(screen.contains("push_branch: as accepted (-), as it is now (+)"), "{screen}");
+    assert!(screen.contains("As it was."), "{screen}");
+    ui.keys("enter");
+    assert!(matches!(ui.effects.pop(), Some(Effect::Policy(PolicyEffect::Accept { .. }))));
     ui.select("push_branch").keys("v").select("run_command").keys("v A a");
     let Some(Effect::Policy(PolicyEffect::Accept { definitions, by, .. })) = ui.effects.last() else {
         panic!("{:?}", ui.effects)

@@ -55,13 +55,18 @@ impl PinsError {
 
 /// Where the pins of a policy lie: the policy's path with `.pins.json` in the place of `.json`.
 pub fn place(policy: &Path) -> PathBuf {
+    beside(policy, "pins")
+}
+
+/// A file beside a policy: the policy's path with `.WORD.json` in the place of `.json`.
+pub fn beside(policy: &Path, word: &str) -> PathBuf {
     let mut name = match policy.extension() {
         Some(ending) if ending.eq_ignore_ascii_case("json") => {
             policy.file_stem().map(OsString::from).unwrap_or_default()
         }
         _ => policy.file_name().map(OsString::from).unwrap_or_default(),
     };
-    name.push(".pins.json");
+    name.push(format!(".{word}.json"));
     policy.with_file_name(name)
 }
 

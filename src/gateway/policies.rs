@@ -10,11 +10,18 @@ use serde_json::json;
 use super::decider::Decider;
 use super::reload::{self, LoadError, Loaded, Watch};
 use crate::record::EventKind;
+use crate::revisions::{By, Revisions};
 
 /// Keeps the policy's text for replay and roll back, and tells where that fails.
 pub(super) fn keep_text(decider: &Decider) {
     let Some(in_force) = decider.in_force() else { return };
-    if let Err(error) = reload::keep(&decider.desk.paths.policies(), in_force.document.text()) {
+    let text = in_force.document.text();
+    let revisions = Revisions::new(&decider.desk.paths);
+    let kept = match &decider.who.policy {
+        Some(path) => revisions.add(path, text, By::Gateway, &decider.who.server, "in force"),
+        None => revisions.keep(text).map(drop),
+    };
+    if let Err(error) = kept {
         super::say(&format!("the policy's text cannot be kept: {error}"));
     }
 }

@@ -3,15 +3,11 @@
 //! A bad version never replaces a good one, and
 //! a file that is gone or cannot be read counts as a bad version.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 use super::watch;
 pub use super::watch::Watch;
-use crate::paths;
 use crate::policy::compiled::Compiled;
 use crate::policy::diagnostic::Diagnostic;
 use crate::policy::document::Document;
@@ -93,36 +89,6 @@ fn check(path: &Path, text: &[u8]) -> Result<Loaded, LoadError> {
     Ok(Loaded { document, compiled })
 }
 
-/// Keeps a policy's text by its digest, private to the user, so that what decided a recorded call
-/// can be looked at later.
-///
-/// # Errors
-/// What the file system says.
-pub fn keep(folder: &Path, text: &str) -> io::Result<PathBuf> {
-    use std::fmt::Write as _;
-    use std::io::Write as _;
-    let mut name = String::with_capacity(70);
-    for byte in Sha256::digest(text.as_bytes()) {
-        let _ = write!(name, "{byte:02x}");
-    }
-    let path = folder.join(format!("{name}.json"));
-    if fs::metadata(&path).is_ok_and(|meta| meta.len() == text.len() as u64) {
-        return Ok(path);
-    }
-    paths::private_dir(folder)?;
-    let draft = folder.join(format!(".{name}.{}", std::process::id()));
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options.open(&draft).and_then(|mut file| file.write_all(text.as_bytes()));
-    let done = written.and_then(|()| fs::rename(&draft, &path));
-    if done.is_err() {
-        let _ = fs::remove_file(&draft);
-    }
-    done.map(|()| path)
-}
-
 /// Watches a policy file and calls `changed` with each version that differs from the one before
 /// (`revision` is that of the version in force), on a thread of its own.
 ///
@@ -142,6 +108,7 @@ pub fn watch(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::sync::mpsc::{self, Receiver};
     use std::time::Duration;
 
@@ -204,17 +171,5 @@ mod tests {
         std::os::unix::fs::symlink(elsewhere.path().join("two"), &draft).unwrap();
         fs::rename(&draft, &link).unwrap();
         assert_eq!(next(&versions).unwrap(), OTHER);
-    }
-
-    #[test]
-    fn texts_are_kept_once_by_digest() {
-        let folder = tempfile::tempdir().unwrap();
-        let kept = folder.path().join("policies");
-        let path = keep(&kept, GOOD).unwrap();
-        assert_eq!(keep(&kept, GOOD).unwrap(), path);
-        assert_eq!(fs::read_to_string(&path).unwrap(), GOOD);
-        let revision = crate::policy::document::revision(GOOD.as_bytes());
-        assert!(path.file_name().unwrap().to_str().unwrap().starts_with(&revision));
-        assert_eq!(fs::read_dir(&kept).unwrap().count(), 1);
     }
 }

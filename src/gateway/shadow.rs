@@ -1,8 +1,9 @@
 //! A candidate policy beside the enforced one: what it would have decided is recorded, and nothing
 //! else comes of it.
 //!
-//! It is never in a call's way: a file that is missing or not valid is reported and not used (the
-//! version before goes on, where there was one), and its counters are in memory, so that it can
+//! It is never in a call's way: a file that is not valid is reported and not used (the version before
+//! goes on, where there was one), one that is not there yet is waited for, and taking it away ends the
+//! shadow. Its counters are in memory, so that it can
 //! neither fail nor wait for anything. They begin at zero when the gateway starts; a new version of
 //! the file refills nothing.
 
@@ -25,6 +26,7 @@ use crate::policy::explain::Decision;
 use crate::policy::memory::MemoryCounters;
 use crate::policy::shadow::opinion;
 use crate::record::{EventKind, Shadow, Verdict};
+use crate::revisions::Revisions;
 use crate::time::Timestamp;
 
 /// How many calls lie between two looks at which counters are over.
@@ -131,7 +133,7 @@ fn take(decider: &Decider, path: &Path, version: Result<Loaded, reload::LoadErro
     let (server, grant) = (&decider.who.server, &decider.who.grant);
     match version {
         Ok(loaded) => {
-            if let Err(error) = reload::keep(&decider.desk.paths.policies(), loaded.document.text()) {
+            if let Err(error) = Revisions::new(&decider.desk.paths).keep(loaded.document.text()) {
                 super::say(&format!("the shadow policy's text cannot be kept: {error}"));
             }
             let compiled = Arc::new(loaded.compiled);
@@ -141,6 +143,21 @@ fn take(decider: &Decider, path: &Path, version: Result<Loaded, reload::LoadErro
             *lock(&decider.shadow.candidate) = Some(Candidate { path: path.to_owned(), compiled });
             decider.shadow.present.store(true, Ordering::Release);
             decider.desk.served_differently();
+            decider.desk.recorder.event(EventKind::Policy, None, None, data);
+        }
+        // A file that is not there is no bad version: it may come, and taking it away ends the shadow.
+        Err(reload::LoadError::Unreadable { why, .. }) if why.kind() == io::ErrorKind::NotFound => {
+            decider.shadow.present.store(false, Ordering::Release);
+            let was = lock(&decider.shadow.candidate).take();
+            let shown = path.display();
+            if was.is_none() {
+                return super::say(&format!("there is no shadow until `{shown}` is there; it is watched"));
+            }
+            super::say(&format!("the shadow ended: `{shown}` is gone"));
+            decider.desk.served_differently();
+            let data = json!({
+                "path": path, "revision": null, "shadow": true, "server": server, "grant": grant,
+            });
             decider.desk.recorder.event(EventKind::Policy, None, None, data);
         }
         Err(error) => {

@@ -8,9 +8,12 @@
 //! *approve* the same in `approve_if`, *hide* an entry of `hide`; *allow* takes just those away
 //! and leaves every other rule alone. What an edit empties (`hide`, `limits`, `deny_if`, ...) goes.
 
+#[cfg(test)]
+pub(crate) mod arbitrary;
 mod draft;
 mod editor;
 pub mod member;
+pub mod merge;
 mod style;
 mod tree;
 
@@ -20,7 +23,7 @@ pub use draft::{ConditionDraft, LimitDraft, RuleDraft};
 
 use super::diagnostic::{Diagnostic, tick};
 use super::document::Document;
-use super::model::{Default, RuleList};
+use super::model::{Action, Default, RuleList};
 use super::state::{ToolState, condition_text};
 use crate::visible::visible;
 
@@ -127,8 +130,32 @@ pub enum Edit {
     },
     /// `description`; `None` takes it away.
     SetDescription(Option<String>),
+    /// `hide_denied` (extension); `false` takes it away.
+    SetHideDenied(bool),
+    /// `$schema`; `None` takes it away.
+    SetSchema(Option<String>),
+    /// The shorthand `action` with its `reason`; lists the tool where it is not listed.
+    SetAction {
+        /// Whose.
+        tool: String,
+        /// The action; `None` takes it and the reason away.
+        action: Option<Action>,
+        /// `reason`, where there is an action.
+        reason: Option<String>,
+    },
+    /// The shorthand `rate_limit`; lists the tool where it is not listed.
+    SetRateLimit {
+        /// Whose.
+        tool: String,
+        /// `max`: a number's JSON text.
+        max: String,
+        /// `window`, in seconds.
+        window: u64,
+    },
     /// Several at once: all or none.
     Batch(Vec<Edit>),
+    /// Several at once under a name of their own.
+    Named(String, Vec<Edit>),
 }
 
 /// Why an edit cannot be made. The text stays as it was.
@@ -255,6 +282,14 @@ impl Edit {
             Self::ListTool { tool } => format!("list {}", visible(tool)),
             Self::SetDescription(Some(_)) => "change the description".to_owned(),
             Self::SetDescription(None) => "remove the description".to_owned(),
+            Self::SetHideDenied(true) => "hide what can never be allowed".to_owned(),
+            Self::SetHideDenied(false) => "show what can never be allowed".to_owned(),
+            Self::SetSchema(_) => "change the schema's address".to_owned(),
+            Self::SetAction { tool, .. } => format!("change the action of {}", visible(tool)),
+            Self::SetRateLimit { tool, max, window } => {
+                format!("limit {} to {max} in {window} s", visible(tool))
+            }
+            Self::Named(name, _) => name.clone(),
             Self::Batch(edits) => match edits.as_slice() {
                 [edit] => edit.describe(),
                 edits => format!("{} changes", edits.len()),

@@ -6,6 +6,7 @@
 //! | [`document`], [`diagnostic`] | the text with spans and order kept, and every error in it |
 //! | [`lint`](mod@lint) | what is legal but surely not meant, and what is not portable |
 //! | [`schema`] | a server's tools, to hold a policy against and to build rules from |
+//! | [`complete`] | what could stand at a place of a text that is being written |
 //! | [`edit`], [`state`], [`diff`](mod@diff) | edits as data, what they amount to, and what they changed |
 //! | [`compiled`] | a valid document ready to decide |
 //! | [`decide`] | one call against it, purely |
@@ -19,6 +20,7 @@
 //! Pure: time comes in as a value, and counting is handed back as a value for the caller's store.
 
 pub mod compiled;
+pub mod complete;
 mod condition;
 pub mod counter;
 pub mod decide;

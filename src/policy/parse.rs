@@ -59,6 +59,22 @@ impl Place {
     }
 }
 
+/// The keys that an object may have, by the way to it: names of members, `*` for an element.
+pub(super) fn keys_of(path: &[&str]) -> &'static [&'static str] {
+    let place = match path {
+        [] => Place::Root,
+        ["all_tools"] => Place::AllTools,
+        ["tools", _] => Place::Tool,
+        ["tools", _, "require" | "deny_if", "*"] => Place::Rule,
+        ["tools", _, "approve_if", "*"] => Place::ApproveRule,
+        ["tools", _, "require" | "deny_if" | "approve_if", "*", "conditions", "*"] => Place::Condition,
+        ["all_tools", "limits", "*"] | ["tools", _, "limits", "*"] => Place::Limit,
+        ["tools", _, "rate_limit"] => Place::RateLimit,
+        _ => return &[],
+    };
+    place.keys()
+}
+
 /// Words of other formats and other places, and what they are here.
 fn other_words(place: Place, key: &str) -> Option<&'static str> {
     Some(match (place, key) {

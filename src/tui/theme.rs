@@ -64,11 +64,17 @@ pub enum Role {
     Mark,
     /// What lies behind a dialog.
     Behind,
+    /// The name of a member in JSON.
+    JsonKey,
+    /// A string in JSON.
+    JsonText,
+    /// A number or a word in JSON.
+    JsonNumber,
 }
 
 impl Role {
     /// Every role with its name in a theme file.
-    pub const ALL: [(Self, &'static str); 27] = [
+    pub const ALL: [(Self, &'static str); 30] = [
         (Self::Text, "text"),
         (Self::Muted, "muted"),
         (Self::Faint, "faint"),
@@ -96,6 +102,9 @@ impl Role {
         (Self::Removed, "removed"),
         (Self::Mark, "mark"),
         (Self::Behind, "behind"),
+        (Self::JsonKey, "json_key"),
+        (Self::JsonText, "json_text"),
+        (Self::JsonNumber, "json_number"),
     ];
 
     fn index(self) -> usize {

@@ -212,6 +212,8 @@ fn start(home: &Path, target: Target, sender: &mpsc::Sender<Event>) -> io::Resul
     let mut child = Command::new(&own)
         .args(["gateway", "--policy"])
         .arg(home.join(format!("{name}.policy.json")))
+        .arg("--shadow")
+        .arg(home.join(format!("{name}.policy.shadow.json")))
         .args(["--name", name, "--grant", "agent-1", "--"])
         .arg(&own)
         .args(["demo", "--part", name])

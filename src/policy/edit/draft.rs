@@ -161,7 +161,7 @@ impl From<&Condition> for ConditionDraft {
 }
 
 /// A person's JSON text: exactly one value, without duplicate members.
-fn json_text(text: &str, what: &'static str) -> Result<New, EditError> {
+pub(super) fn json_text(text: &str, what: &'static str) -> Result<New, EditError> {
     match json::parse(text) {
         Ok(parsed) if parsed.duplicates.is_empty() => Ok(New::from_node(&parsed.root, text)),
         Ok(_) => Err(EditError::NotJson {

@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
+use super::draft::json_text;
 use super::style::{Context, Style};
 use super::tree::{Container, New, Tree, after_newline};
 use super::{Edit, EditError, Place, RuleDraft, no_such};
 use crate::json;
 use crate::policy::diagnostic::tick;
 use crate::policy::duration;
-use crate::policy::model::{Default, RuleList};
+use crate::policy::model::{Action, Default, RuleList};
 use crate::policy::state::ToolState;
 
 /// Where new members go: each after those that come before it here.
@@ -175,6 +176,14 @@ impl<'t> Editor<'t> {
                 spot.container.shift(*from, *to);
                 Ok(())
             }
+            Edit::Batch(edits) | Edit::Named(_, edits) => edits.iter().try_for_each(|edit| self.edit(edit)),
+            other => self.edit_member(other),
+        }
+    }
+
+    /// An edit of a member that stands beside rules and limits.
+    fn edit_member(&mut self, edit: &Edit) -> Result<(), EditError> {
+        match edit {
             Edit::RemoveTool { tool } => {
                 let index = self.tool_index(tool).ok_or_else(|| not_listed(tool))?;
                 if let Some(tools) = self.root().member("tools") {
@@ -195,8 +204,57 @@ impl<'t> Editor<'t> {
                 self.drop_root("description");
                 Ok(())
             }
-            Edit::Batch(edits) => edits.iter().try_for_each(|edit| self.edit(edit)),
+            Edit::SetHideDenied(true) => {
+                self.root().set("hide_denied", ROOT_ORDER, &New::Leaf("true".to_owned()));
+                Ok(())
+            }
+            Edit::SetHideDenied(false) => {
+                self.drop_root("hide_denied");
+                Ok(())
+            }
+            Edit::SetSchema(Some(text)) => {
+                self.root().set("$schema", ROOT_ORDER, &New::string(text));
+                Ok(())
+            }
+            Edit::SetSchema(None) => {
+                self.drop_root("$schema");
+                Ok(())
+            }
+            Edit::SetAction { tool, action, reason } => self.set_action(tool, *action, reason.as_deref()),
+            Edit::SetRateLimit { tool, max, window } => {
+                let value = New::Object(vec![
+                    ("max".to_owned(), json_text(max, "max")?),
+                    ("window".to_owned(), New::Leaf(window.to_string())),
+                ]);
+                self.entry_made(tool)?.set("rate_limit", TOOL_ORDER, &value);
+                Ok(())
+            }
+            _ => Err(no_such("such member")),
         }
+    }
+
+    fn set_action(
+        &mut self,
+        tool: &str,
+        action: Option<Action>,
+        reason: Option<&str>,
+    ) -> Result<(), EditError> {
+        let word = match action {
+            None => {
+                self.entry(tool)?.container.retain(|item| !item.is("action") && !item.is("reason"));
+                return Ok(());
+            }
+            Some(Action::Allow) => "allow",
+            Some(Action::Deny) => "deny",
+            Some(Action::Hide) => "hide",
+            Some(Action::Approve) => "approve",
+        };
+        self.entry_made(tool)?.set("action", TOOL_ORDER, &New::string(word));
+        match reason {
+            Some(reason) => self.entry(tool)?.set("reason", TOOL_ORDER, &New::string(reason)),
+            None => self.entry(tool)?.container.retain(|item| !item.is("reason")),
+        }
+        Ok(())
     }
 
     fn drop_root(&mut self, key: &str) {

@@ -11,7 +11,7 @@ use crate::json::canonical::quote;
 use crate::json::{self, Node, Value};
 
 /// One value with its bytes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Tree<'t> {
     /// A scalar as it is spelt.
     Leaf(Cow<'t, str>),
@@ -20,7 +20,7 @@ pub(super) enum Tree<'t> {
 }
 
 /// The inside of an object or array.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Container<'t> {
     pub(super) items: Vec<Item<'t>>,
     /// What stands between the brackets when there is no item.
@@ -28,7 +28,7 @@ pub(super) struct Container<'t> {
 }
 
 /// A member or element.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Item<'t> {
     /// White space before it.
     pub(super) before: Cow<'t, str>,
@@ -39,7 +39,7 @@ pub(super) struct Item<'t> {
 }
 
 /// A member's name.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Key<'t> {
     /// With its quotes, as it is spelt.
     raw: Cow<'t, str>,

@@ -10,13 +10,16 @@ pub(super) const TABLE: &[Entry] = &[
         .keys(&["?"])
         .on(&[Context::Global])
         .footer(90),
+    Entry::new(Action::FirstSteps, "steps", "first steps", "Show the first steps, and what of them is done")
+        .keys(&["f1"])
+        .on(&[Context::Global]),
     Entry::new(Action::Palette, "palette", "commands", "Find any action by name and do it")
         .keys(&[":"])
         .on(&[Context::Global])
         .footer(91),
     Entry::new(Action::Save, "save", "save", "Review what changed and write the policy")
         .keys(&["ctrl-s"])
-        .on(&[Context::Global])
+        .on(&[Context::Global, Context::Typing])
         .when(App::can_save)
         .footer(5),
     Entry::new(Action::Undo, "undo", "undo", "Take back the last edit")
@@ -25,8 +28,8 @@ pub(super) const TABLE: &[Entry] = &[
         .when(App::can_undo)
         .footer(45),
     Entry::new(Action::Redo, "redo", "redo", "Do again what was taken back")
-        .keys(&["ctrl-r"])
-        .on(&[Context::Global])
+        .keys(&["ctrl-r", "ctrl-y"])
+        .on(&[Context::Global, Context::Typing])
         .when(App::can_redo),
     Entry::new(Action::ScreenPolicy, "screen.policy", "policy", "Show the Policy screen")
         .keys(&["1"])

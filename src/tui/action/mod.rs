@@ -26,10 +26,16 @@ pub enum Context {
     Inspector,
     /// The whole document as text.
     Raw,
+    /// The text while keys write into it.
+    Typing,
     /// The review before saving.
     Review,
     /// The proposals of what recorded calls need.
     Suggest,
+    /// The difference to an earlier revision.
+    Revision,
+    /// The difference to what was accepted of a tool.
+    Accepting,
     /// The Live screen.
     Live,
     /// The Counters screen.
@@ -50,8 +56,11 @@ impl Context {
             Self::Tool => "the selected tool",
             Self::Inspector => "inspector",
             Self::Raw => "the document's text",
+            Self::Typing => "writing the text",
             Self::Review => "review",
             Self::Suggest => "proposals",
+            Self::Revision => "revision",
+            Self::Accepting => "definitions",
             Self::Live => "live rows",
             Self::Counters => "counters",
             Self::Approvals => "approvals",
@@ -66,6 +75,7 @@ impl Context {
 pub enum Action {
     Quit,
     Help,
+    FirstSteps,
     Palette,
     Save,
     Undo,
@@ -107,7 +117,20 @@ pub enum Action {
     Recommended,
     /// Accept the tools' present definitions.
     AcceptPins,
+    /// Accept the definitions whose difference is shown.
+    AcceptShown,
+    /// The draft beside the live policy.
+    Shadow,
+    /// Show what the file held before.
+    Revisions,
+    /// Make the document what it was.
+    RollBack,
     Raw,
+    TextEdit,
+    TextUndo,
+    Complete,
+    NextError,
+    PreviousError,
     Editor,
     NextServer,
     Allow,
@@ -118,6 +141,12 @@ pub enum Action {
     Limit,
     Condition,
     Copy,
+    Cut,
+    Paste,
+    Duplicate,
+    Document,
+    Shorthand,
+    RateLimit,
     Edit,
     Remove,
     MoveUp,

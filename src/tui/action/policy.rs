@@ -19,12 +19,12 @@ pub(super) const TABLE: &[Entry] = &[
     Entry::new(Action::Hide, "policy.hide", "hide", "Take the tool out of the agent's list")
         .keys(&["x"])
         .on(TOOL)
-        .when(App::can_hide_or_approve)
+        .when(App::can_hide)
         .footer(22),
     Entry::new(Action::Approve, "policy.approve", "approve", "Hold every call until a person approves it")
         .keys(&["p"])
         .on(TOOL)
-        .when(App::can_hide_or_approve)
+        .when(App::can_approve_tool)
         .footer(23),
     Entry::new(
         Action::NextState,
@@ -45,10 +45,52 @@ pub(super) const TABLE: &[Entry] = &[
         .on(TOOL)
         .when(App::can_condition)
         .footer(25),
-    Entry::new(Action::Copy, "policy.copy", "copy", "Copy the entry as JSON")
-        .keys(&["y"])
+    Entry::new(
+        Action::Copy,
+        "policy.copy",
+        "copy",
+        "Copy this rule or limit, or the whole entry, as JSON too",
+    )
+    .keys(&["y"])
+    .on(TOOL)
+    .when(App::can_copy),
+    Entry::new(
+        Action::Paste,
+        "policy.paste",
+        "put in",
+        "Put what was copied into this or the selected tools",
+    )
+    .keys(&["P"])
+    .on(TOOL)
+    .when(App::can_paste),
+    Entry::new(Action::Cut, "inspector.cut", "cut", "Copy this rule or limit, and take it away")
+        .keys(&["ctrl-x"])
+        .on(&[Context::Inspector])
+        .when(App::can_cut),
+    Entry::new(
+        Action::Duplicate,
+        "inspector.duplicate",
+        "duplicate",
+        "Double this rule; a limit for another window",
+    )
+    .keys(&["ctrl-d"])
+    .on(&[Context::Inspector])
+    .when(App::can_cut),
+    Entry::new(
+        Action::Document,
+        "policy.document",
+        "the policy",
+        "Default, hiding, description and schema of the whole policy",
+    )
+    .keys(&["w"])
+    .on(&[Context::Policy, Context::Inspector])
+    .when(App::can_edit),
+    Entry::new(Action::Shorthand, "policy.action", "action", "Write the shorthand `action` with its reason")
         .on(TOOL)
-        .when(App::can_copy),
+        .when(App::can_condition),
+    Entry::new(Action::RateLimit, "policy.rate_limit", "rate_limit", "Write the shorthand `rate_limit`")
+        .on(TOOL)
+        .when(App::can_condition),
     Entry::new(Action::Search, "search", "search", "Find by letters of the name or words of the description")
         .keys(&["/"])
         .on(&[Context::Policy])
@@ -85,10 +127,71 @@ pub(super) const TABLE: &[Entry] = &[
     .keys(&["A"])
     .on(&[Context::Policy, Context::Inspector, Context::Health])
     .when(App::can_accept),
+    Entry::new(Action::AcceptShown, "definitions.accept", "accept", "Accept the definitions as they are now")
+        .keys(&["enter"])
+        .on(&[Context::Accepting])
+        .when(App::can_accept_shown)
+        .footer(1),
+    Entry::new(
+        Action::Shadow,
+        "policy.shadow",
+        "shadow",
+        "Run the draft beside the live policy, compare, promote",
+    )
+    .keys(&["S"])
+    .on(&[Context::Policy, Context::Inspector])
+    .when(App::can_shadow),
+    Entry::new(
+        Action::Revisions,
+        "policy.revisions",
+        "revisions",
+        "Show what the file held before, what differs, and roll back",
+    )
+    .keys(&["h"])
+    .on(&[Context::Policy, Context::Inspector])
+    .when(App::can_see_revisions),
+    Entry::new(
+        Action::RollBack,
+        "revision.roll_back",
+        "roll back",
+        "Make the document what it was, as an edit",
+    )
+    .keys(&["enter"])
+    .on(&[Context::Revision])
+    .when(App::can_roll_back)
+    .footer(1),
     Entry::new(Action::Raw, "policy.raw", "JSON", "Show the whole document as text with its diagnostics")
         .keys(&["r"])
         .on(&[Context::Policy, Context::Inspector, Context::Raw])
         .footer(50),
+    Entry::new(Action::TextEdit, "text.edit", "edit here", "Write into the text; Esc ends it")
+        .keys(&["i", "e"])
+        .on(&[Context::Raw])
+        .when(App::can_write_text)
+        .footer(9),
+    Entry::new(Action::TextUndo, "text.undo", "undo", "Take back the last edit, as `u` does elsewhere")
+        .keys(&["ctrl-z"])
+        .on(&[Context::Typing])
+        .when(App::can_undo)
+        .footer(6),
+    Entry::new(Action::Complete, "text.complete", "complete", "Offer the keys and values that fit here")
+        .keys(&["ctrl-space"])
+        .on(&[Context::Typing])
+        .footer(7),
+    Entry::new(Action::NextError, "text.next_error", "next error", "Go to the next error or warning")
+        .keys(&["f8"])
+        .on(&[Context::Raw, Context::Typing])
+        .when(App::has_errors)
+        .footer(8),
+    Entry::new(
+        Action::PreviousError,
+        "text.previous_error",
+        "prev. error",
+        "Go to the error or warning before",
+    )
+    .keys(&["shift-f8"])
+    .on(&[Context::Raw, Context::Typing])
+    .when(App::has_errors),
     Entry::new(Action::Editor, "policy.editor", "$EDITOR", "Open the file in your own editor and come back")
         .keys(&["E"])
         .on(&[Context::Policy, Context::Inspector, Context::Raw])

@@ -19,6 +19,8 @@ pub enum Layer {
     Help(Help),
     /// Every action, found by name.
     Palette(Palette),
+    /// The first steps.
+    Steps,
     /// A question with a few answers.
     Ask(Ask),
     /// A list to pick from, found by name.
@@ -161,6 +163,8 @@ impl Layer {
     /// Where keys go while it is on top.
     pub fn place(&self) -> Vec<Context> {
         match self {
+            Self::Review(review) if review.earlier.is_some() => vec![Context::Revision, Context::Review],
+            Self::Review(review) if review.accepts.is_some() => vec![Context::Accepting, Context::Review],
             Self::Review(_) => vec![Context::Review],
             Self::Cases(_) => vec![Context::List],
             Self::Suggest(_) => vec![Context::Suggest, Context::List],
@@ -173,6 +177,7 @@ impl Layer {
         match self {
             Self::Help(_) => &[("Esc", "close"), ("Up Down", "scroll")],
             Self::Palette(_) => &[("Enter", "do it"), ("Up Down", "choose"), ("Esc", "close")],
+            Self::Steps => &[("Enter", "do the next one"), ("Esc", "close")],
             Self::Ask(_) => &[("Enter", "choose"), ("Up Down", "move"), ("Esc", "back")],
             Self::Picker(_) => &[("Enter", "pick"), ("Up Down", "choose"), ("Esc", "back")],
             Self::Form(_) => {
@@ -313,6 +318,11 @@ pub(super) fn key(app: &mut App, key: Key, effects: &mut Vec<Effect>) {
             }
         }
         Layer::Palette(palette) => palette_key(app, palette, key, page),
+        Layer::Steps if key.code == Code::Enter => {
+            let next = super::policy::steps::steps(app).into_iter().find(|step| !step.done);
+            next.and_then(|step| step.action).map_or(Did::Close, Did::Act)
+        }
+        Layer::Steps if closes(key) || key.code == Code::F(1) => Did::Close,
         Layer::Ask(ask) => ask_key(ask, key, app.size),
         Layer::Picker(picker) => {
             let rows = picker.rows().len();
@@ -337,7 +347,7 @@ pub(super) fn key(app: &mut App, key: Key, effects: &mut Vec<Effect>) {
                 Did::Close
             }
         }
-        Layer::Review(_) | Layer::Cases(_) | Layer::Suggest(_) => Did::Stay,
+        Layer::Steps | Layer::Review(_) | Layer::Cases(_) | Layer::Suggest(_) => Did::Stay,
     };
     match did {
         Did::Stay => app.layers.insert(at.min(app.layers.len()), layer),
@@ -435,6 +445,7 @@ pub(super) fn click(app: &mut App, item: usize, effects: &mut Vec<Effect>) {
         Some(Layer::Palette(palette)) => palette.selected = item,
         Some(Layer::Picker(picker)) => picker.selected = item,
         Some(Layer::Ask(ask)) => ask.selected = item,
+        Some(Layer::Steps) => {}
         Some(Layer::Form(form)) => return form.click(item),
         Some(Layer::Cases(view)) => {
             view.selected = item;
@@ -479,7 +490,12 @@ pub(super) fn paste(app: &mut App, text: &str) {
         Layer::Picker(picker) => picker.field.paste(text),
         Layer::Form(form) => super::policy::form::paste(app, form, text),
         Layer::Console(view) => view.field.paste(text),
-        Layer::Help(_) | Layer::Ask(_) | Layer::Review(_) | Layer::Cases(_) | Layer::Suggest(_) => {}
+        Layer::Help(_)
+        | Layer::Steps
+        | Layer::Ask(_)
+        | Layer::Review(_)
+        | Layer::Cases(_)
+        | Layer::Suggest(_) => {}
     }
     app.layers.push(layer);
 }

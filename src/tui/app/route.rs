@@ -121,6 +121,7 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
             let place = app.place();
             app.layers.push(Layer::Help(Help { place, scroll: 0 }));
         }
+        Action::FirstSteps => app.layers.push(Layer::Steps),
         Action::Palette => {
             let place = app.place();
             app.layers.push(Layer::Palette(Palette {

@@ -59,6 +59,19 @@ pub(super) fn save(path: &Path, text: &Arc<str>, expected: Option<&str>) -> Save
     }
 }
 
+/// Writes a shadow, whole or not at all, or takes it away; answers whether there is one now.
+pub(super) fn shadow(path: &Path, text: Option<&str>) -> Result<bool, String> {
+    let done = match text {
+        Some(text) => replace(path, text.as_bytes()),
+        None => match std::fs::remove_file(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            done => done,
+        },
+    };
+    let failed = |error: io::Error| format!("`{}`: {error}", path.display());
+    done.map(|()| text.is_some()).map_err(failed)
+}
+
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use std::io::Write;
     let real = match path.canonicalize() {

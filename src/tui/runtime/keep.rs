@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -21,12 +21,35 @@ struct Kept {
 #[derive(Debug, Clone)]
 pub(super) struct Keep {
     folder: PathBuf,
+    later: Arc<Later>,
 }
+
+/// A large text is written beside the keys, the latest one only.
+#[derive(Debug, Default)]
+struct Later {
+    slot: Mutex<Slot>,
+    idle: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    next: Option<(PathBuf, Arc<str>)>,
+    running: bool,
+}
+
+impl Later {
+    fn lock(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A text up to this size is written at once: nothing can come between a key and its safety.
+const AT_ONCE: usize = 128 * 1024;
 
 impl Keep {
     /// In a folder of the state.
     pub(super) fn new(state: &Path) -> Self {
-        Self { folder: state.join("unsaved") }
+        Self { folder: state.join("unsaved"), later: Arc::default() }
     }
 
     /// Of which policy: the name does not depend on how its path was written.
@@ -43,8 +66,50 @@ impl Keep {
         self.folder.join(format!("{}.{}.json", Self::stem(path), std::process::id()))
     }
 
+    /// Keeps a text, a large one in a moment.
+    pub(super) fn keep(&self, path: PathBuf, text: Arc<str>) -> io::Result<()> {
+        if text.len() <= AT_ONCE {
+            // An older one must not come after it.
+            self.settle();
+            return self.put(&path, &text);
+        }
+        let mut slot = self.later.lock();
+        slot.next = Some((path, text));
+        if std::mem::replace(&mut slot.running, true) {
+            return Ok(());
+        }
+        drop(slot);
+        let this = self.clone();
+        let started = std::thread::Builder::new().name("keep".to_owned()).spawn(move || this.write_later());
+        if let Err(error) = started {
+            self.later.lock().running = false;
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    fn write_later(&self) {
+        loop {
+            let mut slot = self.later.lock();
+            let Some((path, text)) = slot.next.take() else {
+                slot.running = false;
+                self.later.idle.notify_all();
+                return;
+            };
+            drop(slot);
+            // What cannot be written now is tried again with the next change.
+            let _ = self.put(&path, &text);
+        }
+    }
+
+    /// Waits until what was to be kept is.
+    pub(super) fn settle(&self) {
+        let slot = self.later.lock();
+        drop(self.later.idle.wait_while(slot, |slot| slot.running).unwrap_or_else(PoisonError::into_inner));
+    }
+
     /// Keeps a text.
-    pub(super) fn put(&self, path: &Path, text: &str) -> io::Result<()> {
+    fn put(&self, path: &Path, text: &str) -> io::Result<()> {
         crate::paths::private_dir(&self.folder)?;
         let kept = Kept {
             path: path.to_string_lossy().into_owned(),
@@ -60,6 +125,8 @@ impl Keep {
 
     /// Forgets what this process kept.
     pub(super) fn forget(&self, path: &Path) {
+        self.later.lock().next = None;
+        self.settle();
         let _ = std::fs::remove_file(self.own(path));
     }
 

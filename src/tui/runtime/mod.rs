@@ -11,6 +11,7 @@ pub(super) mod terminal;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -20,13 +21,14 @@ use self::input::Input;
 use self::keep::Keep;
 use self::redraw::Redraw;
 use self::terminal::{Canvas, Guard};
-use super::app::policy::{PolicyEffect, PolicyMsg, Server, search, table::ToolRow};
+use super::app::policy::{PolicyEffect, PolicyMsg, Saved, Server, search, table::ToolRow};
 use super::app::toast::Kind;
 use super::app::{self, App, Effect, FeedMsg, Msg, Now, Start};
 use super::keymap::Keymap;
 use super::theme::{Depth, Theme, light_background, unicode_locale};
 use crate::feed::client::{Feeds, SourceId};
 use crate::paths::Paths;
+use crate::revisions::{By, Revisions};
 
 /// Fetches tools, on a thread of its own; what it says is shown while it works.
 pub type Loader = Box<dyn FnOnce(&dyn Fn(String)) -> Result<Vec<Server>, String> + Send>;
@@ -113,6 +115,7 @@ struct Loop {
     keep: Keep,
     /// The folder of this user's journals.
     journal: PathBuf,
+    revisions: Revisions,
     feeds: Option<crate::feed::client::Handle>,
     quit: bool,
 }
@@ -176,6 +179,7 @@ impl Loop {
             watch: None,
             keep: Keep::new(&options.paths.state),
             journal: options.paths.journal(),
+            revisions: Revisions::new(&options.paths),
             feeds: None,
             quit: false,
         };
@@ -246,6 +250,7 @@ impl Loop {
                 }
                 Woke::Inner => {
                     for msg in came.drain(..) {
+                        let msg = this.fresh(msg);
                         this.take(msg);
                     }
                     let now = this.now().ms;
@@ -284,6 +289,17 @@ impl Loop {
         }
     }
 
+    /// What was read of the file before something was saved is old by now: it is read again.
+    fn fresh(&self, msg: Msg) -> Msg {
+        let known = self.app.policy.editor.as_ref().and_then(|editor| editor.disk());
+        match &msg {
+            Msg::Policy(PolicyMsg::Disk(text)) if text.as_ref() != known => {
+                Msg::Policy(files::read(&self.app.policy.path))
+            }
+            _ => msg,
+        }
+    }
+
     fn draw(&mut self) -> io::Result<()> {
         let now = self.now();
         if !self.quit && self.redraw.take(now.ms) {
@@ -296,7 +312,11 @@ impl Loop {
 
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Quit => self.quit = true,
+            Effect::Quit => {
+                // Nothing that was typed may be lost.
+                self.keep.settle();
+                self.quit = true;
+            }
             Effect::Suspend => {
                 let _ = self.suspend();
             }
@@ -343,9 +363,28 @@ impl Loop {
                 });
             }
             PolicyEffect::Editor(path, line) => self.edit(&path, line),
-            PolicyEffect::Save { path, text, expected } => {
+            PolicyEffect::Save { path, text, expected, by, what } => {
                 let saved = files::save(&path, &text, expected.as_deref());
+                if matches!(saved, Saved::Done(_)) {
+                    self.remember(&path, &text, expected.as_deref(), (&by, &what));
+                }
                 self.take(Msg::Policy(PolicyMsg::Saved(saved)));
+            }
+            PolicyEffect::Shadow { path, text } => {
+                let done = files::shadow(&path, text.as_deref());
+                self.take(Msg::Policy(PolicyMsg::ShadowDone(done)));
+            }
+            PolicyEffect::ReadShadow(path) => {
+                let text = std::fs::read_to_string(&path).map(Arc::from).map_err(|error| error.to_string());
+                self.take(Msg::Policy(PolicyMsg::ShadowText(text)));
+            }
+            PolicyEffect::Revisions(path) => {
+                let entries = self.revisions.list(&path).map_err(|error| error.to_string());
+                self.take(Msg::Policy(PolicyMsg::Revisions(entries)));
+            }
+            PolicyEffect::Revision { sha256, label } => {
+                let text = self.revisions.text(&sha256).map(Arc::from).map_err(|error| error.to_string());
+                self.take(Msg::Policy(PolicyMsg::Revision(label, text)));
             }
             PolicyEffect::Accept { policy, definitions, by, at } => {
                 let place = crate::catalog::pins::place(&policy);
@@ -354,13 +393,33 @@ impl Loop {
                 self.take(Msg::Policy(files::read_pins(&place)));
             }
             PolicyEffect::Keep { path, text } => {
-                if let Err(error) = self.keep.put(&path, &text) {
+                if let Err(error) = self.keep.keep(path, text) {
                     let note = format!("unsaved edits cannot be kept for a crash: {error}");
                     self.take(Msg::Note(Kind::Warn, note));
                 }
             }
+            PolicyEffect::Read(generation, text) => {
+                let out = self.inner.clone();
+                tokio::task::spawn_blocking(move || {
+                    let parsed = Box::new(crate::policy::document::Document::parse(&text));
+                    let _ = out.blocking_send(Msg::Policy(PolicyMsg::Read(generation, parsed)));
+                });
+            }
             PolicyEffect::Forget(path) => self.keep.forget(&path),
             PolicyEffect::DropLeftover(name) => self.keep.drop_leftover(&name),
+        }
+    }
+
+    /// Keeps what was saved, and before the first save what was there.
+    fn remember(&mut self, path: &Path, text: &str, before: Option<&str>, (by, what): (&str, &str)) {
+        let kept = self.revisions.list(path).and_then(|known| {
+            if let Some(before) = before.filter(|_| known.is_empty()) {
+                self.revisions.add(path, before, By::Found, "", "as it was found")?;
+            }
+            self.revisions.add(path, text, By::Editor, by, what)
+        });
+        if let Err(error) = kept {
+            self.take(Msg::Note(Kind::Warn, format!("the revision cannot be kept: {error}")));
         }
     }
 

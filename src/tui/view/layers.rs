@@ -11,6 +11,7 @@ use crate::tui::app::policy::form::{Form, Id, Input};
 use crate::tui::app::policy::inspect::wrap;
 use crate::tui::app::policy::review::Review;
 use crate::tui::app::policy::search;
+use crate::tui::app::policy::steps::steps;
 use crate::tui::app::{App, Hit};
 use crate::tui::key;
 use crate::tui::theme::Role;
@@ -22,6 +23,7 @@ pub(super) fn draw(app: &App, layer: &Layer, paint: &mut Paint<'_>) {
     match layer {
         Layer::Help(help) => draw_help(app, help, inner, paint),
         Layer::Palette(palette) => draw_palette(app, palette, inner, paint),
+        Layer::Steps => draw_steps(app, inner, paint),
         Layer::Ask(ask) => draw_ask(app, ask, inner, paint),
         Layer::Picker(picker) => draw_picker(picker, inner, paint),
         Layer::Form(form) => draw_form(form, inner, paint),
@@ -118,6 +120,40 @@ fn draw_palette(app: &App, palette: &Palette, area: Rect, paint: &mut Paint<'_>)
     }
     if rows.is_empty() {
         paint.text(list.x, list.y, list.right(), Role::Muted, "no action is called that");
+    }
+}
+
+/// The first steps, each with its mark, its key and how it is done.
+fn draw_steps(app: &App, area: Rect, paint: &mut Paint<'_>) {
+    let steps = steps(app);
+    let height = u16::try_from(steps.len() * 3 + 1).unwrap_or(u16::MAX);
+    let inside = paint.dialog(middle(area, 92, height), "First steps", false);
+    let next = steps.iter().position(|step| !step.done);
+    let unicode = paint.glyphs().unicode;
+    let mut y = inside.y;
+    for (index, step) in steps.iter().enumerate() {
+        if y >= inside.bottom() {
+            break;
+        }
+        let (role, mark) =
+            if step.done { (Role::Good, paint.glyphs().allow) } else { (Role::Muted, paint.glyphs().dot) };
+        paint.text(inside.x, y, inside.right(), role, mark);
+        let key = step.action.and_then(|action| app.keymap.keys(action).first());
+        let key = key.map(|keys| key::label(keys, unicode)).unwrap_or_default();
+        paint.right(inside.x + 2, y, inside.x + 9, Role::Key, &key);
+        let role = match next {
+            Some(next) if next == index => Role::Strong,
+            _ if step.done => Role::Muted,
+            _ => Role::Text,
+        };
+        paint.text(inside.x + 11, y, inside.right(), role, &step.what);
+        paint.text(inside.x + 11, y + 1, inside.right(), Role::Muted, &step.how);
+        if next == Some(index) {
+            let row = Rect { x: inside.x.saturating_sub(1), y, width: inside.width + 2, height: 1 };
+            paint.select(row, true);
+            paint.hits.push((row, Hit::Item(index)));
+        }
+        y += 3;
     }
 }
 

@@ -12,6 +12,7 @@ mod learn;
 pub mod live;
 pub mod paint;
 mod policy;
+pub mod text;
 
 use std::sync::Arc;
 

@@ -198,6 +198,12 @@ impl<'a> Paint<'a> {
         }
     }
 
+    /// Underlines cells in a role's colour.
+    pub fn underline(&mut self, area: Rect, role: Role) {
+        let style = self.theme.style(role).add_modifier(Modifier::UNDERLINED);
+        self.buf.set_style(area.intersection(self.buf.area), style);
+    }
+
     /// Makes cells bold.
     pub fn bold(&mut self, area: Rect) {
         self.buf.set_style(area.intersection(self.buf.area), Style::new().add_modifier(Modifier::BOLD));

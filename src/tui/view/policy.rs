@@ -3,7 +3,7 @@
 use ratatui::layout::Rect;
 
 use super::paint::Paint;
-use super::{chrome, inspector, layout};
+use super::{chrome, inspector, layout, text};
 use crate::counters::{Override, OverrideEffect};
 use crate::policy::model;
 use crate::policy::state::{ToolState, limit_text};
@@ -17,7 +17,7 @@ use crate::tui::theme::Role;
 /// Draws the screen.
 pub(super) fn draw(app: &App, paint: &mut Paint<'_>) {
     if app.policy.focus == Focus::Raw {
-        inspector::raw(app, layout::frame(app).body, paint);
+        text::draw(app, layout::frame(app).body, paint);
         return;
     }
     let areas = layout::policy(app);
@@ -45,6 +45,10 @@ fn title(app: &App) -> (String, String) {
         (true, own) if listed == 0 => format!("{own} tools, named by the policy"),
         (true, own) => format!("{listed} tools, {own} only in the policy"),
     };
+    let new = app.policy.editor.as_ref().is_some_and(|editor| editor.disk().is_none() && editor.edits() == 0);
+    if new && table.marked.is_empty() && total > 0 {
+        detail = format!("{detail}, F1: first steps");
+    }
     if !table.marked.is_empty() {
         detail = format!("{detail}, {} selected", table.marked.len());
     }
@@ -280,6 +284,7 @@ fn empty(app: &App, area: Rect, paint: &mut Paint<'_>) {
                 (Role::Muted, "  callgate policy.json -- npx some-mcp-server".to_owned()),
                 (Role::Muted, "  callgate policy.json --url https://host/mcp".to_owned()),
                 (Role::Muted, "or start a gateway with this policy: it is found by itself.".to_owned()),
+                (Role::Muted, "F1 shows the first steps.".to_owned()),
             ],
         }
     } else {

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::policy::diagnostic::{Diagnostic, Severity};
-use crate::policy::document::Document;
+use crate::policy::document::{Document, Parsed};
 use crate::policy::edit;
 use crate::policy::model::Tool;
 use crate::policy::state::{self, ToolState};
@@ -49,12 +49,44 @@ impl Patch {
         Self::replace(text, self.at, self.inserted.len(), &self.removed)
     }
 
+    /// This change and one right after it as one; `None`: they do not touch.
+    fn and(&self, next: &Self) -> Option<Self> {
+        let text = |a: &str, b: &str| format!("{a}{b}").into_boxed_str();
+        if next.removed.is_empty() && next.at == self.at + self.inserted.len() {
+            return Some(Self { inserted: text(&self.inserted, &next.inserted), ..self.clone() });
+        }
+        if !next.inserted.is_empty() || !self.inserted.is_empty() {
+            return None;
+        }
+        if next.at + next.removed.len() == self.at {
+            return Some(Self {
+                at: next.at,
+                removed: text(&next.removed, &self.removed),
+                inserted: "".into(),
+            });
+        }
+        (next.at == self.at).then(|| Self { removed: text(&self.removed, &next.removed), ..self.clone() })
+    }
+
     fn replace(text: &str, at: usize, len: usize, with: &str) -> String {
         let mut out = String::with_capacity(text.len() - len + with.len());
         out.push_str(text.get(..at).unwrap_or_default());
         out.push_str(with);
         out.push_str(text.get(at + len..).unwrap_or_default());
         out
+    }
+}
+
+impl Stroke {
+    /// What the edit is called.
+    fn label(self, patch: &Patch) -> String {
+        let (word, text) = match self {
+            Self::Type => ("type", &patch.inserted),
+            Self::Erase => ("delete", &patch.removed),
+            Self::Alone(word) => return format!("{word} in the text"),
+        };
+        let shown: String = text.trim().chars().take(NAMED).collect();
+        format!("{word} `{}`", crate::visible::visible(&shown))
     }
 }
 
@@ -67,6 +99,24 @@ struct Edit {
     row: Option<String>,
 }
 
+/// How a change of the text was made by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stroke {
+    /// Characters were typed: one edit as long as they follow each other.
+    Type,
+    /// Characters were taken away: likewise.
+    Erase,
+    /// An edit of its own, with its name.
+    Alone(&'static str),
+}
+
+/// A text up to this size is read at every stroke; a larger one later, and away from the keys.
+pub const READ_AT_ONCE: usize = 128 * 1024;
+/// How long the next stroke may take to belong to the same edit, in milliseconds.
+const TOGETHER: u64 = 2_000;
+/// How much of what was typed an edit's name shows, in characters.
+const NAMED: usize = 24;
+
 /// The document that is edited.
 #[derive(Debug, Clone)]
 pub struct Editor {
@@ -78,6 +128,12 @@ pub struct Editor {
     history: Vec<Edit>,
     /// How many of the history's edits are in the text.
     at: usize,
+    /// How many of the history's edits were in the text when it was last as the file is.
+    saved_at: usize,
+    /// The text is ahead of what is known about it.
+    stale: bool,
+    /// The last edit of the history goes on with the next stroke like it, until this time.
+    stroke: Option<(Stroke, u64)>,
     /// Grows with every change of the text.
     generation: u64,
     /// The text was made here and nobody touched it.
@@ -97,6 +153,9 @@ impl Editor {
             disk,
             history: Vec::new(),
             at: 0,
+            saved_at: 0,
+            stale: false,
+            stroke: None,
             generation: 0,
             pristine,
             tools: HashMap::new(),
@@ -109,14 +168,85 @@ impl Editor {
     fn put(&mut self, text: Arc<str>) {
         let parsed = Document::parse(&text);
         self.text = text;
+        self.stroke = None;
+        self.generation += 1;
+        self.take(parsed);
+    }
+
+    fn take(&mut self, parsed: Parsed) {
         self.document = parsed.document;
         self.diagnostics = parsed.diagnostics;
+        self.stale = false;
         self.index();
+    }
+
+    /// Whether the text is ahead of what is known about it.
+    pub fn is_stale(&self) -> bool {
+        self.stale
+    }
+
+    /// The text of a generation was read.
+    pub fn read(&mut self, generation: u64, parsed: Parsed) {
+        if self.stale && generation == self.generation {
+            self.take(parsed);
+        }
+    }
+
+    /// Reads the text where it is ahead.
+    pub fn settle(&mut self) {
+        if self.stale {
+            self.take(Document::parse(&Arc::clone(&self.text)));
+        }
+    }
+
+    /// The next stroke begins an edit of its own.
+    pub fn pause(&mut self) {
+        self.stroke = None;
+    }
+
+    /// Replaces a stretch of the text by hand, at a time in milliseconds. Strokes that follow each
+    /// other are one edit.
+    pub fn splice(&mut self, range: std::ops::Range<usize>, with: &str, stroke: Stroke, now: u64) {
+        let Some(removed) = self.text.get(range.clone()) else { return };
+        if removed == with {
+            return;
+        }
+        let patch = Patch { at: range.start, removed: removed.into(), inserted: with.into() };
+        let text: Arc<str> = Arc::from(patch.forward(&self.text));
+        let goes_on = self.stroke.is_some_and(|(last, until)| last == stroke && now <= until)
+            && self.at == self.history.len()
+            && self.saved_at != self.at;
+        let joined = self.history.last().filter(|_| goes_on).and_then(|last| last.patch.and(&patch));
+        if let (Some(joined), Some(last)) = (joined, self.history.last_mut()) {
+            last.label = stroke.label(&joined);
+            last.patch = joined;
+        } else {
+            let label = stroke.label(&patch);
+            self.record(Edit { label, patch, row: None });
+        }
+        if text.len() <= READ_AT_ONCE {
+            self.put(text);
+        } else {
+            self.text = text;
+            self.generation += 1;
+            self.stale = true;
+        }
+        self.stroke = Some((stroke, now.saturating_add(TOGETHER)));
+    }
+
+    /// Where the last edit that is in the text ended.
+    pub fn last_place(&self) -> Option<usize> {
+        let edit = self.at.checked_sub(1).and_then(|at| self.history.get(at))?;
+        Some(edit.patch.at + edit.patch.inserted.len())
+    }
+
+    /// Where the next edit that can be done again begins.
+    pub fn next_place(&self) -> Option<usize> {
+        self.history.get(self.at).map(|edit| edit.patch.at)
     }
 
     /// Looks names up once, so that each row of a long table is cheap.
     fn index(&mut self) {
-        self.generation += 1;
         self.tools.clear();
         self.hidden.clear();
         if let Some(document) = &self.document {
@@ -162,7 +292,9 @@ impl Editor {
 
     /// Whether it has no errors: only then can it be edited by keys.
     pub fn is_valid(&self) -> bool {
-        self.document.is_some() && self.diagnostics.iter().all(|found| found.severity != Severity::Error)
+        !self.stale
+            && self.document.is_some()
+            && self.diagnostics.iter().all(|found| found.severity != Severity::Error)
     }
 
     /// The file's content as last seen.
@@ -172,6 +304,9 @@ impl Editor {
 
     /// Takes note of the file's content.
     pub fn set_disk(&mut self, disk: Option<Arc<str>>) {
+        if disk.as_deref() == Some(&*self.text) {
+            self.saved_at = self.at;
+        }
         self.disk = disk;
     }
 
@@ -207,6 +342,7 @@ impl Editor {
     /// # Errors
     /// When the document does not take it; nothing changed then.
     pub fn apply(&mut self, change: &edit::Edit, row: Option<String>) -> Result<bool, edit::EditError> {
+        self.settle();
         let Some(document) = &self.document else {
             return Err(edit::EditError::NoSuch { what: "policy that can be read".to_owned() });
         };
@@ -216,15 +352,22 @@ impl Editor {
         }
         self.remember(next.text(), change.describe(), row);
         self.text = Arc::from(next.text());
-        self.document = Some(next);
-        self.diagnostics.clear();
-        self.index();
+        self.stroke = None;
+        self.generation += 1;
+        self.take(Parsed { document: Some(next), diagnostics: Vec::new() });
         Ok(true)
     }
 
     fn remember(&mut self, text: &str, label: String, row: Option<String>) {
+        self.record(Edit { label, patch: Patch::between(&self.text, text), row });
+    }
+
+    fn record(&mut self, edit: Edit) {
+        if self.saved_at > self.at {
+            self.saved_at = 0;
+        }
         self.history.truncate(self.at);
-        self.history.push(Edit { label, patch: Patch::between(&self.text, text), row });
+        self.history.push(edit);
         self.at = self.history.len();
     }
 
@@ -251,6 +394,12 @@ impl Editor {
         self.history.iter().take(self.at).map(|edit| edit.label.clone()).collect()
     }
 
+    /// The edits since the text was last as the file is, the oldest first.
+    pub fn unsaved_labels(&self) -> Vec<String> {
+        let from = if self.saved_at <= self.at { self.saved_at } else { 0 };
+        self.history.iter().take(self.at).skip(from).map(|edit| edit.label.clone()).collect()
+    }
+
     /// What undo would take back.
     pub fn undo_label(&self) -> Option<&str> {
         self.at.checked_sub(1).and_then(|at| self.history.get(at)).map(|edit| edit.label.as_str())
@@ -269,6 +418,35 @@ mod tests {
     use super::*;
 
     proptest! {
+        #[test]
+        fn any_edits_are_undone_to_the_exact_bytes_and_every_state_is_valid_or_says_why(
+            edits in prop::collection::vec(crate::policy::edit::arbitrary::edit(), 1..24),
+            back in 0usize..24,
+        ) {
+            let first: Arc<str> = Arc::from(crate::policy::edit::arbitrary::POLICY);
+            let mut editor = Editor::open(Arc::clone(&first), Some(Arc::clone(&first)));
+            for (at, edit) in edits.iter().enumerate() {
+                // An edit that does not fit is refused with its reason, and changes nothing.
+                let before = Arc::clone(editor.text());
+                if let Err(why) = editor.apply(edit, None) {
+                    prop_assert!(!why.to_string().is_empty());
+                    prop_assert_eq!(editor.text(), &before);
+                }
+                if at % 7 == 6 {
+                    for _ in 0..back % 3 { editor.undo(); }
+                }
+                prop_assert!(editor.is_valid() && editor.diagnostics().is_empty());
+                let document = Document::parse(editor.text()).valid();
+                prop_assert!(document.is_ok_and(|it| crate::policy::compiled::Compiled::new(&it).is_ok()));
+            }
+            let (end, many) = (Arc::clone(editor.text()), editor.edits());
+            while editor.undo().is_some() {}
+            prop_assert_eq!(editor.text(), &first);
+            prop_assert!(!editor.is_unsaved());
+            for _ in 0..many { prop_assert!(editor.redo().is_some()); }
+            prop_assert_eq!(editor.text(), &end);
+        }
+
         #[test]
         fn undo_to_the_start_and_redo_to_the_end_give_the_exact_bytes(
             texts in prop::collection::vec("[a-cäé\u{301}👩\\n ]{0,12}", 1..12),

@@ -22,7 +22,7 @@ impl App {
         }
     }
 
-    fn if_editable(&self, holds: bool, reason: &str) -> When {
+    pub(super) fn if_editable(&self, holds: bool, reason: &str) -> When {
         match self.can_edit() {
             When::Now => When::if_so(holds, reason),
             not @ When::Not(_) => not,
@@ -43,7 +43,12 @@ impl App {
         self.if_editable(fits, "choose a tool or the default")
     }
 
-    pub(crate) fn can_hide_or_approve(&self) -> When {
+    pub(crate) fn can_hide(&self) -> When {
+        let fits = !self.targets().is_empty() || self.policy.table.item() == Some(Item::Default);
+        self.if_editable(fits, "choose a tool, or the default to hide every tool")
+    }
+
+    pub(crate) fn can_approve_tool(&self) -> When {
         self.if_editable(!self.targets().is_empty(), "choose a tool: the default is allow or deny")
     }
 
@@ -69,6 +74,9 @@ impl App {
                     | Target::Limit(..)
                     | Target::State
                     | Target::Default
+                    | Target::Document
+                    | Target::Action
+                    | Target::RateLimit
             )
         );
         self.if_editable(fits, "go to a rule, a condition or a limit")
@@ -82,6 +90,7 @@ impl App {
                     | Target::Condition(..)
                     | Target::Limit(..)
                     | Target::RateLimit
+                    | Target::Action
                     | Target::Entry
             )
         );
@@ -140,6 +149,11 @@ pub(super) fn act(app: &mut App, action: Action) -> bool {
         Action::NextState => next_state(app),
         Action::Limit => form::open_limit(app, None),
         Action::Condition => form::open_condition(app),
+        Action::Paste => super::clip::paste(app),
+        Action::Duplicate => super::clip::duplicate(app),
+        Action::Document => form::open_document(app),
+        Action::Shorthand => form::open_action(app),
+        Action::RateLimit => form::open_rate_limit(app),
         Action::Edit => edit_part(app),
         Action::Remove => remove_part(app),
         Action::MoveUp => move_part(app, false),
@@ -157,11 +171,13 @@ pub(super) fn act(app: &mut App, action: Action) -> bool {
 fn set_state(app: &mut App, state: ToolState) {
     let tools = app.targets();
     if tools.is_empty() {
-        let default = match state {
-            ToolState::Allow => model::Default::Allow,
-            _ => model::Default::Deny,
-        };
-        app.edit(&Edit::SetDefault(default));
+        let hidden = app.policy.editor.as_ref().and_then(|editor| editor.document());
+        let hidden = hidden.is_some_and(|document| document.policy().hide.all);
+        app.edit(&match state {
+            ToolState::Allow => Edit::SetDefault(model::Default::Allow),
+            ToolState::Hide => Edit::SetHideAll(!hidden),
+            ToolState::Deny | ToolState::Approve => Edit::SetDefault(model::Default::Deny),
+        });
         return;
     }
     let many = tools.len();
@@ -204,6 +220,9 @@ pub(super) fn place(app: &App) -> Option<Place> {
 fn edit_part(app: &mut App) {
     match app.target() {
         Some(Target::State | Target::Default) => next_state(app),
+        Some(Target::Document) => form::open_document(app),
+        Some(Target::Action) => form::open_action(app),
+        Some(Target::RateLimit) => form::open_rate_limit(app),
         Some(Target::Limit(index)) => form::open_limit(app, Some(index)),
         Some(Target::Rule(list, rule)) => form::edit_rule(app, list, rule, None),
         Some(Target::Condition(list, rule, condition)) => form::edit_rule(app, list, rule, Some(condition)),
@@ -218,7 +237,7 @@ pub(super) fn open_part(app: &mut App) {
     }
 }
 
-fn remove_part(app: &mut App) {
+pub(super) fn remove_part(app: &mut App) {
     let Some(place) = place(app) else { return };
     let tool = match &place {
         Place::Tool(tool) => tool.clone(),
@@ -227,6 +246,7 @@ fn remove_part(app: &mut App) {
     let edit = match app.target() {
         Some(Target::Limit(index)) => Edit::RemoveLimit { place, index },
         Some(Target::RateLimit) => Edit::RemoveRateLimit { tool },
+        Some(Target::Action) => Edit::SetAction { tool, action: None, reason: None },
         Some(Target::Entry) => Edit::RemoveTool { tool },
         Some(Target::Rule(list, index)) => Edit::RemoveRule { tool, list, index },
         Some(Target::Condition(list, index, condition)) => {

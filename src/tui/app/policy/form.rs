@@ -1,13 +1,15 @@
 //! Forms: fields to fill in, checked as they are typed.
 
+mod document;
 mod freeze;
 mod limit;
 mod rule;
 mod value;
 
+pub(super) use self::document::{open as open_document, open_action, open_rate_limit};
 pub(super) use self::freeze::freeze;
 pub(crate) use self::freeze::open as open_freeze;
-pub(super) use self::limit::open as open_limit;
+pub(super) use self::limit::{like as open_limit_like, open as open_limit, own_counter};
 pub(super) use self::rule::{
     edit as edit_rule, extend as extend_rule, open as open_condition, pick_path, pick_rule,
 };
@@ -46,6 +48,12 @@ pub enum Makes {
     Override(Vec<Target>),
     /// The rejection of an approval, by its id.
     Reject(String),
+    /// The document's own members.
+    Document,
+    /// The shorthand `action` of a tool.
+    Action(String),
+    /// The shorthand `rate_limit` of a tool.
+    RateLimit(String),
     /// A limit.
     Limit {
         /// Where; several for marked tools.
@@ -101,6 +109,20 @@ pub enum Id {
     List,
     /// How long an approval is waited for.
     Timeout,
+    /// A second limit, for a longer window.
+    Sustained,
+    /// For tools that are not listed.
+    Default,
+    /// Every tool, or those named.
+    HideAll,
+    /// What can never be allowed.
+    HideDenied,
+    /// Free text.
+    Description,
+    /// The schema's address.
+    Schema,
+    /// The shorthand.
+    Action,
 }
 
 /// A field of a form.
@@ -304,6 +326,7 @@ pub(super) fn check(app: &App, form: &mut Form) {
         Makes::Freeze(_) => freeze::check(form),
         Makes::Override(_) => overrides::check(form),
         Makes::Reject(_) => {}
+        Makes::Document | Makes::Action(_) | Makes::RateLimit(_) => document::check(form),
         Makes::Limit { .. } => limit::check(app, form),
         Makes::Rule { .. } => rule::check(app, form),
     }
@@ -323,6 +346,9 @@ fn dry_run(app: &App, form: &Form) -> Option<String> {
 fn edit(app: &App, form: &Form) -> Option<Edit> {
     match &form.makes {
         Makes::Freeze(_) | Makes::Override(_) | Makes::Reject(_) => None,
+        Makes::Document => document::document(app, form),
+        Makes::Action(tool) => document::action(form, tool),
+        Makes::RateLimit(tool) => document::rate_limit(form, tool),
         Makes::Limit { places, index } => limit::edit(app, form, places, *index),
         Makes::Rule { tool, at, condition, base } => rule::made(app, form, tool, *at, *condition, base),
     }
@@ -342,8 +368,10 @@ fn made(app: &App, form: &Form) -> Option<LayerThen> {
             let note = form.value(Id::Reason).trim().to_owned();
             Some(LayerThen::Decide(id.clone(), Decide::Reject(note)))
         }
-        Makes::Limit { .. } | Makes::Rule { .. } => {
-            Some(LayerThen::Policy(Then::Edit(Box::new(edit(app, form)?))))
-        }
+        Makes::Document
+        | Makes::Action(_)
+        | Makes::RateLimit(_)
+        | Makes::Limit { .. }
+        | Makes::Rule { .. } => Some(LayerThen::Policy(Then::Edit(Box::new(edit(app, form)?)))),
     }
 }

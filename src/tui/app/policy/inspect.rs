@@ -27,6 +27,10 @@ pub enum Target {
     State,
     /// The document's default.
     Default,
+    /// The document's other members.
+    Document,
+    /// The shorthand `action`.
+    Action,
     /// A rule.
     Rule(RuleList, usize),
     /// A rule's condition.
@@ -126,17 +130,28 @@ fn default_lines(editor: &Editor, width: usize, lines: &mut Vec<Line>) {
         model::Default::Deny => "New tools stay closed until you allow them. Space changes the default.",
     };
     paragraph(Role::Muted, text, width, lines);
-    if policy.hide.all {
-        heading("hide", "[\"*\"]: every tool is hidden", lines);
-    } else if !policy.hide.names.is_empty() {
-        heading("hide", &format!("{} tools are hidden by name", policy.hide.names.len()), lines);
+    lines.push(Line::default());
+    let hide = match (policy.hide.all, policy.hide.names.len()) {
+        (true, _) => "every tool is hidden".to_owned(),
+        (_, 0) => "nothing is hidden by name".to_owned(),
+        (_, 1) => "1 tool is hidden by name".to_owned(),
+        (_, many) => format!("{many} tools are hidden by name"),
+    };
+    let denied = if policy.hide_denied {
+        "what can never be allowed is hidden, too"
+    } else {
+        "denied tools are shown"
+    };
+    for (word, text) in [("hide", hide.as_str()), ("hide_denied", denied)] {
+        lines.push(Line::new(Role::Key, label(word)).and(Role::Text, text).to(Target::Document));
     }
-    if policy.hide_denied {
-        heading("hide_denied", "tools no call to which can be allowed are hidden too", lines);
-    }
-    if let Some(text) = &policy.description {
-        heading("description", "", lines);
-        paragraph(Role::Text, &crate::visible::visible(text), width, lines);
+    let text = policy.description.as_deref().map(crate::visible::visible).unwrap_or_default();
+    let parts =
+        if text.is_empty() { vec!["none".to_owned()] } else { wrap(&text, width.saturating_sub(LABEL)) };
+    for (at, part) in parts.into_iter().enumerate() {
+        let role = if text.is_empty() { Role::Muted } else { Role::Text };
+        let line = Line::new(Role::Key, label(if at == 0 { "description" } else { "" })).and(role, part);
+        lines.push(if at == 0 { line.to(Target::Document) } else { line });
     }
     heading("Document", &format!("revision {}", document.revision()), lines);
 }
@@ -249,7 +264,8 @@ fn rule_lines(entry: &model::Tool, lines: &mut Vec<Line>) {
             model::Action::Approve => "approve",
         };
         let reason = entry.reason.as_deref().map(|text| format!("  \"{}\"", show(text))).unwrap_or_default();
-        lines.push(Line::new(Role::Key, label("action")).and(Role::Text, word).and(Role::Muted, reason));
+        let line = Line::new(Role::Key, label("action")).and(Role::Text, word).and(Role::Muted, reason);
+        lines.push(line.to(Target::Action));
     }
     if let Some(limit) = &entry.rate_limit {
         let text = format!("{} / {} s", show(&limit.max), limit.window.seconds());

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::table::{Filter, Item};
-use super::{App, Effect, Focus, Kind, PolicyEffect, Then, ask_quit, inspect, travelled};
+use super::{App, Effect, Focus, PolicyEffect, Then, ask_quit, inspect, travelled};
 use crate::risk::Category;
 use crate::tui::action::Action;
 use crate::tui::app::Hit;
@@ -12,6 +12,9 @@ use crate::tui::key::{Code, Key};
 
 /// Takes a key while the search is typed; `false` when it is not.
 pub(crate) fn typing_key(app: &mut App, key: Key, effects: &mut Vec<Effect>) -> bool {
+    if app.policy.focus == Focus::Raw && app.policy.raw.typing {
+        return super::texts::key(app, key, effects);
+    }
     if !app.policy.search.typing {
         return false;
     }
@@ -40,6 +43,9 @@ pub(crate) fn typing_key(app: &mut App, key: Key, effects: &mut Vec<Effect>) -> 
 
 /// Takes pasted text.
 pub(crate) fn paste(app: &mut App, text: &str, effects: &mut Vec<Effect>) {
+    if app.policy.focus == Focus::Raw {
+        return super::texts::paste(app, text);
+    }
     if app.policy.search.typing {
         app.policy.search.field.paste(text);
         app.policy_show(true, effects);
@@ -74,10 +80,7 @@ pub(crate) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         return match app.policy.focus {
             Focus::Table => move_rows(app, step),
             Focus::Inspector => inspect::step(app, step),
-            Focus::Raw => {
-                let last = app.policy.editor.as_ref().map_or(0, |editor| editor.text().lines().count());
-                app.policy.raw_top = step.from(app.policy.raw_top, last.saturating_sub(1));
-            }
+            Focus::Raw => super::texts::step(app, step),
         };
     }
     if super::edits::act(app, action) {
@@ -90,10 +93,18 @@ pub(crate) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
                 inspect::enter(app);
             }
             Focus::Inspector => super::edits::open_part(app),
-            _ => {}
+            Focus::Raw => super::texts::begin(app),
+            Focus::Table => {}
         },
+        Action::TextEdit => super::texts::begin(app),
+        Action::TextUndo => act(app, Action::Undo, effects),
+        Action::Complete => super::texts::offer(app, true),
+        Action::NextError => super::texts::to_error(app, true),
+        Action::PreviousError => super::texts::to_error(app, false),
         Action::Save => super::save::save(app, false),
         Action::Recommended => super::recommend::open(app),
+        Action::Shadow => super::shadow::open(app),
+        Action::Revisions => super::revisions::ask(app, effects),
         Action::AcceptPins => super::pins::open(app),
         Action::Back => back(app, effects),
         Action::Search => {
@@ -125,15 +136,20 @@ pub(crate) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
             }
         }
         Action::Raw => {
-            app.policy.focus = if app.policy.focus == Focus::Raw { Focus::Table } else { Focus::Raw };
+            if app.policy.focus == Focus::Raw {
+                super::texts::leave(app);
+            } else {
+                super::texts::enter(app);
+            }
         }
         Action::Editor => {
-            let line = app
+            let error = app
                 .policy
                 .editor
                 .as_ref()
-                .and_then(|editor| editor.diagnostics().first().map(|found| found.line))
-                .unwrap_or(1);
+                .and_then(|editor| editor.diagnostics().first().map(|found| found.line));
+            let here = app.policy.raw.line_of(app.policy.raw.cursor) + 1;
+            let line = if app.policy.focus == Focus::Raw { here } else { error.unwrap_or(1) };
             effects.push(Effect::Policy(PolicyEffect::Editor(app.policy.path.clone(), line)));
         }
         Action::NextServer => {
@@ -152,17 +168,8 @@ pub(crate) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
             let done = app.policy.editor.as_mut().and_then(super::Editor::redo);
             travelled(app, "done again", done);
         }
-        Action::Copy => {
-            if let Some(row) = app.policy.table.selected_tool() {
-                let entry = app.policy.editor.as_ref().and_then(|editor| {
-                    let entry = editor.tool(&row.name)?;
-                    editor.text().get(entry.name_span.start..entry.span.end).map(str::to_owned)
-                });
-                let none = || format!("{}: {{}}", serde_json::Value::from(&*row.name));
-                effects.push(Effect::Copy(entry.unwrap_or_else(none)));
-                app.toast(Kind::Good, "copied the entry through the terminal");
-            }
-        }
+        Action::Copy => super::clip::copy(app, effects),
+        Action::Cut => super::clip::cut(app, effects),
         _ => {}
     }
 }
@@ -179,7 +186,8 @@ pub(super) fn open(app: &mut App, path: PathBuf, effects: &mut Vec<Effect>) {
 
 fn back(app: &mut App, effects: &mut Vec<Effect>) {
     match app.policy.focus {
-        Focus::Inspector | Focus::Raw => app.policy.focus = Focus::Table,
+        Focus::Inspector => app.policy.focus = Focus::Table,
+        Focus::Raw => super::texts::leave(app),
         Focus::Table => {
             if !app.policy.search.field.is_empty() {
                 clear_search(app, effects);
@@ -249,6 +257,7 @@ fn open_filter(app: &mut App) {
 pub(crate) fn click(app: &mut App, hit: &Hit, effects: &mut Vec<Effect>) {
     app.policy.touched = true;
     match hit {
+        Hit::Row(line) if app.policy.focus == Focus::Raw => super::texts::click(app, *line),
         Hit::Row(row) => {
             app.policy.search.typing = false;
             if app.policy.focus == Focus::Table && app.policy.table.selected == *row {
@@ -274,10 +283,7 @@ pub(crate) fn wheel(app: &mut App, pane: &Hit, steps: i32) {
     let rows = usize::try_from(steps.unsigned_abs()).unwrap_or(1).min(50);
     let step = if steps < 0 { Step::Up(rows) } else { Step::Down(rows) };
     match (pane, app.policy.focus) {
-        (_, Focus::Raw) => {
-            let last = app.policy.editor.as_ref().map_or(0, |editor| editor.text().lines().count());
-            app.policy.raw_top = step.from(app.policy.raw_top, last.saturating_sub(1));
-        }
+        (_, Focus::Raw) => super::texts::scroll(app, step),
         (Hit::List, _) => move_rows(app, step),
         _ => inspect::scroll(app, step),
     }

@@ -1,18 +1,27 @@
 //! The Policy screen: the tools' table, the inspector, and the document that both edit.
 
 mod arguments;
+pub mod clip;
+mod drift;
 pub mod editor;
 mod edits;
 pub mod form;
 pub mod inspect;
 mod keys;
+pub mod merging;
 pub mod pins;
 mod recommend;
 pub mod review;
+pub mod revisions;
 mod save;
 pub mod search;
+pub mod seen;
+pub mod shadow;
 mod show;
+pub mod steps;
 pub mod table;
+pub mod text;
+mod texts;
 mod tools;
 
 use std::path::PathBuf;
@@ -98,6 +107,16 @@ pub enum PolicyMsg {
     Tests(super::learn::cases::CasesFile),
     /// Accepting definitions ended.
     Accepted(Result<crate::catalog::pins::Accepted, String>),
+    /// A large text was read, by its generation.
+    Read(u64, Box<crate::policy::document::Parsed>),
+    /// The shadow's file was written (`true`) or taken away, or not.
+    ShadowDone(Result<bool, String>),
+    /// The shadow's text.
+    ShadowText(Result<Arc<str>, String>),
+    /// What the file held before, the newest first.
+    Revisions(Result<Vec<crate::revisions::Entry>, String>),
+    /// The text of one of these, and what a roll back to it is called.
+    Revision(String, Result<Arc<str>, String>),
 }
 
 /// What the runtime is to do for this screen.
@@ -122,6 +141,28 @@ pub enum PolicyEffect {
         text: Arc<str>,
         /// What it holds now; `None`: there is no file.
         expected: Option<Arc<str>>,
+        /// Who saves.
+        by: String,
+        /// What was done, in a few words.
+        what: String,
+    },
+    /// Write the draft where gateways look for a shadow; without a text, take it away. Answer.
+    Shadow {
+        /// The file.
+        path: PathBuf,
+        /// What it is to hold.
+        text: Option<Arc<str>>,
+    },
+    /// Read the text of a shadow.
+    ReadShadow(PathBuf),
+    /// List what a file held before.
+    Revisions(PathBuf),
+    /// Read the text of a revision.
+    Revision {
+        /// The digest of its text.
+        sha256: String,
+        /// What a roll back to it is called.
+        label: String,
     },
     /// Accept definitions as a policy's pins; answer how it ended.
     Accept {
@@ -141,6 +182,8 @@ pub enum PolicyEffect {
         /// The text.
         text: Arc<str>,
     },
+    /// Read a large text; answer with its generation.
+    Read(u64, Arc<str>),
     /// Nothing is unsaved any more: what was kept may go.
     Forget(PathBuf),
     /// What an earlier run kept may go.
@@ -171,6 +214,21 @@ pub enum Then {
     Accept(Arc<[Definition]>),
     /// Apply the recommended rules.
     Recommend(Reach, Profile),
+    /// The file changed on disk: bring both changes together.
+    Merge,
+    /// A conflict of that is decided; `None`: the one before is asked again.
+    Resolve(Option<crate::policy::edit::merge::Choice>),
+    /// Something about the shadow.
+    Shadow(shadow::Do),
+    /// Show what differs from what was accepted of these.
+    SeeDrift(Arc<[Definition]>),
+    /// Show what differs from an earlier revision.
+    SeeRevision {
+        /// The digest of its text.
+        sha256: String,
+        /// What a roll back to it is called.
+        label: String,
+    },
     /// The file changed on disk: keep the edits.
     KeepMine,
     /// The file changed on disk: take it over.
@@ -220,8 +278,8 @@ pub struct PolicyScreen {
     pub part: usize,
     /// The inspector's first drawn line.
     pub part_top: usize,
-    /// The raw text's first drawn line.
-    pub raw_top: usize,
+    /// The document as text: the cursor and what is shown.
+    pub raw: text::TextPane,
     /// The command line of `$EDITOR` is known.
     pub has_editor: bool,
     /// The person asked for the raw text; it was not opened because of errors.
@@ -232,12 +290,22 @@ pub struct PolicyScreen {
     pub pins: PinsFile,
     /// The servers of attached gateways whose policy is this file.
     pub enforced_by: Vec<String>,
+    /// A merge whose conflicts are being chosen.
+    pub merging: Option<Box<merging::Merging>>,
     theirs_offered: bool,
     /// The person chose a row; until then the most severe tool is selected.
     pub(super) touched: bool,
     quit_when_saved: bool,
     /// Where the shown tools came from.
     listing: Option<tools::Listing>,
+    /// The text of the shadow that was taken over, until it is saved.
+    promoted: Option<Arc<str>>,
+    /// What was copied, to be put into other tools.
+    pub clip: Option<clip::Clip>,
+    /// The recorded calls of the tool of the open form.
+    pub seen: Arc<seen::Seen>,
+    /// The generation of the text that is being read away from the keys.
+    reading: Option<u64>,
     /// What was last kept for a crash: the text's generation, and whether it was unsaved.
     kept: Option<(u64, bool)>,
     select: Option<String>,
@@ -264,10 +332,15 @@ impl PolicyScreen {
             filter: None,
             part: 0,
             part_top: 0,
-            raw_top: 0,
+            raw: text::TextPane::default(),
+            reading: None,
+            promoted: None,
+            clip: None,
+            seen: Arc::default(),
             has_editor,
             raw_wanted: false,
             theirs: None,
+            merging: None,
             pins: PinsFile::Missing,
             enforced_by: Vec::new(),
             theirs_offered: false,
@@ -285,13 +358,14 @@ impl PolicyScreen {
         match self.focus {
             Focus::Table => vec![Context::Policy, Context::Tool, Context::List, Context::Global],
             Focus::Inspector => vec![Context::Inspector, Context::Tool, Context::List, Context::Global],
+            Focus::Raw if self.raw.typing => vec![Context::Typing],
             Focus::Raw => vec![Context::Raw, Context::List, Context::Global],
         }
     }
 
     /// Whether Enter leads anywhere.
     pub(super) fn can_open(&self) -> bool {
-        self.focus != Focus::Raw && self.table.item().is_some()
+        if self.focus == Focus::Raw { self.editor.is_some() } else { self.table.item().is_some() }
     }
 
     /// Whether Esc leads anywhere: out of a pane, a search, marks or a filter.
@@ -355,6 +429,11 @@ pub(super) fn update(app: &mut App, msg: PolicyMsg, effects: &mut Vec<Effect>) {
         }
         PolicyMsg::Tests(file) => app.learn.cases.read(file),
         PolicyMsg::Accepted(done) => pins::accepted(app, &done),
+        PolicyMsg::Read(generation, parsed) => texts::read(app, generation, *parsed),
+        PolicyMsg::ShadowDone(done) => shadow::written(app, done),
+        PolicyMsg::ShadowText(text) => shadow::promote(app, text),
+        PolicyMsg::Revisions(entries) => revisions::listed(app, entries),
+        PolicyMsg::Revision(label, text) => revisions::text(app, label, text),
         PolicyMsg::Unreadable(why) => app.policy.unreadable = Some(why),
         PolicyMsg::Described(number, hits) => {
             if number == app.policy.describing {
@@ -398,6 +477,11 @@ pub(super) fn then(app: &mut App, then: Then, effects: &mut Vec<Effect>) {
         }
         Then::Accept(definitions) => pins::accept(app, &definitions, effects),
         Then::Recommend(reach, profile) => recommend::apply(app, reach, profile),
+        Then::Shadow(what) => shadow::act(app, what, effects),
+        Then::SeeDrift(definitions) => drift::see(app, definitions),
+        Then::Merge => merging::begin(app),
+        Then::Resolve(choice) => merging::resolve(app, choice),
+        Then::SeeRevision { sha256, label } => revisions::see(sha256, label, effects),
         Then::KeepMine => save::keep_mine(app),
         Then::TakeTheirs => save::take_theirs(app),
         Then::SeeTheirs => save::see_theirs(app),
@@ -512,10 +596,6 @@ impl App {
     pub(crate) fn can_mark_all(&self) -> When {
         When::if_so(!self.policy.table.tools().is_empty(), "there are no tools")
     }
-
-    pub(crate) fn can_copy(&self) -> When {
-        When::if_so(self.policy.table.selected_tool().is_some(), "no tool is selected")
-    }
 }
 
 /// Asks before leaving with something unsaved.
@@ -542,6 +622,7 @@ fn travelled(app: &mut App, word: &str, done: Option<(String, Option<String>)>) 
         if let Some(row) = row {
             app.policy.table.select(&row);
         }
+        texts::follow(app, word == "undone");
         app.policy_scroll();
         app.toast(Kind::Info, format!("{word}: {label}"));
     }

@@ -143,8 +143,13 @@ pub(in crate::tui::app) fn open(app: &mut App) {
         [one] => format!("Accept the definition of {}?", crate::visible::visible(&one.name)),
         many => format!("Accept the definitions of {} tools?", many.len()),
     };
-    let accept = LayerThen::Policy(Then::Accept(definitions.into()));
-    let answers = vec![('a', "accept as they are now", accept), ('c', "leave them", LayerThen::Nothing)];
+    let definitions: Arc<[Definition]> = definitions.into();
+    let accept = LayerThen::Policy(Then::Accept(Arc::clone(&definitions)));
+    let answers = vec![
+        ('a', "accept as they are now", accept),
+        ('d', "see what differs, line by line", LayerThen::Policy(Then::SeeDrift(definitions))),
+        ('c', "leave them", LayerThen::Nothing),
+    ];
     app.layers.push(Layer::Ask(Ask::new(title, body, answers)));
 }
 

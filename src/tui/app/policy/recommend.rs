@@ -127,8 +127,9 @@ pub(super) fn apply(app: &mut App, reach: Reach, profile: Profile) {
         app.toast(Kind::Info, "nothing to do: the recommended rules are there already");
         return;
     }
-    if app.edit(&Edit::Batch(all)) {
-        let plural = if names.len() == 1 { "" } else { "s" };
+    let plural = if names.len() == 1 { "" } else { "s" };
+    let label = format!("apply the recommended rules to {} tool{plural}", names.len());
+    if app.edit(&Edit::Named(label, all)) {
         app.toast(
             Kind::Good,
             format!("recommended rules for {} tool{plural} (u takes them back)", names.len()),

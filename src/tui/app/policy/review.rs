@@ -26,6 +26,10 @@ pub struct Review {
     pub quit: bool,
     /// Enter writes; `false`: it is only looked at.
     pub writes: bool,
+    /// The revision that Enter rolls back to, where one is shown.
+    pub earlier: Option<super::revisions::Earlier>,
+    /// The definitions that Enter accepts, where what differs in them is shown.
+    pub accepts: Option<Arc<[crate::policy::pins::Definition]>>,
 }
 
 /// A text beyond this size is compared without looking for the smallest difference.
@@ -37,7 +41,18 @@ impl Review {
         let lines: Arc<[DiffLine]> = diff(old, new, CONTEXT).into();
         let count = |kind| lines.iter().filter(|line| line.kind == kind).count();
         let (added, removed) = (count(DiffKind::Added), count(DiffKind::Removed));
-        Self { title, edits, added, removed, lines, top: 0, quit: false, writes: true }
+        Self {
+            title,
+            edits,
+            added,
+            removed,
+            lines,
+            top: 0,
+            quit: false,
+            writes: true,
+            earlier: None,
+            accepts: None,
+        }
     }
 }
 
@@ -55,6 +70,9 @@ pub(super) fn open(app: &mut App, quit: bool) {
 /// Does an action of the review.
 pub(in crate::tui::app) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
     let page = usize::from(app.size.1.saturating_sub(8)).max(1);
+    if super::revisions::act(app, action) || super::drift::act(app, action, effects) {
+        return;
+    }
     let Some(Layer::Review(review)) = app.layers.last_mut() else { return };
     if let Some(step) = Step::of(action, page) {
         review.top = step.from(review.top, review.lines.len().saturating_sub(page.min(review.lines.len())));
@@ -83,5 +101,16 @@ pub(super) fn write(app: &mut App, quit: bool, effects: &mut Vec<Effect>) {
         path: app.policy.path.clone(),
         text: Arc::clone(editor.text()),
         expected: editor.disk().cloned(),
+        by: app.user.clone(),
+        what: summary(&editor.unsaved_labels()),
     }));
+}
+
+/// The edits in a few words, the latest first.
+fn summary(labels: &[String]) -> String {
+    match labels {
+        [] => "saved".to_owned(),
+        [one] => one.clone(),
+        [rest @ .., last] => format!("{last} and {} more", rest.len()),
+    }
 }

@@ -43,6 +43,9 @@ impl App {
         if !editor.is_unsaved() && editor.disk().is_some() {
             return When::Not("nothing is unsaved".to_owned());
         }
+        if editor.is_stale() {
+            return When::Not("the text is still being read: a moment".to_owned());
+        }
         When::if_so(editor.is_valid(), "the policy has errors: `r` shows them")
     }
 }
@@ -53,10 +56,11 @@ pub(super) fn disk(app: &mut App, text: Option<Arc<str>>) {
     let Some(editor) = &mut app.policy.editor else {
         let first = text.clone().unwrap_or_else(|| Arc::from(Document::new_text().as_str()));
         let editor = Editor::open(first, text);
-        if !editor.is_valid() {
-            app.policy.focus = Focus::Raw;
-        }
+        let valid = editor.is_valid();
         app.policy.editor = Some(editor);
+        if !valid {
+            super::texts::enter(app);
+        }
         app.policy_tools_changed();
         return;
     };
@@ -97,10 +101,11 @@ fn take(app: &mut App, text: &Arc<str>, label: &str) {
     let Some(editor) = &mut app.policy.editor else { return };
     editor.set_disk(Some(Arc::clone(text)));
     editor.edit(text, label, row);
-    if !editor.is_valid() {
-        app.policy.focus = Focus::Raw;
+    let valid = editor.is_valid();
+    if !valid {
+        super::texts::enter(app);
     } else if app.policy.focus == Focus::Raw && !app.policy.raw_wanted {
-        app.policy.focus = Focus::Table;
+        super::texts::leave(app);
     }
     app.policy_tools_changed();
 }
@@ -123,11 +128,24 @@ fn offer(app: &mut App) {
         if edits == 1 { "" } else { "s" },
         if edits == 1 { "is" } else { "are" },
     )];
-    let answers = vec![
+    let mut body = body;
+    let mut answers = Vec::new();
+    let words = match super::merging::Merging::of(app) {
+        Some(Ok(merging)) => Some(merging.words()),
+        Some(Err(why)) => {
+            body.push(format!("They cannot be merged: {why}."));
+            None
+        }
+        None => None,
+    };
+    if let Some(words) = &words {
+        answers.push(('m', words.as_str(), then(Then::Merge)));
+    }
+    answers.extend([
         ('k', "keep mine; saving replaces theirs", then(Then::KeepMine)),
         ('t', take, then(Then::TakeTheirs)),
-        ('d', "see the difference first", then(Then::SeeTheirs)),
-    ];
+        ('d', "see what they changed", then(Then::SeeTheirs)),
+    ]);
     app.layers.push(Layer::Ask(Ask::new(format!("{name} {what} on disk"), body, answers)));
     app.policy.theirs_offered = true;
 }
@@ -163,12 +181,13 @@ pub(super) fn take_theirs(app: &mut App) {
     }
 }
 
-/// Shows what differs between the file and the edits.
+/// Shows what the other program changed.
 pub(super) fn see_theirs(app: &mut App) {
     let (Some(theirs), Some(editor)) = (&app.policy.theirs, &app.policy.editor) else { return };
-    let old = theirs.as_ref().map_or("", |text| text);
-    let title = "From theirs (-) to yours (+)".to_owned();
-    let mut review = Review::new(title, Vec::new(), old, editor.text());
+    let theirs = theirs.as_ref().map_or("", |text| text);
+    let base = editor.disk().map_or("", |text| text);
+    let title = "What the other program changed".to_owned();
+    let mut review = Review::new(title, Vec::new(), base, theirs);
     review.writes = false;
     // The question comes back when the difference has been seen.
     app.policy.theirs_offered = false;
@@ -191,13 +210,14 @@ pub(super) fn saved(app: &mut App, saved: Saved, effects: &mut Vec<Effect>) {
     let Some(editor) = &mut app.policy.editor else { return };
     match saved {
         Saved::Done(text) => {
-            editor.set_disk(Some(text));
+            editor.set_disk(Some(Arc::clone(&text)));
             app.policy.theirs = None;
             if quit && !editor.is_unsaved() {
                 app.leaving = true;
                 effects.push(Effect::Quit);
             }
             app.toast(Kind::Good, format!("saved {name}"));
+            super::shadow::saved(app, &text, effects);
         }
         Saved::Changed(theirs) => {
             app.policy.theirs = Some(theirs);
@@ -247,6 +267,7 @@ pub(super) fn restore(app: &mut App, left: Leftover, effects: &mut Vec<Effect>) 
 
 /// Keeps what is unsaved where a crash cannot reach it, whenever it changed.
 pub(in crate::tui::app) fn keep(app: &mut App, effects: &mut Vec<Effect>) {
+    super::texts::ask_reading(app, effects);
     let Some(editor) = &app.policy.editor else { return };
     let unsaved = editor.is_unsaved();
     let state = (editor.generation(), unsaved);

@@ -11,6 +11,7 @@ use crate::tui::app::field::Field;
 use crate::tui::app::layer::Layer;
 use crate::tui::app::policy::arguments;
 use crate::tui::app::policy::edits::place;
+use crate::tui::app::policy::seen::Seen;
 use crate::tui::app::policy::table::Item;
 
 /// Limits that are used often, by the digit that picks them.
@@ -28,13 +29,27 @@ const SCOPES: [Scope; 3] = [Scope::Grant, Scope::Server, Scope::Session];
 
 /// Opens it for the chosen tools, or for one of the limits that are there.
 pub(in crate::tui::app::policy) fn open(app: &mut App, index: Option<usize>) {
+    start(app, index, None);
+}
+
+/// Opens it for a new limit that begins like another one: for another window of the same counter.
+pub(in crate::tui::app::policy) fn like(app: &mut App, limit: LimitDraft) {
+    start(app, None, Some(limit));
+}
+
+fn start(app: &mut App, index: Option<usize>, like: Option<LimitDraft>) {
     let places: Vec<Place> = if index.is_some() || app.policy.table.item() == Some(Item::AllTools) {
         place(app).into_iter().collect()
     } else {
         app.targets().into_iter().map(Place::Tool).collect()
     };
     let Some(first) = places.first() else { return };
-    let old = index.and_then(|index| limits(app, first).get(index)).map(LimitDraft::from);
+    let old = index.and_then(|index| limits(app, first).get(index)).map(LimitDraft::from).or(like);
+    let tools: Vec<String> = places
+        .iter()
+        .filter_map(|place| if let Place::Tool(tool) = place { Some(tool.clone()) } else { None })
+        .collect();
+    app.policy.seen = std::sync::Arc::new(Seen::of(app, &tools));
     let preset = match app.policy.table.selected_tool().map(|row| row.risk.category) {
         Some(Category::Execute) => 1,
         Some(_) => 2,
@@ -63,8 +78,13 @@ pub(in crate::tui::app::policy) fn open(app: &mut App, index: Option<usize>) {
         FormField::choice(Id::Preset, "limit", options, if old.is_some() { own } else { preset }),
         FormField::text(Id::Max, "max", &draft.max),
         FormField::text(Id::Window, "each", &window_text(draft.window)),
+        FormField::text(Id::Sustained, "and", ""),
         FormField::choice(Id::Share, "shared by", SCOPES.map(|it| it.name().to_owned()).to_vec(), scope),
     ];
+    if index.is_some() {
+        // One that is there is changed alone.
+        fields.retain(|field| field.id != Id::Sustained);
+    }
     let counts = counts(app, &places, draft.increment_from.as_deref());
     if counts.len() > 1 {
         let at = draft
@@ -76,7 +96,15 @@ pub(in crate::tui::app::policy) fn open(app: &mut App, index: Option<usize>) {
     }
     fields.push(FormField::text(Id::Counter, "counter", &draft.counter));
     fields.push(FormField::text(Id::Message, "message", draft.on_deny.as_deref().unwrap_or("")));
-    let title = if old.is_some() { format!("Change a limit of {what}") } else { format!("Limit {what}") };
+    let advice = match (places.as_slice(), app.policy.table.selected_tool()) {
+        ([Place::Tool(_)], Some(_)) => {
+            PRESETS.get(preset).map(|(name, _, _)| format!(": {name} is recommended"))
+        }
+        _ => None,
+    };
+    let advice = advice.unwrap_or_default();
+    let title =
+        if index.is_some() { format!("Change a limit of {what}") } else { format!("Limit {what}{advice}") };
     let focus = usize::from(old.is_some());
     let makes = Makes::Limit { places, index };
     let mut form = Form { makes, title, fields, focus, insisted: false, problem: None };
@@ -84,7 +112,7 @@ pub(in crate::tui::app::policy) fn open(app: &mut App, index: Option<usize>) {
     app.layers.push(Layer::Form(Box::new(form)));
 }
 
-fn own_counter(place: &Place) -> String {
+pub(in crate::tui::app::policy) fn own_counter(place: &Place) -> String {
     match place {
         Place::AllTools => "all_calls".to_owned(),
         Place::Tool(tool) => format!("{tool}_rate"),
@@ -182,6 +210,9 @@ pub(super) fn check(app: &App, form: &mut Form) {
     };
     let default = if many { "each its own NAME_rate; one name is one budget for all" } else { "" };
     let scope = form.value(Id::Share).to_owned();
+    let recorded = recorded(app, form);
+    let sustained = sustained(form.value(Id::Sustained));
+    let first = window.map_or(0, Window::seconds);
     for field in &mut form.fields {
         field.error = None;
         field.note = String::new();
@@ -194,8 +225,22 @@ pub(super) fn check(app: &App, form: &mut Form) {
                     field.error = Some(text.to_owned());
                 } else if zero {
                     "0 denies every call: `d` says that better".clone_into(&mut field.note);
+                } else {
+                    field.note.clone_from(&recorded);
                 }
             }
+            Id::Sustained => match &sustained {
+                Ok(None) => {
+                    "a second limit for a longer window: 200/hour; empty: none".clone_into(&mut field.note);
+                }
+                Ok(Some((_, longer))) if longer.seconds() <= first => {
+                    field.error = Some("its window has to be longer than the first".to_owned());
+                }
+                Ok(Some((_, _))) => {
+                    "bursts up to the first, as a rule up to this one".clone_into(&mut field.note);
+                }
+                Err(why) => field.error = Some((*why).to_owned()),
+            },
             Id::Window => match window {
                 None => field.error = Some("minute, hour, day, or seconds: 90, 15m".to_owned()),
                 Some(Window::Seconds(seconds)) => {
@@ -224,6 +269,38 @@ pub(super) fn check(app: &App, form: &mut Form) {
     }
 }
 
+/// A number and a window: `200/hour`.
+fn sustained(text: &str) -> Result<Option<(String, Window)>, &'static str> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let (max, window) = text.split_once(['/', ' ']).ok_or("write a number and a window: 200/hour")?;
+    let max = max.trim();
+    let whole = !max.is_empty() && max.bytes().all(|byte| byte.is_ascii_digit());
+    match (whole, parse_window(window)) {
+        (true, Some(window)) => Ok(Some((max.to_owned(), window))),
+        _ => Err("write a number and a window: 200/hour"),
+    }
+}
+
+/// How close the recorded calls would have come to the limit.
+fn recorded(app: &App, form: &Form) -> String {
+    let window = parse_window(form.value(Id::Window));
+    let scope = form.field(Id::Share).and_then(|field| SCOPES.get(field.chosen()));
+    let (Some(window), Some(scope)) = (window, scope) else { return String::new() };
+    let from = Some(form.value(Id::Counts)).filter(|path| path.starts_with("args."));
+    let max = Amount::parse(form.value(Id::Max).trim());
+    let Some(peak) = app.policy.seen.peak(window.seconds(), *scope, from, max) else {
+        return "no recorded call at hand to compare with".to_owned();
+    };
+    let denied = match peak.over {
+        0 => "none would be denied".to_owned(),
+        over => format!("{over} would be denied"),
+    };
+    format!("recorded: at most {} at once; of {} calls {denied}", peak.most, peak.calls)
+}
+
 fn counter(form: &Form, place: &Place) -> String {
     match form.value(Id::Counter).trim() {
         "" => own_counter(place),
@@ -247,17 +324,32 @@ pub(super) fn edit(app: &App, form: &Form, places: &[Place], index: Option<usize
             increment_from: counts.starts_with("args.").then(|| counts.to_owned()),
             on_deny: (!message.is_empty()).then(|| message.to_owned()),
         };
-        let same = limits(app, place)
-            .iter()
-            .position(|it| it.counter == limit.counter && it.window.seconds() == window.seconds());
-        let place = place.clone();
-        edits.push(match index.or(same) {
-            Some(index) => Edit::SetLimit { place, index, limit },
-            None => Edit::AddLimit { place, limit },
-        });
+        let second = sustained(form.value(Id::Sustained)).ok()?;
+        let second = second.map(|(max, window)| LimitDraft { window, max, ..limit.clone() });
+        for (limit, index) in std::iter::once((limit, index)).chain(second.map(|limit| (limit, None))) {
+            let same = limits(app, place)
+                .iter()
+                .position(|it| it.counter == limit.counter && it.window.seconds() == limit.window.seconds());
+            let place = place.clone();
+            edits.push(match index.or(same) {
+                Some(index) => Edit::SetLimit { place, index, limit },
+                None => Edit::AddLimit { place, limit },
+            });
+        }
     }
-    match edits.len() {
-        1 => edits.pop(),
-        _ => Some(Edit::Batch(edits)),
+    if edits.len() == 1 {
+        return edits.pop();
     }
+    let summary = |edit: &Edit| match edit {
+        Edit::AddLimit { limit, .. } | Edit::SetLimit { limit, .. } => limit.summary(),
+        _ => String::new(),
+    };
+    let each = edits.len() / places.len().max(1);
+    let words: Vec<String> = edits.iter().take(each).map(summary).collect();
+    let what = match places {
+        [Place::AllTools] => "all tools together".to_owned(),
+        [Place::Tool(tool)] => crate::visible::visible(tool).into_owned(),
+        many => format!("{} tools", many.len()),
+    };
+    Some(Edit::Named(format!("limit {what} to {}", words.join(" and ")), edits))
 }

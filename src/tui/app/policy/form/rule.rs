@@ -12,6 +12,7 @@ use crate::tui::app::App;
 use crate::tui::app::field::Field;
 use crate::tui::app::layer::{Layer, Other, PickItem, Picker, Then as LayerThen};
 use crate::tui::app::policy::arguments::{self, Arg};
+use crate::tui::app::policy::seen::Seen;
 use crate::tui::app::policy::{Then, edits};
 
 const LISTS: [RuleList; 3] = [RuleList::DenyIf, RuleList::Require, RuleList::ApproveIf];
@@ -142,6 +143,7 @@ fn form(
     now: Option<ConditionDraft>,
     whole: bool,
 ) {
+    app.policy.seen = std::sync::Arc::new(Seen::of(app, std::slice::from_ref(&tool)));
     let shown = crate::visible::visible(&tool).into_owned();
     let title = match (at, &now) {
         (None, _) => format!("New rule of {shown}"),
@@ -285,7 +287,11 @@ pub(super) fn check(app: &App, form: &mut Form) {
                         field.note = match &arg {
                             Some(arg) => {
                                 let need = if arg.required { "required" } else { "may be left out" };
-                                format!("{}, {need}", arg.type_words())
+                                let seen = match app.policy.seen.values(path).as_slice() {
+                                    [] => String::new(),
+                                    values => format!("; calls had {}", values.join(", ")),
+                                };
+                                format!("{}, {need}{seen}", arg.type_words())
                             }
                             None if known => "the schema has no such argument: it may never match".to_owned(),
                             None => String::new(),
