@@ -73,7 +73,7 @@ fn a_draft_runs_as_the_shadow_is_compared_and_promoted() {
     term.wait("1 gateway");
     term.type_keys("/echo\rd");
     term.wait("unsaved");
-    term.type_keys("S");
+    term.type_keys("b");
     term.wait("The draft beside the live policy");
     term.type_keys("r");
     term.wait("written");
@@ -87,12 +87,19 @@ fn a_draft_runs_as_the_shadow_is_compared_and_promoted() {
             break;
         }
     }
-    term.type_keys("S");
-    term.wait("the draft as it is now");
-    term.wait("decided differently");
+    // Who watches hears of it a moment after it is in force.
+    loop {
+        term.type_keys("b");
+        term.wait("run the draft as it is now");
+        if term.screen().text().contains("decided differently") {
+            break;
+        }
+        term.type_keys("\u{1b}");
+        term.wait_gone("run the draft as it is now");
+    }
     term.type_keys("d");
     term.wait("shadow:differs");
-    term.type_keys("1S");
+    term.type_keys("1b");
     term.wait("promote");
     term.type_keys("p");
     term.wait("Save policy.json");

@@ -390,7 +390,7 @@ fn a_rule_on_a_nested_argument_is_made_and_put_into_another_tool() {
     term.type_keys("g\r10\r");
     term.wait("items[*].qty > 10");
     // Into the inspector, to the rule, copied, and into the other tool.
-    term.type_keys("\r\u{1b}[B\u{1b}[By");
+    term.type_keys("\r\u{1b}[By");
     term.wait("copied a deny_if rule");
     term.type_keys("\u{1b}/change\rP");
     term.wait("put a deny_if rule into change_order");

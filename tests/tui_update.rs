@@ -106,7 +106,7 @@ fn a_limit_takes_three_keystrokes() {
 fn a_limit_of_an_amount_counts_an_argument() {
     let mut ui = Ui::new();
     ui.select("refund_payment").keys("a l tab backspace backspace '500.5' tab");
-    ui.keys("ctrl-u 'day' tab tab right");
+    ui.keys("ctrl-u 'day' tab tab tab right");
     ui.keys("enter");
     let limit = &value(&ui.text())["tools"]["refund_payment"]["limits"][0];
     assert_eq!(limit["increment_from"], "args.amount");

@@ -138,7 +138,7 @@ pub(super) const TABLE: &[Entry] = &[
         "shadow",
         "Run the draft beside the live policy, compare, promote",
     )
-    .keys(&["S"])
+    .keys(&["b"])
     .on(&[Context::Policy, Context::Inspector])
     .when(App::can_shadow),
     Entry::new(

@@ -154,7 +154,7 @@ pub(super) fn written(app: &mut App, done: Result<bool, String>) {
             );
         }
         Ok(true) => {
-            app.toast(Kind::Good, "the draft runs as the shadow: `S` tells what it decides differently");
+            app.toast(Kind::Good, "the draft runs as the shadow: `b` tells what it decides differently");
         }
         Ok(false) => app.toast(Kind::Good, "the shadow ended"),
         Err(why) => app.toast(Kind::Bad, format!("the shadow cannot be written: {why}")),
