@@ -240,6 +240,10 @@ fn lists_with_risk(command: &[&str], count: usize) {
 fn the_docker_server_is_listed_guarded_and_gated() {
     if asked_for("docker") {
         lists_with_risk(&DOCKER, 24);
+        // The package's own command is a menu; listing finds the server beside it.
+        let home = Home::new();
+        let asked = ["tools", "--format", "json", "--timeout", "170", "--", "npx", "-y", DOCKER[3]];
+        assert_eq!(json_of(&home.callgate(&asked))["tools"].as_array().map(Vec::len), Some(24));
     }
 }
 

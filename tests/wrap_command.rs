@@ -120,6 +120,7 @@ fn a_server_gets_a_gateway_that_works_and_loses_it_byte_for_byte() {
     let entry: Value = serde_json::from_str(&plain).unwrap();
     let entry = &entry["mcpServers"]["thing s"];
     let args: Vec<&str> = entry["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()).collect();
+    assert!(!args.contains(&"--"), "some clients choke on a separator: {args:?}");
     let mut gateway = home
         .command(entry["command"].as_str().unwrap(), &args)
         .stdin(Stdio::piped())

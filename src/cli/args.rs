@@ -347,7 +347,7 @@ pub struct ToolsArgs {
     #[arg(long, value_enum, default_value_t = Profile::Balanced, hide_possible_values = true, value_name = "strict|balanced|open")]
     pub profile: Profile,
     /// How long the server may take, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub timeout: u64,
 }
 
@@ -367,7 +367,7 @@ pub struct InitArgs {
     #[arg(long)]
     pub force: bool,
     /// How long the server may take, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub timeout: u64,
 }
 
@@ -652,7 +652,7 @@ pub struct WrapArgs {
     #[arg(long, value_enum, default_value_t = Profile::Balanced, hide_possible_values = true, value_name = "strict|balanced|open")]
     pub profile: Profile,
     /// How long the server may take to list its tools for a new policy, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub timeout: u64,
 }
 

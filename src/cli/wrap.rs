@@ -65,9 +65,7 @@ pub(super) fn wrap(args: &WrapArgs, out: &Output) -> Answer {
     for configured in &todo {
         let policy = args.policy.clone().unwrap_or_else(|| paths.policy_of(&configured.server));
         let policy = std::path::absolute(&policy).unwrap_or(policy);
-        let words: Vec<String> = ["gateway", "--policy", &utf8(&policy)?, "--name", &configured.server, "--"]
-            .map(str::to_owned)
-            .to_vec();
+        let words = words(configured, &policy)?;
         let change = |text: &str| {
             edit::wrap(&configured.file, text, &configured.at, &program, &words).map_err(|why| {
                 let paste = edit::to_paste(&configured.file, text, &configured.at, &program, &words);
@@ -141,6 +139,18 @@ pub(super) fn wrap(args: &WrapArgs, out: &Output) -> Answer {
         }
     }
     Ok(Verdict::Yes)
+}
+
+/// What goes before the server's own command line.
+fn words(configured: &Configured, policy: &Path) -> Result<Vec<String>, CliError> {
+    let mut words =
+        ["gateway", "--policy", &utf8(policy)?, "--name", &configured.server].map(str::to_owned).to_vec();
+    // Some clients eat a separator or choke on it, and the gateway needs none before a program's name.
+    if matches!(&configured.launch, Launch::Stdio(stdio) if stdio.command.first().is_some_and(|word| word.starts_with('-')))
+    {
+        words.push("--".to_owned());
+    }
+    Ok(words)
 }
 
 /// Runs `unwrap`.

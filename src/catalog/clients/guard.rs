@@ -67,7 +67,8 @@ fn upstream(words: &[String]) -> Option<String> {
 fn gateway_arguments(command: &[String]) -> Option<&[String]> {
     let (program, rest) = command.split_first()?;
     let file = program.rsplit(['/', '\\']).next()?;
-    if file != "callgate" && file != "callgate.exe" {
+    // Also where it lies under a name with its version.
+    if !file.starts_with("callgate") {
         return None;
     }
     let at = rest.iter().position(|word| word == "gateway")?;
