@@ -383,6 +383,9 @@ pub struct CheckArgs {
     /// Also hold the policy against this saved tool list
     #[arg(long, value_name = "FILE")]
     pub tools: Option<PathBuf>,
+    /// Also say what the calls of this journal file or folder did to each rule; may be repeated
+    #[arg(long, value_name = "PATH")]
+    pub journal: Vec<PathBuf>,
 }
 
 /// `callgate explain`

@@ -1,5 +1,7 @@
 //! `callgate check`: every diagnostic of policy files and of gateway.json, with the place in the text.
 
+mod health;
+
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -8,6 +10,7 @@ use serde::Serialize;
 
 use super::args::CheckArgs;
 use super::explain::number;
+use super::journals::Journals;
 use super::output::{Format, Tint};
 use super::source::to_cli;
 use super::{Answer, CliError, Output, Verdict};
@@ -18,6 +21,7 @@ use crate::policy::diagnostic::{Diagnostic, Lines, Severity};
 use crate::policy::document::Document;
 use crate::policy::lint::{lint, portable};
 use crate::policy::schema::ToolShape;
+use crate::replay::health::Health;
 use crate::visible::visible;
 
 /// What `--format json` prints.
@@ -31,6 +35,9 @@ struct Checked {
     file: String,
     valid: bool,
     diagnostics: Vec<Diagnostic>,
+    /// What recorded calls say, where they were asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<Health>,
     #[serde(skip)]
     text: String,
 }
@@ -46,9 +53,13 @@ pub(super) fn run(args: &CheckArgs, out: &Output) -> Answer {
             Some(tools.map(|tool| ToolShape::from_schema(&tool.name, &tool.input_schema)).collect::<Vec<_>>())
         }
     };
+    let journals = match args.journal.as_slice() {
+        [] => None,
+        paths => Some(Journals::find(paths, None)?),
+    };
     let mut files = Vec::with_capacity(args.files.len());
     for path in &args.files {
-        files.push(check(path, args.portable, tools.as_deref())?);
+        files.push(check(path, args.portable, tools.as_deref(), journals.as_ref(), out)?);
     }
     let valid = files.iter().all(|file| file.valid);
     match out.format {
@@ -58,7 +69,13 @@ pub(super) fn run(args: &CheckArgs, out: &Output) -> Answer {
     Ok(if valid { Verdict::Yes } else { Verdict::No })
 }
 
-fn check(path: &Path, extensions: bool, tools: Option<&[ToolShape]>) -> Result<Checked, CliError> {
+fn check(
+    path: &Path,
+    extensions: bool,
+    tools: Option<&[ToolShape]>,
+    journals: Option<&Journals>,
+    out: &Output,
+) -> Result<Checked, CliError> {
     let name = path.display().to_string();
     let bytes = fs::read(path).map_err(|error| {
         CliError::outside(format!("`{}` cannot be read: {error}", visible(&name)), "name a policy file")
@@ -69,14 +86,19 @@ fn check(path: &Path, extensions: bool, tools: Option<&[ToolShape]>) -> Result<C
     let parsed = Document::parse_bytes(&bytes);
     let mut diagnostics = parsed.diagnostics;
     let valid = parsed.document.as_ref().is_some_and(Document::is_valid);
+    let mut health = None;
     if let Some(document) = parsed.document.filter(|_| valid) {
+        if let Some(journals) = journals {
+            health = Some(health::look(&document, tools, journals, out)?);
+        }
         diagnostics.extend(lint(&document, tools));
         if extensions {
             diagnostics.extend(portable(&document));
         }
         diagnostics.sort_by_key(|found| found.span.start);
     }
-    Ok(Checked { file: name, valid, diagnostics, text: String::from_utf8_lossy(&bytes).into_owned() })
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    Ok(Checked { file: name, valid, diagnostics, health, text })
 }
 
 /// A gateway.json. Whether its variables are set is for the gateway to see, so that here it is a
@@ -88,7 +110,7 @@ fn check_config(path: &Path, file: String, bytes: &[u8]) -> Checked {
         found.severity = Severity::Warning;
     }
     let valid = !diagnostics.iter().any(|found| found.severity == Severity::Error);
-    Checked { file, valid, diagnostics, text: String::from_utf8_lossy(bytes).into_owned() }
+    Checked { file, valid, diagnostics, health: None, text: String::from_utf8_lossy(bytes).into_owned() }
 }
 
 fn text(files: &[Checked], out: &Output) -> String {
@@ -110,6 +132,9 @@ fn text(files: &[Checked], out: &Output) -> String {
         let verdict = if file.valid { out.tint(Tint::Good, "valid") } else { out.tint(Tint::Bad, "invalid") };
         let parts = if parts.is_empty() { String::new() } else { format!(", {}", parts.join(", ")) };
         push(&mut text, &[&visible(&file.file), ": ", &verdict, &parts, "\n"]);
+        if let Some(health) = &file.health {
+            text.push_str(&health::text(&file.file, health, out));
+        }
     }
     text
 }

@@ -42,6 +42,7 @@ pub(super) fn run(args: &SuggestArgs, out: &Output) -> Answer {
         servers: args.server.iter().cloned().collect(),
         grant: args.grant.clone(),
         tools: args.tools.as_deref().map(tool_names).transpose()?,
+        only_tools: false,
     };
     let learnt =
         learn(&asked, &mut |doing, each| journals.each(doing, out, each)).map_err(|why| match why {
@@ -73,7 +74,7 @@ pub(super) fn run(args: &SuggestArgs, out: &Output) -> Answer {
                 "wrote `{file}`; nobody has accepted it yet: review it, then take its description away"
             ));
             out.note(&format!("  look at it:   callgate {file}"));
-            out.note(&format!("  against now:  callgate check {file}"));
+            out.note(&format!("  check it:     callgate check {file}"));
         }
     }
     Ok(Verdict::Yes)

@@ -24,6 +24,8 @@ pub struct Asked {
     pub grant: Option<String>,
     /// The server's tools, where they are known: those that were not used are hidden.
     pub tools: Option<Vec<String>>,
+    /// Only calls of those tools.
+    pub only_tools: bool,
 }
 
 /// What was learnt.
@@ -123,6 +125,10 @@ fn with(asked: &Asked, line: &[u8], each: &mut dyn FnMut(Verdict, &Used<'_>)) {
     let (server, grant) = (Line::text(&line.server), Line::text(&line.grant));
     let of_server = asked.servers.is_empty() || asked.servers.iter().any(|wanted| wanted == server);
     if !of_server || asked.grant.as_deref().is_some_and(|wanted| wanted != grant) {
+        return;
+    }
+    let listed = |tools: &Vec<String>| tools.iter().any(|name| *name == tool.0);
+    if asked.only_tools && asked.tools.as_ref().is_some_and(|tools| !listed(tools)) {
         return;
     }
     let caller = Caller { server, grant, session: line.session.as_ref().map(|text| text.0.as_ref()) };

@@ -112,6 +112,9 @@ pub struct Evidence {
     /// The smallest and the largest number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub range: Option<(String, String)>,
+    /// The most elements that an array had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elements: Option<usize>,
     /// The most calls of one grant within a window, and when that began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak: Option<(u64, Timestamp)>,
@@ -145,6 +148,9 @@ impl Evidence {
         }
         if let Some((least, most)) = &self.range {
             parts.push(if least == most { format!("always {least}") } else { format!("{least} to {most}") });
+        }
+        if let Some(most) = self.elements {
+            parts.push(format!("up to {most} elements"));
         }
         if let Some((calls, at)) = self.peak {
             let at = at.to_string();
@@ -504,8 +510,7 @@ impl Proposer<'_> {
                 choices.push(Choice { text, edits });
             }
         }
-        let range = Some(("0".to_owned(), field.most_elements.to_string()));
-        let evidence = Evidence { range, ..self.given(field) };
+        let evidence = Evidence { elements: Some(field.most_elements), ..self.given(field) };
         self.push(ProposalKind::Bound, Some(&spot.path), choices, evidence);
     }
 

@@ -19,7 +19,7 @@ fn line(second: i64, tool: &str, decision: &str, args: &str) -> String {
 }
 
 fn asked(profile: Profile) -> Asked {
-    Asked { options: Options::of(profile), servers: Vec::new(), grant: None, tools: None }
+    Asked { options: Options::of(profile), servers: Vec::new(), grant: None, tools: None, only_tools: false }
 }
 
 fn learnt(asked: &Asked, lines: &[String]) -> Learnt {
@@ -147,6 +147,9 @@ fn only_what_was_asked_for_counts() {
         Ok(())
     };
     assert_eq!(learn(&other, &mut each), Err(NotLearnt::NoCalls));
+    let tools = Some(vec!["u".to_owned()]);
+    let not_listed = Asked { only_tools: true, tools, ..asked(Profile::Balanced) };
+    assert_eq!(learn(&not_listed, &mut each), Err(NotLearnt::NoCalls));
     let fitting = Asked { servers: vec!["s".to_owned()], grant: Some("a".to_owned()), ..other };
     assert_eq!(learn(&fitting, &mut each).unwrap().suggestion.seen.calls, 1);
     assert_eq!(learn(&fitting, &mut |_, _| Err("broken")), Err(NotLearnt::Lines("broken")));

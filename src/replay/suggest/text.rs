@@ -69,9 +69,11 @@ const LEVELS: [fn(u8) -> Class; 5] = [
 ];
 
 /// Characters of one class in a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Run {
     class: Class,
+    /// The letters, where they are always the same.
+    word: Option<String>,
     least: u32,
     most: u32,
 }
@@ -189,6 +191,11 @@ impl Texts {
         })?;
         let mut pattern = String::from("^");
         for run in runs {
+            // A word that never changed is part of the shape, when it was seen often enough.
+            if let Some(word) = run.word.as_ref().filter(|_| self.count >= 8) {
+                pattern.push_str(&literal(word));
+                continue;
+            }
             pattern.push_str(&run.class.pattern());
             let literal = matches!(run.class, Class::Just(_));
             // What always had one length keeps it, when it was seen often enough.
@@ -286,10 +293,15 @@ fn runs(bytes: &[u8], class: fn(u8) -> Class) -> Option<Vec<Run>> {
         if let Some(run) = runs.last_mut().filter(|run| run.class == class) {
             run.most = run.most.saturating_add(1);
             run.least = run.most;
+            if let Some(word) = &mut run.word {
+                word.push(char::from(*byte));
+            }
         } else if runs.len() == MOST_RUNS {
             return None;
         } else {
-            runs.push(Run { class, least: 1, most: 1 });
+            let letters = matches!(class, Class::Upper | Class::Lower | Class::Letters);
+            let word = letters.then(|| char::from(*byte).to_string());
+            runs.push(Run { class, word, least: 1, most: 1 });
         }
     }
     Some(runs)
@@ -307,6 +319,8 @@ fn fit(known: &mut [Run], bytes: &[u8], class: fn(u8) -> Class) -> bool {
         }
         run.least = run.least.min(count);
         run.most = run.most.max(count);
+        let same = |word: &String| rest.get(..length) == Some(word.as_bytes());
+        run.word = run.word.take().filter(same);
         at += length;
     }
     at == bytes.len()
@@ -354,7 +368,8 @@ mod tests {
             (&["2024-05-20", "2024-06-01"], Some("^[0-9]{4}-[0-9]{2}-[0-9]{2}$")),
             (&["H8Q05L", "NQNU5R", "123456"], Some("^[A-Z0-9]{6}$")),
             (&["mia_li_3668", "noah_muller_9847"], Some("^[a-z]{2,5}_[a-z]{1,8}_[0-9]{4}$")),
-            (&["HAT136", "HAT039"], Some("^[A-Z]{3}[0-9]{3}$")),
+            (&["HAT136", "HAT039"], Some("^HAT[0-9]{3}$")),
+            (&["agent/fix-1", "agent/fix-22"], Some("^agent/fix-[0-9]{1,3}$")),
             (&["a b", "a"], None),
             (&["é"], None),
             (&[""], None),

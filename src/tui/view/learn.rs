@@ -28,7 +28,7 @@ pub(super) fn cases(app: &App, view: &CasesView, area: Rect, paint: &mut Paint<'
     let state = &app.learn.cases;
     let title = state.mark().map_or_else(|| "Tests".to_owned(), |(_, mark)| capital(&mark));
     let failed = matches!(state.last(), Some(Tested::Ran(report)) if report.failed > 0);
-    let inside = paint.dialog(middle(area, 110, area.height), &title, failed);
+    let inside = paint.dialog(middle(area, 110, area.height.min(30)), &title, failed);
     if let Some(why) = state.trouble() {
         paint.text(inside.x, inside.y, inside.right(), Role::Bad, why);
         return;
@@ -169,7 +169,7 @@ fn text(lines: &[Line], top: usize, area: Rect, paint: &mut Paint<'_>) {
 /// Draws the console.
 pub(super) fn console(app: &App, console: &Console, area: Rect, paint: &mut Paint<'_>) {
     let title = format!("Why: {}", visible(&console.tool));
-    let inside = paint.dialog(middle(area, 110, area.height), &title, false);
+    let inside = paint.dialog(middle(area, 110, area.height.min(30)), &title, false);
     let mut y = inside.y;
     let x = paint.text(inside.x, y, inside.right(), Role::Key, "> ");
     paint.field(x, y, inside.right(), &console.field, app.layers.last().is_some());

@@ -58,18 +58,19 @@ fn title(app: &App) -> (String, String) {
 fn table(app: &App, area: Rect, paint: &mut Paint<'_>) {
     let focused = app.policy.focus == Focus::Table;
     let (name, detail) = title(app);
-    let x = paint.rule(area, focused, &name, &detail);
+    let mut x = paint.rule(area, focused, &name, &detail);
     paint.hits.push((area, Hit::List));
     let (y, end) = (area.y, area.right().saturating_sub(1));
     if app.policy.search.typing || !app.policy.search.field.is_empty() {
-        let x = paint.text(x + 1, y, end, Role::Key, " /");
+        x = paint.text(x + 1, y, end, Role::Key, " /");
         let typing = app.policy.search.typing && app.layers.is_empty();
         let text = app.policy.search.field.text().chars().count() + 2;
         let stop = x.saturating_add(u16::try_from(text).unwrap_or(u16::MAX)).min(end);
         paint.text(x, y, stop, Role::Text, &" ".repeat(text));
         paint.field(x, y, stop.max(x + 2).min(end), &app.policy.search.field, typing);
+        x = stop.max(x + 2);
     } else if let Some((role, text)) = chrome::loading_words(app) {
-        paint.text(x + 1, y, end, role, &format!(" {text} "));
+        x = paint.text(x + 1, y, end, role, &format!(" {text} "));
     }
     tests_mark(app, x, area, paint);
     let overridden = app.feeds.overrides(app.now.ts).next().is_some();
@@ -104,8 +105,7 @@ fn table(app: &App, area: Rect, paint: &mut Paint<'_>) {
 
 /// How the tests beside the policy stand, at the right of the title.
 fn tests_mark(app: &App, x: u16, area: Rect, paint: &mut Paint<'_>) {
-    let searching = app.policy.search.typing || !app.policy.search.field.is_empty();
-    let Some((role, mark)) = app.learn.cases.mark().filter(|_| !searching) else { return };
+    let Some((role, mark)) = app.learn.cases.mark() else { return };
     let end = area.right().saturating_sub(2);
     let wide = u16::try_from(mark.chars().count()).unwrap_or(u16::MAX).saturating_add(2);
     let start = end.saturating_sub(wide);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::json::pointer;
 use crate::policy::document::Document;
-use crate::policy::lint::lint;
+use crate::policy::lint::{lint, shadowed};
 use crate::policy::model::{RuleList, Tool};
 use crate::policy::schema::ToolShape;
 use crate::policy::state::{limit_text, rule_text};
@@ -80,7 +80,7 @@ fn certain(document: &Document, tools: &[ToolRow]) -> Vec<Finding> {
         .filter(|row| row.listed && named.contains(&*row.name))
         .map(|row| ToolShape::from_schema(&row.name, &row.tool.input_schema))
         .collect();
-    lint(document, listed.then_some(shapes.as_slice()))
+    let mut found: Vec<Finding> = lint(document, listed.then_some(shapes.as_slice()))
         .into_iter()
         .map(|one| Finding {
             word: one.code.replace('-', " "),
@@ -90,7 +90,18 @@ fn certain(document: &Document, tools: &[ToolRow]) -> Vec<Finding> {
             help: one.help.unwrap_or_default(),
             certain: true,
         })
-        .collect()
+        .collect();
+    let known: std::collections::HashSet<String> = found.iter().map(|one| one.pointer.clone()).collect();
+    let shadowed = shadowed(document).into_iter().filter(|one| !known.contains(&one.pointer));
+    found.extend(shadowed.map(|one| Finding {
+        word: "shadowed".to_owned(),
+        tool: tool_of(&one.pointer),
+        message: format!("never asked: {} ({})", one.why, one.by),
+        help: "it does nothing as long as the other stands before it".to_owned(),
+        pointer: one.pointer,
+        certain: true,
+    }));
+    found
 }
 
 fn tool_of(at: &str) -> String {

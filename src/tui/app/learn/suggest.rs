@@ -110,18 +110,16 @@ impl App {
 }
 
 /// Opens the dialog and asks for proposals: from the calls at the servers that this policy is
-/// enforced for, from all where none is known.
+/// enforced for, where none is known from all calls of the tools that are shown.
 pub(in crate::tui::app) fn open(app: &mut App, effects: &mut Vec<Effect>) {
     app.learn.asked += 1;
     let number = app.learn.asked;
     let listed = app.policy.table.tools().iter().filter(|row| row.listed);
     let tools: Vec<String> = listed.map(|row| row.name.to_string()).collect();
-    let mut servers = app.policy.enforced_by.clone();
-    if servers.is_empty() {
-        servers.extend(app.policy.current().map(|server| server.name.clone()));
-    }
+    let servers = app.policy.enforced_by.clone();
     let asked = Asked {
         options: Options::of(Profile::Balanced),
+        only_tools: servers.is_empty(),
         servers,
         grant: None,
         tools: Some(tools).filter(|tools| !tools.is_empty()),

@@ -1,0 +1,252 @@
+//! Learning, testing and explaining in the interface: what is asked of the runtime, what its answers
+//! change, how it looks, and the real program doing it in a terminal.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::format_push_string,
+    missing_docs
+)]
+
+#[cfg(unix)]
+mod pty_support;
+mod tui_support;
+
+use std::sync::Arc;
+
+use callgate::policy::compiled::Compiled;
+use callgate::policy::document::Document;
+use callgate::replay::cases;
+use callgate::replay::suggest::{EachLine, learn};
+use callgate::time::Timestamp;
+use callgate::tui::app::learn::cases::{CasesFile, Tested};
+use callgate::tui::app::learn::{LearnEffect, LearnMsg};
+use callgate::tui::app::policy::PolicyMsg;
+use callgate::tui::app::{Effect, Msg};
+use tui_support::Ui;
+
+const TESTS: &str = r#"{
+  "tests": [
+    { "name": "main is protected", "tool": "push_branch", "arguments": { "branch": "main" }, "expect": "deny" },
+    { "name": "feature branches are free", "tool": "push_branch", "arguments": { "branch": "fix" }, "expect": "allow" }
+  ]
+}
+"#;
+
+/// Does what the runtime would do with what was asked; answers with the numbers of the runs.
+fn answer(ui: &mut Ui) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    for effect in std::mem::take(&mut ui.effects) {
+        if let Effect::Learn(LearnEffect::Test { number, policy, cases }) = effect {
+            numbers.push(number);
+            let tested = tested(&policy, &cases);
+            ui.send(Msg::Learn(LearnMsg::Tested(number, Arc::new(tested))));
+        }
+    }
+    numbers
+}
+
+fn tested(policy: &str, tests: &str) -> Tested {
+    let compiled = Compiled::new(&Document::parse(policy).valid().unwrap()).unwrap();
+    let parsed = cases::read(tests);
+    match parsed.cases {
+        Some(cases) => Tested::Ran(cases::run(&compiled, &cases)),
+        None => Tested::Broken(parsed.diagnostics),
+    }
+}
+
+fn with_tests(tests: &str) -> Ui {
+    let mut ui = Ui::new();
+    ui.send(Msg::Policy(PolicyMsg::Tests(CasesFile::Text(Arc::from(tests)))));
+    answer(&mut ui);
+    ui
+}
+
+#[test]
+fn tests_run_after_each_edit_and_only_then() {
+    let mut ui = with_tests(TESTS);
+    assert!(ui.screen().contains("tests 2/2"), "{}", ui.screen());
+    // Moving about runs nothing.
+    ui.keys("j j k");
+    assert_eq!(answer(&mut ui), Vec::<u64>::new());
+    ui.select("push_branch").keys("d");
+    assert_eq!(answer(&mut ui), [2]);
+    assert!(ui.screen().contains("1 of 2 tests fails"), "{}", ui.screen());
+    ui.keys("T");
+    insta::assert_snapshot!("80x24_tests", ui.screen());
+    ui.keys("esc u");
+    assert_eq!(answer(&mut ui), [3]);
+    assert!(ui.screen().contains("tests 2/2"));
+    // An answer that came late says nothing any more.
+    let late = tested(&ui.text().replace("\"main\", ", ""), TESTS);
+    ui.send(Msg::Learn(LearnMsg::Tested(2, Arc::new(late))));
+    assert!(ui.screen().contains("tests 2/2"));
+    // Mistakes in the tests are told, and without a file there is nothing to open.
+    ui.send(Msg::Policy(PolicyMsg::Tests(CasesFile::Text(Arc::from("{\"tets\":[]}")))));
+    answer(&mut ui);
+    ui.keys("T");
+    let screen = ui.screen();
+    assert!(screen.contains("unknown key `tets`") && screen.contains("did you mean `tests`?"), "{screen}");
+    ui.keys("esc");
+    ui.send(Msg::Policy(PolicyMsg::Tests(CasesFile::Missing)));
+    ui.keys("T");
+    assert!(ui.screen().contains("there is no policy.test.json"), "{}", ui.screen());
+}
+
+#[test]
+fn the_console_explains_while_it_is_typed() {
+    let mut ui = Ui::new();
+    ui.select("push_branch").keys("W");
+    let screen = ui.screen();
+    assert!(screen.contains(r#"> {"branch": "", "repo": ""}"#), "{screen}");
+    ui.keys("ctrl-u '{'");
+    assert!(ui.screen().contains("not JSON yet"), "{}", ui.screen());
+    ui.keys("ctrl-u");
+    ui.send(Msg::Paste(r#"{"branch": "main", "repo": "a/b", "force": "yes"}"#.to_owned()));
+    insta::assert_snapshot!("80x24_console", ui.screen());
+    ui.keys("ctrl-u tab");
+    assert!(
+        ui.screen().contains(r#"> {"branch": "", "repo": ""}"#),
+        "Tab begins the arguments: {}",
+        ui.screen()
+    );
+    ui.keys("esc");
+    assert!(!ui.screen().contains("Why:"));
+    // A tool that the policy does not list is denied, and says why.
+    ui.select("run_command").keys("W");
+    assert!(ui.screen().contains("the policy does not list the tool"), "{}", ui.screen());
+}
+
+/// Calls of an agent as a journal has them.
+fn lines() -> String {
+    let mut text = String::new();
+    for n in 0..30_i64 {
+        let ts = Timestamp::from_secs(1_790_000_000 + n * 90);
+        let (tool, args) = match n % 3 {
+            0 => ("list_branches", r#"{"repo":"shop/web"}"#.to_owned()),
+            1 => ("push_branch", format!(r#"{{"repo":"shop/web","branch":"agent/fix-{n}"}}"#)),
+            _ => ("refund_payment", format!(r#"{{"amount":{},"currency":"EUR"}}"#, 5 + n)),
+        };
+        text.push_str(&format!(
+            r#"{{"type":"decision","seq":{},"ts":"{ts}","gateway":"g1","server":"git","grant":"local","request_id":{n},"method":"tools/call","tool":"{tool}","decision":"allow","enforced":true,"rule":"","pointer":null,"message":"","policy":null,"args":{args},"counters":[],"counted":true,"decide_us":1.5}}"#,
+            n + 1
+        ));
+        text.push('\n');
+    }
+    text
+}
+
+/// Opens the dialog and answers what it asks.
+fn suggested(ui: &mut Ui) {
+    ui.keys("S");
+    let asked = ui.effects.iter().find_map(|effect| match effect {
+        Effect::Learn(LearnEffect::Learn { number, asked }) => Some((*number, asked.clone())),
+        _ => None,
+    });
+    let (number, asked) = asked.expect("the journals are asked for");
+    ui.effects.clear();
+    let text = lines();
+    let mut each = |_: &str, each: &mut EachLine<'_>| -> Result<(), std::io::Error> {
+        text.lines().for_each(|line| each(line.as_bytes()));
+        Ok(())
+    };
+    let learnt = learn(&asked, &mut each).map(Arc::new).map_err(|why| why.to_string());
+    ui.send(Msg::Learn(LearnMsg::Learnt(number, learnt)));
+}
+
+#[test]
+fn proposals_are_accepted_widened_and_dropped_one_by_one() {
+    let mut ui = Ui::new();
+    let before = ui.text();
+    suggested(&mut ui);
+    insta::assert_snapshot!("80x24_suggest", ui.screen());
+    ui.app.size = (160, 45);
+    insta::assert_snapshot!("160x45_suggest", ui.screen());
+    ui.app.size = (80, 24);
+    assert_eq!(ui.text(), before, "nothing is in the draft that nobody accepted");
+    // The first tool is allowed already; its argument's bound is not there yet.
+    ui.keys("j a");
+    let accepted = ui.text();
+    assert!(accepted.contains(r#""shop/web""#), "{accepted}");
+    assert!(Document::parse(&accepted).valid().is_ok());
+    assert!(ui.screen().contains("in the draft"));
+    // Dropped ones are not taken by `A`; what is wider is.
+    let tight = ui.screen();
+    ui.keys("w");
+    assert_ne!(tight, ui.screen(), "a wider limit is shown");
+    ui.keys("d A");
+    let all = ui.text();
+    assert!(all.contains("refund_payment") && all.contains("^agent/"), "{all}");
+    assert!(!all.contains("list_branches_rate") && all.contains("list_branches_day"), "{all}");
+    ui.keys("esc u");
+    assert_eq!(ui.text(), accepted, "one edit took all of them");
+    ui.keys("u");
+    assert_eq!(ui.text(), before);
+}
+
+#[test]
+fn a_suggestion_of_an_earlier_question_is_ignored_and_failures_are_said() {
+    let mut ui = Ui::new();
+    ui.keys("S");
+    ui.send(Msg::Learn(LearnMsg::Learnt(7, Err("old".to_owned()))));
+    assert!(ui.screen().contains("reading the journals"));
+    ui.send(Msg::Learn(LearnMsg::Learnt(1, Err("no allowed call was recorded".to_owned()))));
+    assert!(ui.screen().contains("no allowed call was recorded"), "{}", ui.screen());
+    let before = ui.text();
+    ui.keys("a A");
+    assert_eq!(ui.text(), before, "there is nothing to accept");
+    ui.keys("esc");
+    assert!(!ui.screen().contains("What recorded calls need"));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_real_program_learns_tests_and_explains() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    std::fs::create_dir_all(home.join("state/journal")).unwrap();
+    std::fs::write(home.join("state/journal/g1.1.jsonl"), lines()).unwrap();
+    let file = folder.path().join("policy.json");
+    std::fs::write(&file, tui_support::POLICY).unwrap();
+    std::fs::write(folder.path().join("policy.test.json"), TESTS).unwrap();
+    let mut term = pty_support::Program::new(&home).arg(&file).cwd(folder.path()).size(120, 36).start();
+    term.wait("tests 2/2");
+    // An edit runs them, and so does a change of their file.
+    term.type_keys("/push_branch\r");
+    term.type_keys("d");
+    term.wait("1 of 2 tests fails");
+    term.type_keys("T");
+    term.wait("decision: want allow, got deny");
+    term.type_keys("\u{1b}");
+    term.wait_gone("decision: want allow");
+    term.type_keys("u");
+    term.wait("tests 2/2");
+    std::fs::write(folder.path().join("policy.test.json"), TESTS.replace("\"fix\"", "\"main\"")).unwrap();
+    term.wait("1 of 2 tests fails");
+    // Why a call is decided as it is.
+    term.type_keys("W");
+    term.wait("Why: push_branch");
+    term.type_keys("\u{15}{\"branch\": \"main\"}");
+    term.wait("<< decided");
+    term.wait("args.branch = \"main\"");
+    term.type_keys("\u{1b}");
+    term.wait_gone("Why: push_branch");
+    // What the journal's calls need, all of it, saved.
+    term.type_keys("S");
+    term.wait("from 30 allowed calls");
+    term.type_keys("A");
+    term.wait("0 open");
+    term.type_keys("\u{1b}");
+    term.wait_gone("What recorded calls need");
+    term.type_keys("\u{13}");
+    term.wait("Save policy.json");
+    term.type_keys("\r");
+    term.wait("saved policy.json");
+    term.type_keys("q");
+    assert_eq!(term.end(), 0);
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("refund_payment") && Document::parse(&text).valid().is_ok(), "{text}");
+    term.assert_given_back();
+}
