@@ -137,6 +137,7 @@ pub fn rows(app: &App) -> Vec<HealthRow> {
     let note = match (sure, findings.len() - sure) {
         (0, 0) => String::new(),
         (sure, 0) => format!("{sure} to look at"),
+        (0, never) => format!("{never} never hit"),
         (sure, never) => format!("{sure} to look at, {never} never hit"),
     };
     out.push(HealthRow::Heading(

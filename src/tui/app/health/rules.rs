@@ -9,7 +9,7 @@ use crate::policy::document::Document;
 use crate::policy::lint::{lint, shadowed};
 use crate::policy::model::{RuleList, Tool};
 use crate::policy::schema::ToolShape;
-use crate::policy::state::{limit_text, rule_text};
+use crate::policy::state::rule_text;
 use crate::tui::app::App;
 use crate::tui::app::live::detail::{Line, Tone, line};
 use crate::tui::app::policy::inspect::Target;
@@ -146,7 +146,8 @@ pub fn findings(app: &App) -> Vec<Finding> {
     out
 }
 
-/// The rules and limits of a tool: pointer, short code, and what it says.
+/// The rules of a tool: pointer, short code, and what each says. A limit that was never reached is as
+/// it should be.
 fn parts(tool: &Tool) -> Vec<(String, String, String)> {
     let mut base = "/tools".to_owned();
     pointer::push(&mut base, &tool.name);
@@ -166,10 +167,6 @@ fn parts(tool: &Tool) -> Vec<(String, String, String)> {
             };
             out.push((at, code, format!("{} {}", list.key(), rule_text(rule))));
         }
-    }
-    for (index, limit) in tool.limits.iter().enumerate() {
-        let code = format!("{base}/limits/{}", pointer::escape(&limit.counter));
-        out.push((format!("{base}/limits/{index}"), code, format!("limit {}", limit_text(limit))));
     }
     out
 }
