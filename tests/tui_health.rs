@@ -180,8 +180,8 @@ fn policies_that_differ_are_shown_as_such() {
     // The same file, an older revision: neither the other gateway nor the file agrees.
     connect(&mut ui, 2, gateway("two", "g2", "0123456789ab"));
     let text = ui.screen();
-    assert!(text.contains("another revision of this file is in"), "{text}");
-    assert!(text.contains("0123456789ab at two"), "{text}");
+    assert!(text.contains("another revision of this file is in force: 0123456789ab"), "{text}");
+    assert!(text.contains("at two"), "{text}");
     ui.keys("j");
     assert!(ui.screen().contains(&format!("the file is at {rev} now")), "{}", ui.screen());
     // Another machine's file of the same name is another file; the grant is the same.
