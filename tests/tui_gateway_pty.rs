@@ -121,3 +121,41 @@ fn a_draft_runs_as_the_shadow_is_compared_and_promoted() {
     assert_eq!(term.end(), 0);
     gateway.finish();
 }
+
+#[test]
+fn saving_shows_the_decisions_that_change_and_enter_writes() {
+    let policy = r#"{
+  "version": "1",
+  "default": "allow",
+  "tools": {
+    "echo": {
+      "deny_if": [{ "conditions": [{ "path": "args.message", "op": "eq", "value": "stop" }] }]
+    }
+  }
+}
+"#;
+    let home = Home::new(policy);
+    let mut gateway = home.gateway(&[], &[]);
+    for (id, message) in (1..).zip(["go", "stop", "on"]) {
+        gateway.call(id, "echo", &format!(r#"{{"message":"{message}"}}"#));
+    }
+    let mut term =
+        Program::new(&home.path("home")).arg(home.policy()).cwd(home.dir.path()).size(120, 36).start();
+    term.wait("echo");
+    term.type_keys("/echo\r");
+    // Every call is denied from now on: two that were allowed would not be any more.
+    term.type_keys("d");
+    term.wait("-2");
+    term.type_keys("\x13");
+    term.wait("2 newly denied");
+    term.wait("of 3 replayed calls");
+    term.type_keys(" ");
+    term.wait(r#"{"message":"on"}"#);
+    term.wait(r#"{"message":"go"}"#);
+    term.type_keys("\r");
+    term.wait("saved policy.json");
+    assert!(std::fs::read_to_string(home.policy()).unwrap().contains("\"conditions\": []"));
+    term.type_keys("q");
+    assert_eq!(term.end(), 0);
+    gateway.finish();
+}

@@ -11,8 +11,9 @@ use callgate::counters::Freeze;
 use callgate::feed::message::State;
 use callgate::mcp::tool::Tool;
 use callgate::record::Record;
+use callgate::tui::app::impact::{ImpactEffect, ImpactMsg, Slot};
 use callgate::tui::app::policy::PolicyMsg;
-use callgate::tui::app::{FeedMsg, Msg, Row};
+use callgate::tui::app::{Effect, FeedMsg, Msg, Row};
 use callgate::tui::theme::{Depth, Theme};
 use tui_support::{POLICY, Ui, has_color, hello, now, tools};
 
@@ -181,4 +182,120 @@ fn a_changed_file_is_announced() {
     insta::assert_snapshot!("conflict", ui.screen());
     ui.keys("esc");
     assert!(ui.screen().contains("was changed by another program"));
+}
+
+/// What a replay says of edits: newly allowed, asked about and denied, with hostile names and arguments.
+fn changes(number: u64, groups: usize) -> Msg {
+    use callgate::record::Verdict;
+    use callgate::replay::{Changed, Example, Group, Kind, Reason, Report, Side};
+    let side = |decision, rule: &str| Side { decision, rule: rule.to_owned(), pointer: None };
+    let allow = || side(Verdict::Allow, "");
+    let mut rows = vec![
+        ("run_command", Kind::DenyToAllow, side(Verdict::Deny, "(default deny)"), allow(), 12),
+        ("refund_payment", Kind::Limit, side(Verdict::Deny, "/tools/refund_payment/limits/sum"), allow(), 3),
+        (
+            "push_branch",
+            Kind::Approval,
+            allow(),
+            side(Verdict::Approve, "/tools/push_branch/approve_if/args.force-eq"),
+            2,
+        ),
+        ("bad\u{202e}name\u{1b}[31m", Kind::AllowToDeny, allow(), side(Verdict::Deny, "(default deny)"), 1),
+    ];
+    rows.extend((4..groups).map(|_| {
+        (
+            "list_branches",
+            Kind::AllowToDeny,
+            allow(),
+            side(Verdict::Deny, "/all_tools/limits/all_calls"),
+            40_000,
+        )
+    }));
+    let groups = rows.into_iter().map(|(tool, kind, from, to, count)| Group {
+        tool: tool.to_owned(),
+        kind,
+        count,
+        examples: vec![Example {
+            gateway: "4f2a".to_owned(),
+            seq: 17,
+            ts: now(0).ts,
+            server: "git".to_owned(),
+            grant: "local".to_owned(),
+            tool: tool.to_owned(),
+            args: format!(r#"{{"command":"make \u202e{}","repo":"acme/widgets"}}"#, "very long ".repeat(40)),
+            policy: None,
+            kind,
+            from: from.clone(),
+            to: to.clone(),
+        }],
+        from,
+        to,
+    });
+    let report = Report {
+        calls: 1_240,
+        replayable: 1_180,
+        not_replayable: [(Reason::Masked, 48), (Reason::Unavailable, 12)].into(),
+        changed: Changed { deny_to_allow: 12, allow_to_deny: 1, limit: 3, approval: 2 },
+        groups: groups.collect(),
+        ungrouped: 0,
+    };
+    Msg::Impact(ImpactMsg::Done(Slot::Review, number, Ok(Arc::from([report]))))
+}
+
+/// The question that the open review has asked.
+fn asked(ui: &Ui, slot: Slot) -> u64 {
+    let question = ui.effects.iter().rev().find_map(|effect| match effect {
+        Effect::Impact(ImpactEffect::Ask(question)) if question.slot == slot => Some(question.number),
+        _ => None,
+    });
+    question.expect("a question")
+}
+
+#[test]
+fn the_review_shows_the_decisions_that_change_before_the_text() {
+    for (name, size, groups) in [("80x24", (80, 24), 4), ("160x45", (160, 45), 4), ("many", (80, 24), 60)] {
+        let mut ui = Ui::with(Some(POLICY), tools(), size, Depth::True);
+        ui.keys("x j a ctrl-s");
+        let number = asked(&ui, Slot::Review);
+        ui.send(Msg::Impact(ImpactMsg::Progress { slot: Slot::Review, number, percent: 40, calls: 512 }));
+        assert!(ui.screen().contains("replaying recorded calls, 40 %"), "{}", ui.screen());
+        // An answer to an earlier question is none.
+        ui.send(changes(number - 1, groups));
+        assert!(ui.screen().contains("40 %"));
+        ui.send(changes(number, groups));
+        insta::assert_snapshot!(format!("review_changes_{name}"), ui.screen());
+        ui.keys("right j");
+        insta::assert_snapshot!(format!("review_example_{name}"), ui.screen());
+        ui.keys("space G");
+        assert!(ui.screen().contains('}'), "the end of the text is reached");
+        ui.keys("enter");
+        assert!(ui.app.layers.is_empty(), "Enter writes");
+    }
+}
+
+#[test]
+fn the_review_says_plainly_when_there_is_nothing_to_compare_with() {
+    let mut ui = Ui::new();
+    ui.keys("x ctrl-s");
+    let number = asked(&ui, Slot::Review);
+    let done = |answer| Msg::Impact(ImpactMsg::Done(Slot::Review, number, answer));
+    ui.send(done(Ok(Arc::from([callgate::replay::Report::default()]))));
+    assert!(ui.screen().contains("no recorded calls"), "{}", ui.screen());
+    ui.send(done(Err("the journals cannot be read: \u{1b}[31mno".to_owned())));
+    assert!(ui.screen().contains("not replayed: the journals cannot be read"), "{}", ui.screen());
+    ui.keys("esc");
+    assert!(ui.app.layers.is_empty());
+}
+
+#[test]
+fn the_margin_shows_what_unsaved_edits_change_of_recent_calls() {
+    let mut ui = Ui::with(Some(POLICY), tools(), (120, 24), Depth::True);
+    ui.keys("x");
+    let number = asked(&ui, Slot::Margin);
+    let Msg::Impact(ImpactMsg::Done(_, _, answer)) = changes(number, 4) else { panic!("an answer") };
+    ui.send(Msg::Impact(ImpactMsg::Done(Slot::Margin, number, answer)));
+    insta::assert_snapshot!("margin", ui.screen());
+    // Nothing unsaved, nothing to tell.
+    ui.keys("u");
+    assert!(!ui.screen().contains("+12"), "{}", ui.screen());
 }

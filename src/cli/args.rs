@@ -1,9 +1,12 @@
 //! The arguments of every command.
 
+mod recorded;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(super) use self::recorded::ReplayArgs;
 use super::output::ColorChoice;
 use crate::risk::Profile;
 
@@ -108,6 +111,8 @@ pub enum Command {
     Test(TestArgs),
     /// Suggest the least-privilege policy that recorded traffic needs
     Suggest(SuggestArgs),
+    /// Decide recorded calls by another policy and show what changes
+    Replay(ReplayArgs),
     /// Add, list and revoke tokens of grants and feeds
     Grant(GrantArgs),
     /// Deny every call in a scope, at once

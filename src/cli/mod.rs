@@ -15,6 +15,7 @@ mod init;
 mod journals;
 pub mod output;
 mod pin;
+mod replay;
 mod source;
 mod status;
 mod suggest;
@@ -115,6 +116,7 @@ fn run(cli: Cli, out: &Output) -> Answer {
         Some(Command::Explain(args)) => explain::run(args, out),
         Some(Command::Test(args)) => test::run(&args, printed, out),
         Some(Command::Suggest(args)) => suggest::run(&args, out),
+        Some(Command::Replay(args)) => replay::run(&args, out),
         Some(Command::Grant(args)) => grant::run(args, out),
         Some(Command::Freeze(args)) => freeze::freeze(args, out),
         Some(Command::Unfreeze(args)) => freeze::unfreeze(&args, out),

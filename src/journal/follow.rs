@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use regex::bytes::Regex;
 
 use super::line::peek_ts;
+use super::name::FileName;
 use super::read::{Reader, files, first_line};
 use crate::time::Timestamp;
 
@@ -151,9 +152,11 @@ impl Run {
 /// Reads journals merged by time. Files are opened when their time comes.
 #[derive(Debug)]
 pub struct Follower {
-    source: Source,
+    sources: Vec<Source>,
     wanted: Wanted,
-    names: HashMap<String, usize>,
+    /// By the source's place and the gateway run.
+    names: HashMap<(usize, String), usize>,
+    size: u64,
     runs: Vec<Run>,
     /// Runs that have a line, or are to be opened, by the time of it.
     queue: BinaryHeap<Reverse<(Timestamp, usize)>>,
@@ -176,10 +179,42 @@ impl Follower {
     /// # Errors
     /// As [`Follower::open`].
     pub fn open_for(source: Source, since: Option<Timestamp>, needles: &[Vec<u8>]) -> io::Result<Self> {
+        Self::open_all(vec![source], since, needles)
+    }
+
+    /// As [`Follower::open_for`], of several sources. A file that is named twice, or that lies in a
+    /// folder that is named too, is read once.
+    ///
+    /// # Errors
+    /// As [`Follower::open`].
+    pub fn open_all(
+        mut sources: Vec<Source>,
+        since: Option<Timestamp>,
+        needles: &[Vec<u8>],
+    ) -> io::Result<Self> {
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let folders: Vec<PathBuf> = sources
+            .iter()
+            .filter_map(|source| match source {
+                Source::Folder(path) => Some(real(path)),
+                Source::File(_) => None,
+            })
+            .collect();
+        let mut seen = std::collections::HashSet::new();
+        sources.retain(|source| match source {
+            Source::Folder(path) => seen.insert(real(path)),
+            Source::File(path) => {
+                let path = real(path);
+                let within =
+                    path.parent().is_some_and(|parent| folders.iter().any(|folder| folder == parent));
+                !(within && FileName::of(&path).is_some()) && seen.insert(path)
+            }
+        });
         let mut follower = Self {
-            source,
+            sources,
             wanted: Wanted { since, pattern: pattern(needles)? },
             names: HashMap::new(),
+            size: 0,
             runs: Vec::new(),
             queue: BinaryHeap::new(),
             given: None,
@@ -193,21 +228,35 @@ impl Follower {
     /// # Errors
     /// What the file system says.
     pub fn look(&mut self) -> io::Result<()> {
-        match self.source.clone() {
+        self.size = 0;
+        for at in 0..self.sources.len() {
+            let Some(source) = self.sources.get(at).cloned() else { break };
+            self.look_at(at, source)?;
+        }
+        Ok(())
+    }
+
+    /// How many bytes there are, in files that may hold what is asked for, as of the last look.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn look_at(&mut self, at: usize, source: Source) -> io::Result<()> {
+        match source {
             Source::File(path) => {
+                let known = self.names.contains_key(&(at, String::new()));
                 let len = match std::fs::metadata(&path) {
                     Ok(meta) => meta.len(),
                     // It was there and was taken away: there is only nothing more to come.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound && !self.runs.is_empty() => {
-                        return Ok(());
-                    }
+                    Err(error) if error.kind() == io::ErrorKind::NotFound && known => return Ok(()),
                     Err(error) => return Err(error),
                 };
                 // What cannot be opened is said at once.
-                if self.runs.is_empty() {
+                if !known {
                     drop(Reader::open(&path)?);
                 }
-                self.found("", 0, path, len, None);
+                self.size += len;
+                self.found(at, "", 0, path, len, None);
             }
             Source::Folder(folder) => {
                 for file in files(&folder)? {
@@ -216,7 +265,10 @@ impl Follower {
                         let micros = i64::try_from(modified.as_micros()).ok()?;
                         Some(micros.saturating_add(CLOCKS_APART) < since.0)
                     });
-                    self.found(&file.name.gateway, file.name.number, file.path, file.len, old);
+                    if old != Some(true) {
+                        self.size += file.len;
+                    }
+                    self.found(at, &file.name.gateway, file.name.number, file.path, file.len, old);
                 }
             }
         }
@@ -224,8 +276,17 @@ impl Follower {
     }
 
     /// A file that is there. `old`: everything in it is earlier than what is asked for.
-    fn found(&mut self, gateway: &str, number: u64, path: PathBuf, len: u64, old: Option<bool>) {
-        let Some(at) = self.names.get(gateway).copied() else {
+    fn found(
+        &mut self,
+        source: usize,
+        gateway: &str,
+        number: u64,
+        path: PathBuf,
+        len: u64,
+        old: Option<bool>,
+    ) {
+        let name = (source, gateway.to_owned());
+        let Some(at) = self.names.get(&name).copied() else {
             let mut run = Run::new(path, number);
             if old == Some(true) {
                 // It may still grow.
@@ -235,7 +296,7 @@ impl Follower {
                 run.ts = run.files.front().and_then(|path| first_ts(path)).unwrap_or_default();
                 self.queue.push(Reverse((run.ts, self.runs.len())));
             }
-            self.names.insert(gateway.to_owned(), self.runs.len());
+            self.names.insert(name, self.runs.len());
             self.runs.push(run);
             return;
         };

@@ -46,6 +46,12 @@ pub fn key(state_dir: &Path) -> io::Result<[u8; 32]> {
     result
 }
 
+/// The key, where there is one already.
+pub fn existing_key(state_dir: &Path) -> Option<[u8; 32]> {
+    let path = state_dir.join("masking.key");
+    decode(&path, &fs::read(&path).ok()?).ok()
+}
+
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -104,6 +110,8 @@ mod tests {
         });
         assert!(keys.windows(2).all(|pair| pair[0] == pair[1]));
         assert_eq!(key(&state).unwrap(), keys[0]);
+        assert_eq!(existing_key(&state), Some(keys[0]));
+        assert_eq!(existing_key(home.path()), None);
         assert_eq!(fs::read_dir(&state).unwrap().count(), 1, "no drafts are left");
         #[cfg(unix)]
         {

@@ -11,12 +11,13 @@ mod keep;
 mod key;
 mod line;
 mod name;
+pub mod past;
 pub mod read;
 mod sync;
 mod writer;
 
 pub use backfill::{Backfill, backfill};
-pub use key::key;
+pub use key::{existing_key, key};
 pub use line::{peek_seq, peek_ts};
 pub use name::FileName;
 pub use writer::{Appended, Options, Writer};

@@ -46,6 +46,7 @@ mod masks;
 pub mod recorded;
 pub mod report;
 pub mod suggest;
+mod told;
 
 pub use engine::{Applies, Base, Known, Options, Replay};
 pub use recorded::{Entry, Recorded};

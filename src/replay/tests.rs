@@ -431,7 +431,7 @@ fn masks_are_told_by_their_key_and_what_cannot_be_told_is_said() {
         r#"{"token":"v"}"#,
         r#"{"token":5}"#,
         r#"{}"#,
-        r#"{"auth":{"password":"p"}}"#,
+        r#"{"login":{"password":"p"}}"#,
         r#"{"token":{"deep":"x"}}"#,
     ]
     .map(|args| asked_for("a", args, 1))
@@ -460,8 +460,8 @@ fn masks_are_told_by_their_key_and_what_cannot_be_told_is_said() {
     assert_eq!(deny("token", "gt", "3"), (3, 1));
     // Into something masked no path leads; that a string is no object can be told.
     assert_eq!(deny("token.deep", "eq", "\"x\""), (3, 1));
-    assert_eq!(deny("auth.password", "eq", "\"p\""), (1, 0));
-    assert_eq!(deny("auth", "eq", r#"{"password":"p"}"#), (0, 1));
+    assert_eq!(deny("login.password", "eq", "\"p\""), (1, 0));
+    assert_eq!(deny("login", "eq", r#"{"password":"p"}"#), (0, 1));
     let amount = changes(r#""limits":[{"counter":"x","window":60,"max":9,"increment_from":"args.token"}]"#);
     assert_eq!(
         amount,

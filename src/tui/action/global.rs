@@ -97,6 +97,15 @@ pub(super) const TABLE: &[Entry] = &[
         .on(&[Context::List, Context::Review])
         .when(App::can_go_back)
         .footer(14),
+    Entry::new(
+        Action::ShowExamples,
+        "review.examples",
+        "calls",
+        "Show or hide the recorded calls of this row",
+    )
+    .keys(&["right", "space"])
+    .on(&[Context::Review])
+    .footer(11),
     Entry::new(Action::Write, "review.write", "write", "Write the policy to its file")
         .keys(&["enter"])
         .on(&[Context::Review])

@@ -152,6 +152,7 @@ pub enum Action {
     MoveUp,
     MoveDown,
     AddCondition,
+    ShowExamples,
     Write,
     Explain,
     Tests,

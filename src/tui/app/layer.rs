@@ -429,7 +429,7 @@ pub(super) fn then(app: &mut App, then: Then, effects: &mut Vec<Effect>) {
     match then {
         Then::Nothing => {}
         Then::Discard => super::policy::discard_and_quit(app, effects),
-        Then::SaveAndQuit => super::policy::save_and_quit(app),
+        Then::SaveAndQuit => super::policy::save_and_quit(app, effects),
         Then::Policy(then) => super::policy::then(app, then, effects),
         Then::Unfreeze(id) => super::route::unfreeze(app, &id, effects),
         Then::Decide(id, decide) => super::approvals::keys::decide(app, &id, decide, effects),
@@ -455,6 +455,7 @@ pub(super) fn click(app: &mut App, item: usize, effects: &mut Vec<Effect>) {
             view.selected = item;
             return;
         }
+        Some(Layer::Review(_)) => return super::policy::review::click(app, item),
         _ => return,
     }
     key(app, enter, effects);

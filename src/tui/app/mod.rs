@@ -11,6 +11,7 @@
 //! | [`counters`] | the Counters screen: limits as gauges |
 //! | [`approvals`] | the Approvals screen: calls that wait for a person |
 //! | [`health`] | the Health screen: gateways and what needs a look |
+//! | [`impact`] | what edits would have changed of recorded decisions |
 //! | [`overrides`] | temporary rules: set, shown, ended |
 //! | [`asks`] | what gateways were asked, until it is known which took it |
 //! | [`learn`] | learning from traffic, testing, explaining |
@@ -25,6 +26,7 @@ pub mod counters;
 pub mod feeds;
 pub mod field;
 pub mod health;
+pub mod impact;
 pub mod layer;
 pub mod learn;
 pub mod live;
@@ -167,6 +169,8 @@ pub enum Msg {
     Policy(policy::PolicyMsg),
     /// Tests were run, or records were learnt from.
     Learn(learn::LearnMsg),
+    /// Something was heard of a question about recorded calls.
+    Impact(impact::ImpactMsg),
     /// A signal asks the program to end; nothing typed may be lost.
     Terminate,
     /// An effect had something to say.
@@ -196,6 +200,8 @@ pub enum Effect {
     Policy(policy::PolicyEffect),
     /// Run tests, or learn from records.
     Learn(learn::LearnEffect),
+    /// Answer a question about recorded calls, or give it up.
+    Impact(impact::ImpactEffect),
 }
 
 /// The whole state.
@@ -233,6 +239,8 @@ pub struct App {
     pub approvals: approvals::Approvals,
     /// The Health screen.
     pub health: health::HealthScreen,
+    /// What edits would have changed.
+    pub impact: impact::Impact,
     /// What gateways were asked and have not settled.
     pub asks: asks::Asks,
     /// What the last frame stands for.
@@ -303,6 +311,7 @@ impl App {
             counters_screen: counters::CountersScreen::default(),
             approvals: approvals::Approvals::new(start.bell),
             health: health::HealthScreen::default(),
+            impact: impact::Impact::default(),
             asks: asks::Asks::default(),
             hits: Arc::from([]),
             mouse: true,
@@ -454,6 +463,10 @@ pub fn update(app: &mut App, msg: Msg, now: Now) -> Vec<Effect> {
         Msg::Feed(msg) => feeds::update(app, &msg, &mut effects),
         Msg::Policy(msg) => policy::update(app, msg, &mut effects),
         Msg::Learn(msg) => learn::update(app, msg),
+        Msg::Impact(msg) => {
+            impact::update(app, msg);
+            policy::review::answered(app);
+        }
         Msg::Terminate => {
             app.leaving = true;
             effects.push(Effect::Quit);
@@ -464,6 +477,7 @@ pub fn update(app: &mut App, msg: Msg, now: Now) -> Vec<Effect> {
     app.warn_of_limits();
     policy::keep(app, &mut effects);
     learn::keep(app, &mut effects);
+    impact::watch(app, &mut effects);
     app.fit_lists();
     effects
 }

@@ -2,6 +2,7 @@
 
 pub mod feed;
 mod files;
+mod impact;
 mod input;
 mod keep;
 mod learn;
@@ -17,10 +18,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use self::files::Watch;
+use self::impact::Worker;
 use self::input::Input;
 use self::keep::Keep;
 use self::redraw::Redraw;
 use self::terminal::{Canvas, Guard};
+use super::app::impact::ImpactEffect;
 use super::app::policy::{PolicyEffect, PolicyMsg, Saved, Server, search, table::ToolRow};
 use super::app::toast::Kind;
 use super::app::{self, App, Effect, FeedMsg, Msg, Now, Start};
@@ -116,6 +119,7 @@ struct Loop {
     /// The folder of this user's journals.
     journal: PathBuf,
     revisions: Revisions,
+    impact: Worker,
     feeds: Option<crate::feed::client::Handle>,
     quit: bool,
 }
@@ -175,11 +179,12 @@ impl Loop {
             input: Input::start(keys),
             redraw: Redraw::default(),
             began,
-            inner,
+            inner: inner.clone(),
             watch: None,
             keep: Keep::new(&options.paths.state),
             journal: options.paths.journal(),
             revisions: Revisions::new(&options.paths),
+            impact: Worker::new(options.paths.clone(), inner),
             feeds: None,
             quit: false,
         };
@@ -348,6 +353,8 @@ impl Loop {
             }
             Effect::Policy(effect) => self.perform_policy(effect),
             Effect::Learn(effect) => learn::perform(effect, self.journal.clone(), self.inner.clone()),
+            Effect::Impact(ImpactEffect::Ask(question)) => self.impact.ask(*question),
+            Effect::Impact(ImpactEffect::Stop(slot)) => self.impact.stop(slot),
         }
     }
 

@@ -3,13 +3,11 @@
 use ratatui::layout::Rect;
 use unicode_width::UnicodeWidthStr;
 
-use super::paint::{Paint, fit, middle};
-use crate::policy::diff::DiffKind;
+use super::paint::{Paint, middle};
 use crate::tui::action::When;
 use crate::tui::app::layer::{Ask, Help, HelpRow, Layer, Palette, Picker};
 use crate::tui::app::policy::form::{Form, Id, Input};
 use crate::tui::app::policy::inspect::wrap;
-use crate::tui::app::policy::review::Review;
 use crate::tui::app::policy::search;
 use crate::tui::app::policy::steps::steps;
 use crate::tui::app::{App, Hit};
@@ -27,7 +25,7 @@ pub(super) fn draw(app: &App, layer: &Layer, paint: &mut Paint<'_>) {
         Layer::Ask(ask) => draw_ask(app, ask, inner, paint),
         Layer::Picker(picker) => draw_picker(picker, inner, paint),
         Layer::Form(form) => draw_form(form, inner, paint),
-        Layer::Review(review) => draw_review(review, inner, paint),
+        Layer::Review(review) => super::review::draw(app, review, inner, paint),
         Layer::Cases(view) => super::learn::cases(app, view, inner, paint),
         Layer::Console(console) => super::learn::console(app, console, inner, paint),
         Layer::Suggest(view) => super::learn::suggest(app, view, inner, paint),
@@ -286,67 +284,6 @@ fn draw_form(form: &Form, area: Rect, paint: &mut Paint<'_>) {
         for (y, line) in (inside.bottom().saturating_sub(2)..inside.bottom()).zip(wrap(problem, room)) {
             paint.text(inside.x, y, inside.right(), Role::Bad, &line);
         }
-    }
-}
-
-fn draw_review(review: &Review, area: Rect, paint: &mut Paint<'_>) {
-    let inside = paint.dialog(area, &review.title, false);
-    let mut y = inside.y;
-    let mut x = paint.text(inside.x, y, inside.right(), Role::Added, &format!("+{}", review.added));
-    x = paint.text(x + 1, y, inside.right(), Role::Removed, &format!("-{}", review.removed));
-    x = paint.text(x + 1, y, inside.right(), Role::Muted, "lines");
-    let count = review.edits.len();
-    let latest: Vec<&str> = review.edits.iter().rev().take(3).map(String::as_str).collect();
-    if count > 0 {
-        let more = if count > 3 { format!(" and {} more", count - 3) } else { String::new() };
-        let text = format!("{}{more}", crate::visible::visible(&latest.join(", ")));
-        paint.text(x + 2, y, inside.right(), Role::Text, &text);
-    }
-    y += 1;
-    let across = paint.glyphs().line.repeat(usize::from(inside.width));
-    paint.text(inside.x, y, inside.right(), Role::Faint, &across);
-    y += 1;
-    if review.lines.is_empty() {
-        paint.text(inside.x, y, inside.right(), Role::Muted, "The texts are equal.");
-    }
-    let digits =
-        review.lines.iter().filter_map(|line| line.new.max(line.old)).max().unwrap_or(1).to_string().len();
-    let gutter = inside.x + u16::try_from(digits.max(3)).unwrap_or(3) + 1;
-    let columns = usize::from(inside.right().saturating_sub(gutter + 2));
-    let mut shown = 0;
-    for line in review.lines.iter().skip(review.top) {
-        let (role, mark) = match line.kind {
-            DiffKind::Same => (Role::Muted, " "),
-            DiffKind::Added => (Role::Added, "+"),
-            DiffKind::Removed => (Role::Removed, "-"),
-            DiffKind::Skip => (Role::Faint, " "),
-        };
-        if y >= inside.bottom() {
-            break;
-        }
-        shown += 1;
-        if let Some(number) = line.new.or(line.old) {
-            paint.right(inside.x, y, gutter.saturating_sub(1), Role::Faint, &number.to_string());
-        }
-        paint.text(gutter, y, inside.right(), role, mark);
-        // Nothing of what is written may lie beyond the edge.
-        let text = crate::visible::visible(&line.text.replace('\t', "    ")).into_owned();
-        let mut rest = text.as_str();
-        loop {
-            let part = fit(rest, columns.max(1));
-            if y < inside.bottom() {
-                paint.text(gutter + 2, y, inside.right(), role, part);
-            }
-            y += 1;
-            rest = rest.get(part.len()..).unwrap_or_default();
-            if rest.is_empty() || part.is_empty() {
-                break;
-            }
-        }
-    }
-    let below = review.lines.len().saturating_sub(review.top + shown);
-    if below > 0 {
-        paint.right(inside.x, inside.bottom(), inside.right(), Role::Muted, &format!(" {below} more lines "));
     }
 }
 

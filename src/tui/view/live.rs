@@ -350,7 +350,7 @@ fn outcome(live: &Live, id: u64, row: &Row, theme: &Theme) -> (String, Style) {
 }
 
 /// The time of day where the person is.
-fn clock(ts: Timestamp, tz: &jiff::tz::TimeZone, millis: bool) -> String {
+pub(super) fn clock(ts: Timestamp, tz: &jiff::tz::TimeZone, millis: bool) -> String {
     let Ok(instant) = jiff::Timestamp::from_microsecond(ts.0) else { return String::new() };
     let zoned = instant.to_zoned(tz.clone());
     let whole = zoned.strftime("%H:%M:%S").to_string();

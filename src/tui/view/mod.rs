@@ -12,6 +12,7 @@ mod learn;
 pub mod live;
 pub mod paint;
 mod policy;
+mod review;
 pub mod text;
 
 use std::sync::Arc;

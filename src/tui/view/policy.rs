@@ -49,6 +49,10 @@ fn title(app: &App) -> (String, String) {
     if new && table.marked.is_empty() && total > 0 {
         detail = format!("{detail}, F1: first steps");
     }
+    let margin = app.impact.margin(None).words();
+    if !margin.is_empty() {
+        detail = format!("{detail}, unsaved: {margin} of the last day's calls");
+    }
     if !table.marked.is_empty() {
         detail = format!("{detail}, {} selected", table.marked.len());
     }
@@ -249,6 +253,12 @@ fn tool_row(app: &App, tool: &ToolRow, columns: &Columns, row: Rect, paint: &mut
         } else if !stated {
             paint.text(x, y, columns.calls.saturating_sub(1), Role::Faint, "by default");
         }
+    }
+    // What the unsaved edits change of recent decisions.
+    let margin = app.impact.margin(Some(&tool.name)).words();
+    if !margin.is_empty() {
+        let text = format!(" {margin} ");
+        paint.right(columns.risk, y, columns.calls.saturating_sub(1), Role::Behind, &text);
     }
     let calls = app.policy.calls(&app.feeds, &tool.name);
     if let Some((all, denied)) = calls.filter(|(all, _)| *all > 0) {

@@ -101,7 +101,7 @@ pub(crate) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         Action::Complete => super::texts::offer(app, true),
         Action::NextError => super::texts::to_error(app, true),
         Action::PreviousError => super::texts::to_error(app, false),
-        Action::Save => super::save::save(app, false),
+        Action::Save => super::save::save(app, false, effects),
         Action::Recommended => super::recommend::open(app),
         Action::Shadow => super::shadow::open(app),
         Action::Revisions => super::revisions::ask(app, effects),

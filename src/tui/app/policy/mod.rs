@@ -2,6 +2,7 @@
 
 mod arguments;
 pub mod clip;
+pub mod decisions;
 mod drift;
 pub mod editor;
 mod edits;
@@ -431,7 +432,7 @@ pub(super) fn update(app: &mut App, msg: PolicyMsg, effects: &mut Vec<Effect>) {
         PolicyMsg::Accepted(done) => pins::accepted(app, &done),
         PolicyMsg::Read(generation, parsed) => texts::read(app, generation, *parsed),
         PolicyMsg::ShadowDone(done) => shadow::written(app, done),
-        PolicyMsg::ShadowText(text) => shadow::promote(app, text),
+        PolicyMsg::ShadowText(text) => shadow::promote(app, text, effects),
         PolicyMsg::Revisions(entries) => revisions::listed(app, entries),
         PolicyMsg::Revision(label, text) => revisions::text(app, label, text),
         PolicyMsg::Unreadable(why) => app.policy.unreadable = Some(why),
@@ -455,9 +456,9 @@ pub(super) fn discard_and_quit(app: &mut App, effects: &mut Vec<Effect>) {
 }
 
 /// Saves, then leaves.
-pub(super) fn save_and_quit(app: &mut App) {
+pub(super) fn save_and_quit(app: &mut App, effects: &mut Vec<Effect>) {
     match app.can_save() {
-        When::Now => save::save(app, true),
+        When::Now => save::save(app, true, effects),
         When::Not(why) => app.toast(Kind::Warn, why),
     }
 }

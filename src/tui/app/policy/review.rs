@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use super::decisions::Shown;
 use super::{App, Effect, PolicyEffect};
 use crate::policy::diff::{DiffKind, DiffLine, diff};
+use crate::policy::document::Document;
 use crate::tui::action::Action;
+use crate::tui::app::impact::{Slot, State};
 use crate::tui::app::layer::{Layer, Step};
 
 /// What would be written.
@@ -20,8 +23,8 @@ pub struct Review {
     pub added: usize,
     /// How many lines are removed.
     pub removed: usize,
-    /// The first line shown.
-    pub top: usize,
+    /// The cursor, and what of the changed decisions is open.
+    pub shown: Shown,
     /// Leave when it is written.
     pub quit: bool,
     /// Enter writes; `false`: it is only looked at.
@@ -47,7 +50,7 @@ impl Review {
             added,
             removed,
             lines,
-            top: 0,
+            shown: Shown::default(),
             quit: false,
             writes: true,
             earlier: None,
@@ -57,14 +60,18 @@ impl Review {
 }
 
 /// Opens the review of what is unsaved.
-pub(super) fn open(app: &mut App, quit: bool) {
+pub(super) fn open(app: &mut App, quit: bool, effects: &mut Vec<Effect>) {
     let Some(editor) = &app.policy.editor else { return };
+    let (base, candidate) = (editor.disk().cloned(), Arc::clone(editor.text()));
     let old = editor.disk().map_or("", |text| text);
     let verb = if editor.disk().is_some() { "Save" } else { "Create" };
     let mut review =
         Review::new(format!("{verb} {}", app.policy.file_name()), editor.labels(), old, editor.text());
     review.quit = quit;
     app.layers.push(Layer::Review(Box::new(review)));
+    // A file that cannot decide is no base: then it is what was really decided.
+    let base = base.filter(|text| Document::parse(text).valid().is_ok());
+    app.ask_impact(Slot::Review, base, vec![candidate], effects);
 }
 
 /// Does an action of the review.
@@ -74,22 +81,43 @@ pub(in crate::tui::app) fn act(app: &mut App, action: Action, effects: &mut Vec<
         return;
     }
     let Some(Layer::Review(review)) = app.layers.last_mut() else { return };
+    let state = app.impact.state(Slot::Review);
     if let Some(step) = Step::of(action, page) {
-        review.top = step.from(review.top, review.lines.len().saturating_sub(page.min(review.lines.len())));
+        let last = review.rows(state).len().saturating_sub(1);
+        review.go(step.from(review.shown.at, last), state);
         return;
     }
     match action {
+        Action::ShowExamples => review.toggle(state),
         Action::Write if review.writes => {
             let quit = review.quit;
             app.layers.pop();
+            app.stop_impact(Slot::Review, effects);
             write(app, quit, effects);
         }
         // What is only looked at is closed by both keys.
         Action::Back | Action::Write => {
             app.layers.pop();
+            app.stop_impact(Slot::Review, effects);
             super::save::layer_closed(app);
         }
         _ => {}
+    }
+}
+
+/// Puts the cursor on a row that was clicked, and opens or closes it.
+pub(in crate::tui::app) fn click(app: &mut App, row: usize) {
+    let Some(Layer::Review(review)) = app.layers.last_mut() else { return };
+    let state = app.impact.state(Slot::Review);
+    review.go(row, state);
+    review.toggle(state);
+}
+
+/// Something was heard of the replay.
+pub(in crate::tui::app) fn answered(app: &mut App) {
+    let state = app.impact.state(Slot::Review);
+    if let (Some(Layer::Review(review)), State::Done(_)) = (app.layers.last_mut(), state) {
+        review.answered(state);
     }
 }
 

@@ -195,11 +195,11 @@ pub(super) fn see_theirs(app: &mut App) {
 }
 
 /// Saves: by a review, or by the question about a changed file first.
-pub(super) fn save(app: &mut App, quit: bool) {
+pub(super) fn save(app: &mut App, quit: bool, effects: &mut Vec<Effect>) {
     if app.policy.theirs.is_some() {
         offer(app);
     } else {
-        review::open(app, quit);
+        review::open(app, quit, effects);
     }
 }
 

@@ -162,7 +162,7 @@ pub(super) fn written(app: &mut App, done: Result<bool, String>) {
 }
 
 /// Its text was read: it becomes the document, by the review that every save has.
-pub(super) fn promote(app: &mut App, text: Result<Arc<str>, String>) {
+pub(super) fn promote(app: &mut App, text: Result<Arc<str>, String>, effects: &mut Vec<Effect>) {
     let text = match text {
         Ok(text) => text,
         Err(why) => return app.toast(Kind::Bad, format!("the shadow cannot be read: {why}")),
@@ -174,7 +174,7 @@ pub(super) fn promote(app: &mut App, text: Result<Arc<str>, String>) {
     }
     app.policy_tools_changed();
     match app.can_save() {
-        When::Now => super::save::save(app, false),
+        When::Now => super::save::save(app, false, effects),
         When::Not(why) => app.toast(Kind::Info, format!("it is the policy already: {why}")),
     }
 }

@@ -1,0 +1,282 @@
+//! What edits would have changed: questions about recorded calls under other policies, and their
+//! answers. The journals are read by the runtime, off this thread.
+//!
+//! To ask: [`App::ask_impact`] with a [`Slot`] of your own, the base and any number of candidates. The
+//! answer has one report for each candidate, in their order. In each slot the latest question wins:
+//! an earlier one is given up, and what is still heard of it is ignored.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{App, Effect};
+use crate::replay::Report;
+use crate::replay::report::Direction;
+
+/// Who asks; one question at a time each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Slot {
+    /// The margin of the Policy screen: unsaved edits against the file, on recent calls.
+    Margin,
+    /// The review before saving: the same on all calls, with examples.
+    Review,
+}
+
+impl Slot {
+    /// How many there are.
+    pub const COUNT: usize = 2;
+
+    /// Its place among them.
+    pub fn index(self) -> usize {
+        match self {
+            Self::Margin => 0,
+            Self::Review => 1,
+        }
+    }
+}
+
+/// Which calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Span {
+    /// All that are recorded.
+    All,
+    /// Those of the last day before the latest one.
+    Recent,
+}
+
+/// A question about recorded calls.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    /// Who asks.
+    pub slot: Slot,
+    /// Names the question; later ones have larger numbers.
+    pub number: u64,
+    /// The policy file: asked about are the calls of those who were under it, else of `servers`.
+    pub path: PathBuf,
+    /// Servers whose calls are asked about where no journal names the file.
+    pub servers: Vec<String>,
+    /// What candidates are compared with: a policy's text, or what was decided.
+    pub base: Option<Arc<str>>,
+    /// The candidates' texts.
+    pub candidates: Vec<Arc<str>>,
+    /// Which calls.
+    pub span: Span,
+    /// How many examples are kept of each group.
+    pub examples: usize,
+}
+
+/// What the runtime is to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ImpactEffect {
+    /// Answer a question; what was asked before in its slot is given up.
+    Ask(Box<Question>),
+    /// Give up what was asked in a slot.
+    Stop(Slot),
+}
+
+/// What is heard of a question.
+#[derive(Debug, Clone)]
+pub enum ImpactMsg {
+    /// It is being answered.
+    Progress {
+        /// Who asked.
+        slot: Slot,
+        /// The question.
+        number: u64,
+        /// Percent of the journals that were read.
+        percent: u8,
+        /// Calls so far.
+        calls: u64,
+    },
+    /// It is answered: one report for each candidate; or why it cannot be.
+    Done(Slot, u64, Result<Arc<[Report]>, String>),
+}
+
+/// How a question stands.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum State {
+    /// Nothing is asked.
+    #[default]
+    Idle,
+    /// It is being answered.
+    Running {
+        /// Percent of the journals that were read.
+        percent: u8,
+        /// Calls so far.
+        calls: u64,
+    },
+    /// It is answered.
+    Done(Arc<[Report]>),
+    /// It cannot be answered, and why.
+    Failed(String),
+}
+
+/// The questions and how they stand.
+#[derive(Debug, Clone, Default)]
+pub struct Impact {
+    slots: [(u64, State); Slot::COUNT],
+    numbers: u64,
+    /// The document that the margin speaks of.
+    margin_of: Option<(u64, bool)>,
+}
+
+/// What edits change of one tool's recent decisions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Margin {
+    /// Allowed now.
+    pub looser: u64,
+    /// A person is asked now.
+    pub asks: u64,
+    /// Denied now.
+    pub tighter: u64,
+}
+
+impl Margin {
+    /// In a few characters: `+3 ?1 -12`; empty when nothing changes.
+    pub fn words(self) -> String {
+        let parts = [("+", self.looser), ("?", self.asks), ("-", self.tighter)];
+        let parts: Vec<String> = parts
+            .iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(sign, count)| format!("{sign}{count}"))
+            .collect();
+        parts.join(" ")
+    }
+}
+
+impl Impact {
+    /// How the question of a slot stands.
+    pub fn state(&self, slot: Slot) -> &State {
+        self.slots.get(slot.index()).map_or(&State::Idle, |(_, state)| state)
+    }
+
+    /// What the unsaved edits change of a tool's recent decisions, or of all tools'.
+    pub fn margin(&self, tool: Option<&str>) -> Margin {
+        let State::Done(reports) = self.state(Slot::Margin) else { return Margin::default() };
+        let mut margin = Margin::default();
+        let groups = reports.iter().flat_map(|report| &report.groups);
+        for group in groups.filter(|group| tool.is_none_or(|tool| tool == group.tool)) {
+            match group.direction() {
+                Direction::Looser => margin.looser += group.count,
+                Direction::Asks => margin.asks += group.count,
+                Direction::Tighter => margin.tighter += group.count,
+            }
+        }
+        margin
+    }
+
+    fn put(&mut self, slot: Slot, number: u64, state: State) {
+        if let Some(place) = self.slots.get_mut(slot.index())
+            && place.0 == number
+        {
+            place.1 = state;
+        }
+    }
+}
+
+impl App {
+    /// Asks what candidates would change. `candidates` are texts of valid policies; without a `base`
+    /// they are compared with what was decided.
+    pub fn ask_impact(
+        &mut self,
+        slot: Slot,
+        base: Option<Arc<str>>,
+        candidates: Vec<Arc<str>>,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.impact.numbers += 1;
+        let number = self.impact.numbers;
+        if let Some(place) = self.impact.slots.get_mut(slot.index()) {
+            *place = (number, State::Running { percent: 0, calls: 0 });
+        }
+        let (span, examples) = match slot {
+            Slot::Margin => (Span::Recent, 0),
+            Slot::Review => (Span::All, 20),
+        };
+        let mut servers = self.policy.enforced_by.clone();
+        servers.extend(self.policy.current().map(|server| server.name.clone()));
+        effects.push(Effect::Impact(ImpactEffect::Ask(Box::new(Question {
+            slot,
+            number,
+            path: self.policy.path.clone(),
+            servers,
+            base,
+            candidates,
+            span,
+            examples,
+        }))));
+    }
+
+    /// Nobody waits for a slot's answer any more.
+    pub fn stop_impact(&mut self, slot: Slot, effects: &mut Vec<Effect>) {
+        let Some(place) = self.impact.slots.get_mut(slot.index()) else { return };
+        if matches!(place.1, State::Running { .. }) {
+            effects.push(Effect::Impact(ImpactEffect::Stop(slot)));
+        }
+        self.impact.numbers += 1;
+        *place = (self.impact.numbers, State::Idle);
+    }
+}
+
+/// Something was heard of a question.
+pub(super) fn update(app: &mut App, msg: ImpactMsg) {
+    match msg {
+        ImpactMsg::Progress { slot, number, percent, calls } => {
+            app.impact.put(slot, number, State::Running { percent, calls });
+        }
+        ImpactMsg::Done(slot, number, Ok(reports)) => app.impact.put(slot, number, State::Done(reports)),
+        ImpactMsg::Done(slot, number, Err(why)) => app.impact.put(slot, number, State::Failed(why)),
+    }
+}
+
+/// Keeps the margin's question that of the unsaved edits.
+pub(super) fn watch(app: &mut App, effects: &mut Vec<Effect>) {
+    let Some(editor) = &app.policy.editor else { return };
+    let now = Some((editor.generation(), editor.is_unsaved()));
+    if app.impact.margin_of == now {
+        return;
+    }
+    app.impact.margin_of = now;
+    let base = editor.disk().filter(|_| editor.is_unsaved() && editor.is_valid()).cloned();
+    let candidate = Arc::clone(editor.text());
+    match base {
+        Some(base) => app.ask_impact(Slot::Margin, Some(base), vec![candidate], effects),
+        None => app.stop_impact(Slot::Margin, effects),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Verdict;
+    use crate::replay::{Group, Kind, Side};
+
+    fn group(tool: &str, to: Verdict, count: u64) -> Group {
+        let side = |decision| Side { decision, ..Side::default() };
+        Group {
+            tool: tool.to_owned(),
+            kind: Kind::DenyToAllow,
+            from: side(Verdict::Deny),
+            to: side(to),
+            count,
+            examples: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_margin_adds_up_and_stale_answers_are_ignored() {
+        let mut impact = Impact::default();
+        impact.slots[Slot::Margin.index()] = (7, State::Running { percent: 0, calls: 0 });
+        let groups = vec![
+            group("a", Verdict::Allow, 3),
+            group("a", Verdict::Deny, 12),
+            group("b", Verdict::Approve, 1),
+        ];
+        let answer: Arc<[Report]> = Arc::from([Report { groups, ..Report::default() }]);
+        impact.put(Slot::Margin, 6, State::Done(Arc::clone(&answer)));
+        assert_eq!(impact.margin(None), Margin::default());
+        impact.put(Slot::Margin, 7, State::Done(answer));
+        assert_eq!(impact.margin(Some("a")).words(), "+3 -12");
+        assert_eq!(impact.margin(Some("c")).words(), "");
+        assert_eq!(impact.margin(None).words(), "+3 ?1 -12");
+    }
+}

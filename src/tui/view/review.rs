@@ -1,0 +1,312 @@
+//! The review before saving: the decisions that change, then the texts' difference.
+
+use ratatui::layout::Rect;
+
+use super::paint::{Paint, fit};
+use crate::policy::diff::{DiffKind, DiffLine};
+use crate::record::Verdict;
+use crate::replay::report::Direction;
+use crate::replay::{Changed, Example, Group, Report, Side};
+use crate::tui::app::impact::{Slot, State};
+use crate::tui::app::policy::decisions::{Row, report};
+use crate::tui::app::policy::inspect::wrap;
+use crate::tui::app::policy::review::Review;
+use crate::tui::app::{App, Hit};
+use crate::tui::theme::Role;
+use crate::visible::visible;
+
+/// So many lines of an example's arguments are shown.
+const ARGS_LINES: usize = 4;
+
+/// Draws it.
+pub(super) fn draw(app: &App, review: &Review, area: Rect, paint: &mut Paint<'_>) {
+    let inside = paint.dialog(area, &review.title, false);
+    head(review, inside, paint);
+    let body = Rect { y: inside.y + 2, height: inside.height.saturating_sub(2), ..inside };
+    let state = app.impact.state(Slot::Review);
+    let rows = review.rows(state);
+    if rows.is_empty() {
+        paint.text(body.x, body.y, body.right(), Role::Muted, "The texts are equal.");
+        return;
+    }
+    let page = Page { app, review, state, digits: digits(review) };
+    let at = review.shown.at.min(rows.len() - 1);
+    let top = page.top(&rows, at, body);
+    let (mut y, mut shown) = (body.y, 0);
+    for (index, row) in rows.iter().enumerate().skip(top) {
+        if y >= body.bottom() {
+            break;
+        }
+        shown += 1;
+        let lines = page.lines(*row, body.width);
+        let height = u16::try_from(lines).unwrap_or(u16::MAX).min(body.bottom() - y);
+        let place = Rect { y, height, ..body };
+        page.row(*row, place, paint);
+        if index == at && matches!(row, Row::Group(_) | Row::Example(..)) {
+            paint.select(place, true);
+        }
+        paint.hits.push((place, Hit::Item(index)));
+        y += height;
+    }
+    let below = rows.len().saturating_sub(top + shown);
+    if below > 0 {
+        paint.right(inside.x, inside.bottom(), inside.right(), Role::Muted, &format!(" {below} more lines "));
+    }
+}
+
+/// How many lines are added and removed, and by which edits.
+fn head(review: &Review, inside: Rect, paint: &mut Paint<'_>) {
+    let y = inside.y;
+    let mut x = paint.text(inside.x, y, inside.right(), Role::Added, &format!("+{}", review.added));
+    x = paint.text(x + 1, y, inside.right(), Role::Removed, &format!("-{}", review.removed));
+    x = paint.text(x + 1, y, inside.right(), Role::Muted, "lines");
+    let count = review.edits.len();
+    let latest: Vec<&str> = review.edits.iter().rev().take(3).map(String::as_str).collect();
+    if count > 0 {
+        let more = if count > 3 { format!(" and {} more", count - 3) } else { String::new() };
+        let text = format!("{}{more}", visible(&latest.join(", ")));
+        paint.text(x + 2, y, inside.right(), Role::Text, &text);
+    }
+    let across = paint.glyphs().line.repeat(usize::from(inside.width));
+    paint.text(inside.x, y + 1, inside.right(), Role::Faint, &across);
+}
+
+fn digits(review: &Review) -> u16 {
+    let most = review.lines.iter().filter_map(|line| line.new.max(line.old)).max().unwrap_or(1);
+    u16::try_from(most.to_string().len().max(3)).unwrap_or(3)
+}
+
+/// What a page is drawn from.
+struct Page<'a> {
+    app: &'a App,
+    review: &'a Review,
+    state: &'a State,
+    /// How wide a line's number is.
+    digits: u16,
+}
+
+impl Page<'_> {
+    /// The first row shown: the cursor stands in the middle where there is more above and below.
+    fn top(&self, rows: &[Row], at: usize, body: Rect) -> usize {
+        let heights = |row: &Row| self.lines(*row, body.width);
+        let below: usize = rows.iter().skip(at).map(heights).take(usize::from(body.height)).sum();
+        let room = usize::from(body.height);
+        let above = room.saturating_sub(below.min(room / 2).max(1));
+        let (mut top, mut used) = (at, 0);
+        for (index, row) in rows.iter().enumerate().take(at).rev() {
+            used += heights(row);
+            if used > above {
+                break;
+            }
+            top = index;
+        }
+        top
+    }
+
+    /// How many lines a row takes.
+    fn lines(&self, row: Row, width: u16) -> usize {
+        match row {
+            Row::Line(at) => {
+                let columns = self.columns(width);
+                self.review.lines.get(at).map_or(1, |line| parts(&shown(line), columns).len())
+            }
+            Row::Example(..) => match Review::found(self.state, row) {
+                Some((_, Some(example))) => 1 + arguments(example, width).len(),
+                _ => 1,
+            },
+            _ => 1,
+        }
+    }
+
+    /// The columns of a line of the difference.
+    fn columns(&self, width: u16) -> usize {
+        usize::from(width.saturating_sub(self.digits + 3)).max(1)
+    }
+
+    fn row(&self, row: Row, area: Rect, paint: &mut Paint<'_>) {
+        match row {
+            Row::Gap => {}
+            Row::Decisions => self.decisions(area, paint),
+            Row::Group(index) => {
+                if let Some((group, _)) = Review::found(self.state, row) {
+                    self.group(group, self.review.shown.open.contains(&index), area, paint);
+                }
+            }
+            Row::Example(..) => {
+                if let Some((_, Some(example))) = Review::found(self.state, row) {
+                    self.example(example, area, paint);
+                }
+            }
+            Row::NotReplayable(at) => {
+                let reasons = report(self.state).and_then(|report| report.not_replayable.iter().nth(at));
+                if let Some((reason, count)) = reasons {
+                    let text = format!("{count} not replayable: {}", reason.words());
+                    paint.text(area.x, area.y, area.right(), Role::Muted, &text);
+                }
+            }
+            Row::Difference => {
+                let text = if self.review.lines.is_empty() { "The texts are equal." } else { "Text" };
+                paint.text(area.x, area.y, area.right(), Role::Accent, text);
+            }
+            Row::Line(at) => {
+                if let Some(line) = self.review.lines.get(at) {
+                    self.line(line, area, paint);
+                }
+            }
+        }
+    }
+
+    /// What the changed decisions amount to, or how far their replay is.
+    fn decisions(&self, area: Rect, paint: &mut Paint<'_>) {
+        let (y, end) = (area.y, area.right());
+        let x = paint.text(area.x, y, end, Role::Accent, "Decisions") + 2;
+        match self.state {
+            State::Idle => {
+                paint.text(x, y, end, Role::Muted, "not replayed");
+            }
+            State::Running { percent, calls } => {
+                let text =
+                    format!("replaying recorded calls, {percent} %, {calls} so far; Enter need not wait");
+                paint.text(x, y, end, Role::Muted, &text);
+            }
+            State::Failed(why) => {
+                paint.text(x, y, end, Role::Bad, &format!("not replayed: {}", visible(why)));
+            }
+            State::Done(_) => {
+                if let Some(report) = report(self.state) {
+                    total(report, x, area, paint);
+                }
+            }
+        }
+    }
+
+    fn group(&self, group: &Group, open: bool, area: Rect, paint: &mut Paint<'_>) {
+        let (y, end) = (area.y, area.right());
+        let (sign, role) = direction(group.direction());
+        let unicode = paint.glyphs().unicode;
+        let mark = match (open, unicode) {
+            (true, true) => "▾",
+            (false, true) => "▸",
+            (true, false) => "v",
+            (false, false) => ">",
+        };
+        paint.text(area.x, y, end, Role::Muted, mark);
+        paint.right(area.x + 1, y, area.x + 9, role, &format!("{sign}{}", group.count));
+        let x = paint.text(area.x + 10, y, end, Role::Strong, &visible(&group.tool));
+        let arrow = if unicode { " → " } else { " -> " };
+        let x = side(&group.from, x + 2, y, end, paint);
+        let x = paint.text(x, y, end, Role::Muted, arrow);
+        side(&group.to, x, y, end, paint);
+    }
+
+    fn example(&self, example: &Example, area: Rect, paint: &mut Paint<'_>) {
+        let end = area.right();
+        let when = super::live::clock(example.ts, &self.app.live.tz, false);
+        let who = format!(
+            "{when}  {}/{}  {} #{}",
+            visible(&example.server),
+            visible(&example.grant),
+            visible(&example.gateway),
+            example.seq
+        );
+        paint.text(area.x + 10, area.y, end, Role::Muted, &who);
+        for (y, line) in (area.y + 1..area.bottom()).zip(arguments(example, area.width)) {
+            paint.text(area.x + 12, y, end, Role::Text, &line);
+        }
+    }
+
+    fn line(&self, line: &DiffLine, area: Rect, paint: &mut Paint<'_>) {
+        let (role, mark) = match line.kind {
+            DiffKind::Same => (Role::Muted, " "),
+            DiffKind::Added => (Role::Added, "+"),
+            DiffKind::Removed => (Role::Removed, "-"),
+            DiffKind::Skip => (Role::Faint, " "),
+        };
+        let gutter = area.x + self.digits + 1;
+        if let Some(number) = line.new.or(line.old) {
+            paint.right(area.x, area.y, gutter.saturating_sub(1), Role::Faint, &number.to_string());
+        }
+        paint.text(gutter, area.y, area.right(), role, mark);
+        // Nothing of what is written may lie beyond the edge.
+        let text = shown(line);
+        for (y, part) in (area.y..area.bottom()).zip(parts(&text, self.columns(area.width))) {
+            paint.text(gutter + 2, y, area.right(), role, part);
+        }
+    }
+}
+
+/// What is newly allowed, what is newly denied, and of how many calls.
+fn total(report: &Report, x: u16, area: Rect, paint: &mut Paint<'_>) {
+    let (y, end) = (area.y, area.right());
+    if report.calls == 0 {
+        paint.text(x, y, end, Role::Muted, "no recorded calls");
+        return;
+    }
+    let replayed = format!("of {} replayed calls", report.replayable);
+    let Changed { deny_to_allow, allow_to_deny, limit, approval } = report.changed;
+    if report.changed.total() == 0 {
+        paint.text(x, y, end, Role::Good, &format!("none changes, {replayed}"));
+        return;
+    }
+    let mut x = x;
+    for (count, words, role) in [
+        (deny_to_allow, "newly allowed", Role::Warn),
+        (allow_to_deny, "newly denied", Role::Deny),
+        (limit, "by limits", Role::Strong),
+        (approval, "by approval", Role::Approve),
+    ] {
+        if count > 0 {
+            x = paint.text(x, y, end, role, &format!("{count} {words}")) + 2;
+        }
+    }
+    paint.text(x, y, end, Role::Muted, &replayed);
+}
+
+fn direction(direction: Direction) -> (&'static str, Role) {
+    match direction {
+        Direction::Looser => ("+", Role::Warn),
+        Direction::Asks => ("?", Role::Approve),
+        Direction::Tighter => ("-", Role::Deny),
+    }
+}
+
+/// A decision with its rule, without the tool's name, which stands before it.
+fn side(side: &Side, x: u16, y: u16, end: u16, paint: &mut Paint<'_>) -> u16 {
+    let (word, role) = match side.decision {
+        Verdict::Allow => ("allow", Role::Allow),
+        Verdict::Deny => ("deny", Role::Deny),
+        Verdict::Approve => ("approve", Role::Approve),
+    };
+    let x = paint.text(x, y, end, role, word);
+    let rule = side.rule.strip_prefix("/tools/").and_then(|rest| rest.split_once('/'));
+    let rule = rule.map_or(side.rule.as_str(), |(_, rest)| rest);
+    if rule.is_empty() { x } else { paint.text(x + 1, y, end, Role::Muted, &visible(rule)) }
+}
+
+fn arguments(example: &Example, width: u16) -> Vec<String> {
+    let text = if example.args.is_empty() { "(no arguments kept)" } else { &example.args };
+    let columns = usize::from(width.saturating_sub(13)).max(8);
+    // Long ones are cut before they are made visible: only a few lines are shown.
+    let text: String = text.chars().take(columns * ARGS_LINES * 2).collect();
+    let mut lines = wrap(&visible(&text), columns);
+    lines.truncate(ARGS_LINES);
+    lines
+}
+
+fn shown(line: &DiffLine) -> String {
+    visible(&line.text.replace('\t', "    ")).into_owned()
+}
+
+/// A text in parts of at most so many columns; at least one.
+fn parts(text: &str, columns: usize) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    loop {
+        let part = fit(rest, columns);
+        parts.push(part);
+        rest = rest.get(part.len()..).unwrap_or_default();
+        if rest.is_empty() || part.is_empty() {
+            return parts;
+        }
+    }
+}
