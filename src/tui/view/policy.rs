@@ -51,7 +51,7 @@ fn title(app: &App) -> (String, String) {
     }
     let margin = app.impact.margin(None).words();
     if !margin.is_empty() {
-        detail = format!("{detail}, unsaved: {margin} of the last day's calls");
+        detail = format!("{detail}, last day's calls {margin}");
     }
     if !table.marked.is_empty() {
         detail = format!("{detail}, {} selected", table.marked.len());

@@ -285,11 +285,17 @@ fn side(side: &Side, x: u16, y: u16, end: u16, paint: &mut Paint<'_>) -> u16 {
 
 fn arguments(example: &Example, width: u16) -> Vec<String> {
     let text = if example.args.is_empty() { "(no arguments kept)" } else { &example.args };
-    let columns = usize::from(width.saturating_sub(13)).max(8);
+    // With room for the dots after what is cut.
+    let columns = usize::from(width.saturating_sub(17)).max(8);
     // Long ones are cut before they are made visible: only a few lines are shown.
     let text: String = text.chars().take(columns * ARGS_LINES * 2).collect();
     let mut lines = wrap(&visible(&text), columns);
-    lines.truncate(ARGS_LINES);
+    if lines.len() > ARGS_LINES {
+        lines.truncate(ARGS_LINES);
+        if let Some(last) = lines.last_mut() {
+            last.push_str(" ...");
+        }
+    }
     lines
 }
 
