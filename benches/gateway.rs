@@ -132,9 +132,13 @@ impl Bench {
     }
 
     fn gateway(&self, policy: &str, list: bool) -> Peer {
+        self.gateway_with(policy, &[], list)
+    }
+
+    fn gateway_with(&self, policy: &str, options: &[&str], list: bool) -> Peer {
         let mut command = Command::new(env!("CARGO_BIN_EXE_callgate"));
         command.env("CALLGATE_HOME", self.path("home")).args(["gateway", "--policy", &self.path(policy)]);
-        command.args(["--name", "bench", "--"]).args(self.server(list));
+        command.args(["--name", "bench"]).args(options).arg("--").args(self.server(list));
         Peer::start(command)
     }
 
@@ -172,6 +176,7 @@ impl Bench {
         println!("\n== {place}: {} rounds of {} calls, one at a time", self.rounds, self.calls);
         let line =
             call(1, "echo", r#"{"message":"hello, this is a message of some sixty-four bytes or so!"}"#);
+        let shadow = self.path("rules.json");
         let rows = self.compare(
             &[
                 ("relay", &|| self.relay(false)),
@@ -179,16 +184,26 @@ impl Bench {
                 ("gateway, allowed", &|| self.gateway("allow.json", false)),
                 ("gateway, 10 rules", &|| self.gateway("rules.json", false)),
                 ("gateway, a limit in SQLite", &|| self.gateway("limit.json", false)),
+                ("gateway, a shadow with 10 rules", &|| {
+                    self.gateway_with("allow.json", &["--shadow", &shadow], false)
+                }),
             ],
             line.as_bytes(),
             self.calls,
         );
-        let names = ["relay", "direct", "gateway, allowed", "gateway, 10 rules", "gateway, limit in SQLite"];
-        let targets = ["", "", "<= 8 us more, 1.15 x", "", "<= 30 us more, 1.5 x"];
+        let names = [
+            "relay",
+            "direct",
+            "gateway, allowed",
+            "gateway, 10 rules",
+            "gateway, limit in SQLite",
+            "gateway, a shadow of 10 rules",
+        ];
+        let targets = ["", "", "<= 8 us more, 1.15 x", "", "<= 30 us more, 1.5 x", "as without it"];
         for ((name, (p50, p99, ratio)), target) in names.iter().zip(&rows).zip(targets) {
             let more = p50 - rows[0].0;
             println!(
-                "{name:28} p50 {p50:8.1} us  p99 {p99:8.1} us  {more:+7.1} us  {ratio:5.2} x   {target}"
+                "{name:30} p50 {p50:8.1} us  p99 {p99:8.1} us  {more:+7.1} us  {ratio:5.2} x   {target}"
             );
         }
         let peers: [(&str, &dyn Fn() -> Peer); 3] = [

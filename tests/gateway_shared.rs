@@ -13,6 +13,7 @@ mod gateway_support;
 
 use std::collections::HashMap;
 use std::fs;
+use std::time::{Duration, Instant};
 
 use callgate::clock;
 use callgate::counters::sqlite::SqliteStore;
@@ -127,6 +128,75 @@ fn a_freeze_is_seen_and_lifted() {
     let mut gateway = home.gateway(&[], &[]);
     assert_eq!(rule(&gateway.call(1, "fail", "{}")), "(frozen)");
     gateway.finish();
+}
+
+/// Calls until an answer has this rule (`""`: until it is not denied), and gives when that came.
+fn sees(gateway: &mut Gateway, id: &mut u64, wanted: &str) -> Instant {
+    until("what was set", || {
+        *id += 1;
+        let answer = gateway.call(*id, "echo", "{}");
+        let found = if denied(&answer) { rule(&answer).to_owned() } else { String::new() };
+        (found == wanted).then(Instant::now)
+    })
+}
+
+/// `cargo test --test gateway_shared every_gateway -- --nocapture` says how long it took.
+#[test]
+#[allow(clippy::print_stderr)]
+fn every_gateway_of_the_store_sees_freezes_and_overrides() {
+    const GATEWAYS: usize = 10;
+    const ROUNDS: usize = 5;
+    let home = Home::new(ALLOW);
+    let mut gateways: Vec<(Gateway, u64)> = (0..GATEWAYS).map(|_| (home.gateway(&[], &[]), 0)).collect();
+    let store = store(&home);
+    let mut took: Vec<(&str, Duration)> = Vec::new();
+    let mut all_see = |what: &'static str, wanted: &str, set: &mut dyn FnMut()| {
+        set();
+        let began = Instant::now();
+        std::thread::scope(|scope| {
+            let seen: Vec<_> = gateways
+                .iter_mut()
+                .map(|(gateway, id)| scope.spawn(move || sees(gateway, id, wanted)))
+                .collect();
+            took.extend(seen.into_iter().map(|one| (what, one.join().unwrap() - began)));
+        });
+    };
+    all_see("the start", "", &mut || ());
+    for round in 0..ROUNDS {
+        let id = format!("f{round}");
+        all_see("a freeze", "(frozen)", &mut || store.freeze(&freeze(&id, None)).unwrap());
+        all_see("its end", "", &mut || {
+            assert_eq!(store.unfreeze(None, None, None).unwrap().len(), 1);
+        });
+        let deny = Override {
+            id: format!("o{round}"),
+            effect: OverrideEffect::Deny,
+            server: "fixture".to_owned(),
+            grant: None,
+            tool: "echo".to_owned(),
+            args_sha256: None,
+            until: None,
+            uses: None,
+            run: None,
+            by: "tester".to_owned(),
+            at: clock::now(),
+            reason: "no".to_owned(),
+        };
+        all_see("an override", "(override)", &mut || store.set_override(&deny).unwrap());
+        all_see("its end", "", &mut || {
+            store.end_override(&deny.id).unwrap();
+        });
+    }
+    for what in ["a freeze", "an override", "its end"] {
+        let mut times: Vec<Duration> =
+            took.iter().filter(|(known, _)| *known == what).map(|(_, time)| *time).collect();
+        times.sort();
+        let (half, most) = (times[times.len() / 2], times[times.len() - 1]);
+        eprintln!("{what}: seen by {GATEWAYS} gateways in {half:.0?} (median), {most:.0?} (the last)");
+    }
+    for (gateway, _) in &mut gateways {
+        assert_eq!(gateway.finish().1, 0);
+    }
 }
 
 #[test]
