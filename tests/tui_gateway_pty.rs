@@ -1,5 +1,5 @@
 //! The terminal interface beside a real gateway: a call that is held is answered on the Approvals
-//! screen, and runs, or does not.
+//! screen, and runs, or does not; the Live screen joins what ended gateways journaled with what comes.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
@@ -156,6 +156,67 @@ fn saving_shows_the_decisions_that_change_and_enter_writes() {
     term.wait("saved policy.json");
     assert!(std::fs::read_to_string(home.policy()).unwrap().contains("\"conditions\": []"));
     term.type_keys("q");
+    assert_eq!(term.end(), 0);
+    gateway.finish();
+}
+
+#[test]
+fn what_ended_gateways_journaled_is_there_and_filters_marks_and_notes_outlive_the_program() {
+    let home = Home::new(r#"{"version":"1","default":"allow"}"#);
+    let journal = home.path("home").join("state/journal");
+    std::fs::create_dir_all(&journal).unwrap();
+    let line = |seq: u64| {
+        format!(
+            r#"{{"type":"decision","seq":{seq},"ts":"2026-01-02T03:{:02}:{:02}.000000Z","gateway":"gone","server":"old","grant":"local","request_id":1,"method":"tools/call","tool":"old_{seq}","decision":"deny","enforced":true,"rule":"(hidden)","pointer":null,"message":"no","policy":null,"args":{{}},"counters":[],"counted":false,"decide_us":1.0}}"#,
+            seq / 60,
+            seq % 60
+        ) + "\n"
+    };
+    std::fs::write(journal.join("gone.1.jsonl"), (1..=300).map(line).collect::<String>()).unwrap();
+    let mut gateway = home.gateway(&[], &[]);
+    let start =
+        || Program::new(&home.path("home")).arg(home.policy()).cwd(home.dir.path()).size(120, 36).start();
+    let mut term = start();
+    term.wait("echo");
+    gateway.send(&call(1, "echo", r#"{"message":"fresh"}"#));
+    assert!(!denied(&gateway.json()));
+    term.type_keys("2");
+    term.wait("old_300");
+    term.wait("fresh");
+    term.type_keys("ftool:old_29\t");
+    term.wait("Tab takes one");
+    term.type_keys("\r");
+    term.wait("shown");
+    term.wait_gone("fresh");
+    term.type_keys("Slate ones\r");
+    term.wait("filter saved as late ones");
+    term.type_keys("kmi");
+    term.wait("note");
+    term.type_keys("look here\r");
+    term.type_keys("\r");
+    term.wait("look here");
+    term.type_keys("q");
+    assert_eq!(term.end(), 0);
+    term.assert_given_back();
+
+    // Another run knows them.
+    let mut term = start();
+    term.wait("echo");
+    term.type_keys("2");
+    term.wait("old_300");
+    term.type_keys("*");
+    term.wait("only marked");
+    term.wait("1 shown");
+    term.type_keys("*");
+    term.wait_gone("only marked");
+    term.type_keys("s");
+    term.wait("Saved filters");
+    term.type_keys("\r");
+    term.wait("filter tool:");
+    // By the tool there is one group, and Enter narrows to it.
+    term.type_keys("b");
+    term.wait("by tool");
+    term.type_keys("\u{1b}q");
     assert_eq!(term.end(), 0);
     gateway.finish();
 }

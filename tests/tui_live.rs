@@ -101,7 +101,7 @@ fn with(size: (u16, u16), theme: Theme) -> Ui {
 }
 
 /// A place on the screens, by the keys that lead to it.
-const PLACES: [(&str, &str); 8] = [
+const PLACES: [(&str, &str); 18] = [
     ("following", "2"),
     ("paused", "2 k k"),
     ("detail", "2 k k k k enter"),
@@ -110,6 +110,16 @@ const PLACES: [(&str, &str); 8] = [
     ("typing_wrong", "2 f 'decison:deny'"),
     ("filtered", "2 f 'tool:push_*' enter"),
     ("counters", "3"),
+    ("completing", "2 f 'tool:pu' tab"),
+    ("searched", "2 / 'acme' enter ,"),
+    ("by_tool", "2 b j"),
+    ("by_minute_denied_first", "2 b b b b b b r"),
+    ("time_axis", "2 w + ["),
+    ("repeats", "2 c g"),
+    ("marked_and_noted", "2 k k m k i 'why?' enter *"),
+    ("inside_the_detail", "2 k k k k enter enter pgdn pgdn j j j"),
+    ("folded", "2 k k k k enter enter j j j j j j j j j j j enter"),
+    ("ago", "2 T"),
 ];
 
 fn place(name: &str, keys: &str, size: (u16, u16), theme: &Theme) -> (String, bool) {
@@ -133,8 +143,24 @@ fn live_80x24() {
 #[test]
 fn live_160x45() {
     let theme = Theme::new(Depth::True, false, true);
-    for (name, keys) in [PLACES[0], PLACES[2], PLACES[7]] {
+    for (name, keys) in [PLACES[0], PLACES[2], PLACES[7], PLACES[10], PLACES[12], PLACES[15]] {
         insta::assert_snapshot!(format!("160x45_{name}"), place(name, keys, (160, 45), &theme).0);
+    }
+}
+
+#[test]
+fn live_200x60_and_ascii_alone() {
+    let theme = Theme::new(Depth::True, true, true);
+    for (name, keys) in [PLACES[0], PLACES[2], PLACES[11]] {
+        insta::assert_snapshot!(format!("200x60_{name}"), place(name, keys, (200, 60), &theme).0);
+    }
+    let ascii = Theme::new(Depth::None, false, false);
+    for (name, keys) in [PLACES[0], PLACES[10], PLACES[12], PLACES[15]] {
+        let (text, _) = place(name, keys, (120, 36), &ascii);
+        // What gateways and policies say keeps its own characters; the screen adds none.
+        let foreign: String = text.chars().filter(|c| !c.is_ascii() && !"·µ…".contains(*c)).collect();
+        assert!(foreign.is_empty(), "{name}: {foreign}\n{text}");
+        insta::assert_snapshot!(format!("ascii_{name}"), text);
     }
 }
 

@@ -11,7 +11,7 @@ use super::output::Format;
 use super::{Answer, CliError, Output, Verdict};
 use crate::clock;
 use crate::feed::client::{self, FeedAddr, FeedEvent, Feeds, WatchOptions};
-use crate::filter::{Filter, FilterError, Kind, View};
+use crate::filter::{Filter, FilterError, View};
 use crate::journal::follow::{Follower, Source};
 use crate::paths::Paths;
 use crate::record;
@@ -237,7 +237,9 @@ impl Tail<'_> {
         if self.deny && line.decision != Some(record::Verdict::Deny) {
             return false;
         }
-        self.filter.as_ref().is_none_or(|filter| view(line).is_some_and(|view| filter.matches(&view)))
+        self.filter
+            .as_ref()
+            .is_none_or(|filter| View::of_line(line).is_some_and(|view| filter.matches(&view)))
     }
 
     fn line(&mut self, bytes: &[u8]) -> Result<(), CliError> {
@@ -269,34 +271,6 @@ impl Tail<'_> {
         }
         Ok(())
     }
-}
-
-/// A line as a filter sees it; `None` for what is no known record.
-fn view<'v>(line: &'v Line<'_>) -> Option<View<'v>> {
-    let kind = match (line.decision, line.event, line.kind.0.as_ref()) {
-        (Some(verdict), _, "decision") => Kind::Call(verdict),
-        (_, Some(event), "event") => Kind::Event(event),
-        (_, _, "outcome") => Kind::Outcome,
-        _ => return None,
-    };
-    let event = matches!(kind, Kind::Event(_));
-    let args = if event { line.data } else { line.args };
-    Some(View {
-        kind,
-        ts: line.ts,
-        tool: Line::text(&line.tool),
-        rule: Line::text(&line.rule),
-        grant: Line::text(if event { &line.by } else { &line.grant }),
-        server: Line::text(&line.server),
-        gateway: &line.gateway.0,
-        session: Line::text(&line.session),
-        client: Line::text(&line.client),
-        method: Line::text(&line.method),
-        message: Line::text(if event { &line.reason } else { &line.message }),
-        args: args.unwrap_or(""),
-        status: line.status,
-        shadow: line.shadow.as_ref().map(|shadow| shadow.decision),
-    })
 }
 
 #[cfg(test)]

@@ -14,6 +14,23 @@ pub struct Known {
     pub grants: Vec<String>,
     /// Rules.
     pub rules: Vec<String>,
+    /// Clients.
+    pub clients: Vec<String>,
+    /// Sessions.
+    pub sessions: Vec<String>,
+    /// Gateway runs.
+    pub gateways: Vec<String>,
+    /// Names of arguments.
+    pub args: Vec<String>,
+}
+
+/// A value as a filter must spell it to mean just this text.
+pub fn quoted(value: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '@' | '+');
+    if !value.is_empty() && value.chars().all(plain) {
+        return value.to_owned();
+    }
+    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// One completion.
@@ -43,7 +60,10 @@ pub fn complete(text: &str, cursor: usize, known: &Known) -> Vec<Completion> {
             let others = OTHER_NAMES
                 .iter()
                 .map(|name| if name.ends_with('.') { (*name).to_owned() } else { format!("{name}:") });
-            (from, word, names.chain(others).collect())
+            // A name with a colon in it could not be told from its value.
+            let args = known.args.iter().filter(|_| word.starts_with("arg."));
+            let args = args.filter(|name| !name.contains([':', ' ', '"'])).map(|name| format!("arg.{name}:"));
+            (from, word, names.chain(others).chain(args).collect())
         }
         Some((name, value)) => {
             // After a comma the next value is typed.
@@ -51,10 +71,12 @@ pub fn complete(text: &str, cursor: usize, known: &Known) -> Vec<Completion> {
             (before.len() - part.len(), part, values(name, known))
         }
     };
-    let part = part.to_lowercase();
+    // A value that must be quoted is found without its quote, too.
+    let bare = |text: &str| text.trim_start_matches('"').to_lowercase();
+    let part = bare(part);
     options
         .into_iter()
-        .filter(|option| option.to_lowercase().starts_with(&part) && option.len() > part.len())
+        .filter(|option| bare(option).starts_with(&part) && option.len() > part.len())
         .take(50)
         .map(|text| Completion { from, text })
         .collect()
@@ -62,17 +84,7 @@ pub fn complete(text: &str, cursor: usize, known: &Known) -> Vec<Completion> {
 
 fn values(name: &str, known: &Known) -> Vec<String> {
     let fixed = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-    // A value with a space or a comma must be quoted to be read back.
-    let quoted = |values: &[String]| {
-        values
-            .iter()
-            .map(
-                |value| {
-                    if value.contains([' ', ',', '"', '*']) { format!("{value:?}") } else { value.clone() }
-                },
-            )
-            .collect()
-    };
+    let quoted = |values: &[String]| values.iter().map(|value| quoted(value)).collect();
     match name {
         "decision" => fixed(&DECISIONS.map(|(word, _)| word)),
         "status" => fixed(&STATUSES.map(|(word, _)| word)),
@@ -83,6 +95,9 @@ fn values(name: &str, known: &Known) -> Vec<String> {
         "server" => quoted(&known.servers),
         "grant" => quoted(&known.grants),
         "rule" => quoted(&known.rules),
+        "client" => quoted(&known.clients),
+        "session" => quoted(&known.sessions),
+        "gateway" => quoted(&known.gateways),
         _ => Vec::new(),
     }
 }

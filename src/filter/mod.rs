@@ -24,10 +24,11 @@ mod text;
 use std::fmt;
 
 use crate::json::Span;
+use crate::record::line::Line;
 use crate::record::{EventKind, Record, Status, Verdict};
 use crate::time::Timestamp;
 
-pub use complete::{Completion, Known, complete};
+pub use complete::{Completion, Known, complete, quoted};
 use parse::Term;
 
 /// What a record or a row is, as a filter sees it: borrowed, so that matching builds nothing.
@@ -119,6 +120,36 @@ impl<'a> View<'a> {
                 ..empty
             },
         }
+    }
+}
+
+impl<'v> View<'v> {
+    /// A journal's line as a filter sees it; `None` for what is no known record.
+    pub fn of_line(line: &'v Line<'_>) -> Option<Self> {
+        let kind = match (line.decision, line.event, line.kind.0.as_ref()) {
+            (Some(verdict), _, "decision") => Kind::Call(verdict),
+            (_, Some(event), "event") => Kind::Event(event),
+            (_, _, "outcome") => Kind::Outcome,
+            _ => return None,
+        };
+        let event = matches!(kind, Kind::Event(_));
+        let args = if event { line.data } else { line.args };
+        Some(Self {
+            kind,
+            ts: line.ts,
+            tool: Line::text(&line.tool),
+            rule: Line::text(&line.rule),
+            grant: Line::text(if event { &line.by } else { &line.grant }),
+            server: Line::text(&line.server),
+            gateway: &line.gateway.0,
+            session: Line::text(&line.session),
+            client: Line::text(&line.client),
+            method: Line::text(&line.method),
+            message: Line::text(if event { &line.reason } else { &line.message }),
+            args: args.unwrap_or(""),
+            status: line.status,
+            shadow: line.shadow.as_ref().map(|shadow| shadow.decision),
+        })
     }
 }
 

@@ -118,7 +118,7 @@ pub struct Feeds {
 
 impl Feeds {
     /// The number of a gateway run among those that this program knows.
-    fn run(&mut self, gateway: &str) -> u32 {
+    pub(super) fn run(&mut self, gateway: &str) -> u32 {
         if let Some(run) = self.runs.get(gateway) {
             return *run;
         }
@@ -338,6 +338,8 @@ fn connected(app: &mut App, source: Source, hello: &Arc<Hello>) {
         };
         app.feeds.gateways.insert(source, gateway);
     }
+    let run = app.feeds.run(&hello.gateway);
+    app.live.live.ring.call(run, &hello.name);
     app.policy_attached();
 }
 

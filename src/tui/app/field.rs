@@ -28,6 +28,13 @@ impl Field {
         Self { cursor: text.len(), text, ..Self::default() }
     }
 
+    /// A field that holds a text, the cursor at a byte of it, or after it.
+    pub fn placed(text: impl Into<String>, cursor: usize) -> Self {
+        let field = Self::with(text);
+        let cursor = field.text.floor_char_boundary(cursor);
+        Self { cursor, ..field }
+    }
+
     /// What it holds.
     pub fn text(&self) -> &str {
         &self.text

@@ -120,6 +120,8 @@ pub enum Then {
     SaveAndQuit,
     /// Something of the Policy screen.
     Policy(super::policy::Then),
+    /// Something of the Live screen.
+    Live(super::live::keys::Then),
     /// Lift a freeze, by its id.
     Unfreeze(String),
     /// Decide an approval, by its id.
@@ -431,6 +433,7 @@ pub(super) fn then(app: &mut App, then: Then, effects: &mut Vec<Effect>) {
         Then::Discard => super::policy::discard_and_quit(app, effects),
         Then::SaveAndQuit => super::policy::save_and_quit(app, effects),
         Then::Policy(then) => super::policy::then(app, then, effects),
+        Then::Live(then) => super::live::keys::then(app, then, effects),
         Then::Unfreeze(id) => super::route::unfreeze(app, &id, effects),
         Then::Decide(id, decide) => super::approvals::keys::decide(app, &id, decide, effects),
         Then::Override(wanted) => super::overrides::set(app, *wanted, effects),

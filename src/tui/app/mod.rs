@@ -136,6 +136,8 @@ pub enum Hit {
     Action(Action),
     /// A row of the screen's list, by its index in what is shown.
     Row(usize),
+    /// A column of the time axis, by the second at which it begins.
+    Time(i64),
     /// A line of the inspector, by its index.
     Part(usize),
     /// A row of the top dialog.
@@ -171,6 +173,8 @@ pub enum Msg {
     Learn(learn::LearnMsg),
     /// Something was heard of a question about recorded calls.
     Impact(impact::ImpactMsg),
+    /// Older rows, or what is kept for the Live screen.
+    Live(live::LiveMsg),
     /// A signal asks the program to end; nothing typed may be lost.
     Terminate,
     /// An effect had something to say.
@@ -202,6 +206,8 @@ pub enum Effect {
     Learn(learn::LearnEffect),
     /// Answer a question about recorded calls, or give it up.
     Impact(impact::ImpactEffect),
+    /// Older rows, or what is kept for the Live screen.
+    Live(live::LiveEffect),
 }
 
 /// The whole state.
@@ -344,7 +350,7 @@ impl App {
         let clock = self.feeds.has_news_by_time().then(|| self.now.ms.saturating_add(1000));
         let spin = self.policy.is_loading().then(|| self.now.ms.saturating_add(100));
         // A filter looks through older rows in steps, so that keys are answered between them.
-        let search = self.live.live.search_progress().map(|_| self.now.ms);
+        let search = self.live.live.is_working().then_some(self.now.ms);
         [clock, spin, search, self.toasts.next_end(), self.asks.next_end()].into_iter().flatten().min()
     }
 
@@ -369,7 +375,8 @@ impl App {
     /// Tells the lists how many rows fit now.
     fn fit_lists(&mut self) {
         let body = super::view::layout::frame(self).body;
-        self.live.live.set_height(super::view::live::rows_in(body, self.live.detail, self.live.typing()));
+        self.live.live.count_time(self.live.shows_strip(body.height));
+        self.live.live.set_height(super::view::live::rows_in(body, &self.live));
         self.live.pane = super::view::live::pane_of(body);
         if self.screen == Screen::Counters {
             self.counters_screen.height = super::view::counters::rows_in(body, self.counters_screen.whole);
@@ -402,7 +409,7 @@ impl App {
         let here = match self.screen {
             _ if !self.layers.is_empty() => false,
             Screen::Policy => self.policy.can_open(),
-            Screen::Live => self.live.live.count() > 0,
+            Screen::Live => self.live.live.count() > 0 || self.live.pivot.is_some(),
             Screen::Counters => !self.counters.is_empty(),
             Screen::Approvals => self.approvals.selected().is_some(),
             Screen::Health => self.health.selected.is_some(),
@@ -458,7 +465,7 @@ pub fn update(app: &mut App, msg: Msg, now: Now) -> Vec<Effect> {
         }
         Msg::Drawn(hits) => app.hits = hits,
         Msg::Tick => {
-            app.live.live.search_on();
+            app.live.live.work();
         }
         Msg::Feed(msg) => feeds::update(app, &msg, &mut effects),
         Msg::Policy(msg) => policy::update(app, msg, &mut effects),
@@ -467,6 +474,7 @@ pub fn update(app: &mut App, msg: Msg, now: Now) -> Vec<Effect> {
             impact::update(app, msg);
             policy::review::answered(app);
         }
+        Msg::Live(msg) => live::news::update(app, msg),
         Msg::Terminate => {
             app.leaving = true;
             effects.push(Effect::Quit);
@@ -479,5 +487,6 @@ pub fn update(app: &mut App, msg: Msg, now: Now) -> Vec<Effect> {
     learn::keep(app, &mut effects);
     impact::watch(app, &mut effects);
     app.fit_lists();
+    live::news::ask(app, &mut effects);
     effects
 }

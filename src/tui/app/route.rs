@@ -19,7 +19,7 @@ pub(super) fn key(app: &mut App, key: Key, effects: &mut Vec<Effect>) {
     let typed = app.layers.is_empty()
         && match app.screen {
             Screen::Policy => super::policy::typing_key(app, key, effects),
-            Screen::Live => super::live::keys::typing_key(app, key),
+            Screen::Live => super::live::keys::typing_key(app, key, effects),
             Screen::Counters | Screen::Approvals | Screen::Health => false,
         };
     if typed {
@@ -155,7 +155,7 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         Action::Quit => super::policy::quit(app, effects),
         _ => match app.screen {
             Screen::Policy => super::policy::act(app, action, effects),
-            Screen::Live => super::live::keys::act(app, action),
+            Screen::Live => super::live::keys::act(app, action, effects),
             Screen::Counters => super::counters::keys::act(app, action),
             Screen::Approvals => super::approvals::keys::act(app, action),
             Screen::Health => super::health::keys::act(app, action, effects),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::feed::client::{FeedEvent, Feeds, Handle, SourceId, WatchOptions, watch};
 use crate::feed::merge::Merge;
@@ -26,6 +26,10 @@ pub const PATIENCE: Duration = Duration::from_secs(1);
 /// How often it is looked whether what waits for another gateway need wait no longer.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// Records from before the watching that a gateway of this machine gives: those that were made while
+/// its journal was read are among them.
+const HISTORY: u64 = 50_000;
+
 /// Watches feeds and hands on what they say. A slow interface makes the gateways' journals wait,
 /// never the gateways. `patience`: how long one that falls silent while it tells its past holds up
 /// the others.
@@ -33,13 +37,39 @@ const LOOK: Duration = Duration::from_millis(50);
 /// # Errors
 /// When the watching cannot be started.
 pub fn start(feeds: Feeds, patience: Duration) -> std::io::Result<(mpsc::Receiver<FeedMsg>, Handle)> {
+    handed_on(feeds, WatchOptions::default(), patience, None)
+}
+
+/// As [`start`], once the journals have been read, as `ready` tells: of gateways of this machine they
+/// know everything before.
+pub(super) fn start_after(
+    feeds: Feeds,
+    ready: oneshot::Receiver<()>,
+) -> std::io::Result<(mpsc::Receiver<FeedMsg>, Handle)> {
+    let mut options = WatchOptions::default();
+    if matches!(feeds, Feeds::RunDir(_)) {
+        options.history = HISTORY;
+    }
+    handed_on(feeds, options, PATIENCE, Some(ready))
+}
+
+fn handed_on(
+    feeds: Feeds,
+    options: WatchOptions,
+    patience: Duration,
+    ready: Option<oneshot::Receiver<()>>,
+) -> std::io::Result<(mpsc::Receiver<FeedMsg>, Handle)> {
     let expected = match &feeds {
         Feeds::These(feeds) => feeds.len(),
         Feeds::RunDir(_) => 0,
     };
-    let (mut events, handle) = watch(feeds, WatchOptions::default())?;
+    let (mut events, handle) = watch(feeds, options)?;
     let (out, messages) = mpsc::channel(WAITING);
     tokio::spawn(async move {
+        if let Some(ready) = ready {
+            // Where the journals cannot be read their feeds are still watched.
+            let _ = ready.await;
+        }
         let mut order = Order::new(expected, patience);
         let mut came = Vec::with_capacity(AT_ONCE);
         loop {

@@ -6,6 +6,7 @@ mod impact;
 mod input;
 mod keep;
 mod learn;
+mod live;
 pub(super) mod redraw;
 pub(super) mod terminal;
 
@@ -121,6 +122,7 @@ struct Loop {
     revisions: Revisions,
     impact: Worker,
     feeds: Option<crate::feed::client::Handle>,
+    live: Option<live::Worker>,
     quit: bool,
 }
 
@@ -186,6 +188,7 @@ impl Loop {
             revisions: Revisions::new(&options.paths),
             impact: Worker::new(options.paths.clone(), inner),
             feeds: None,
+            live: None,
             quit: false,
         };
         this.app.approvals.desktop = var("CALLGATE_DESKTOP").is_some_and(|value| value == "on");
@@ -219,9 +222,15 @@ impl Loop {
         this.draw()?;
         this.open(this.app.policy.path.clone());
 
+        let (ready, read) = tokio::sync::oneshot::channel();
+        let journals = live::journals(&options.paths, options.feeds.as_ref());
+        match live::Worker::start(options.paths.clone(), journals, this.inner.clone(), ready) {
+            Ok(worker) => this.live = Some(worker),
+            Err(error) => this.take(Msg::Note(Kind::Bad, format!("no journal can be read: {error}"))),
+        }
         let mut said = None;
         if let Some(feeds) = options.feeds {
-            match feed::start(feeds, feed::PATIENCE) {
+            match feed::start_after(feeds, read) {
                 Ok((messages, handle)) => {
                     said = Some(messages);
                     this.feeds = Some(handle);
@@ -355,6 +364,11 @@ impl Loop {
             Effect::Learn(effect) => learn::perform(effect, self.journal.clone(), self.inner.clone()),
             Effect::Impact(ImpactEffect::Ask(question)) => self.impact.ask(*question),
             Effect::Impact(ImpactEffect::Stop(slot)) => self.impact.stop(slot),
+            Effect::Live(effect) => {
+                if !self.live.as_ref().is_some_and(|live| live.ask(effect)) {
+                    self.take(Msg::Note(Kind::Bad, "too much was asked at once: try again".to_owned()));
+                }
+            }
         }
     }
 

@@ -1,17 +1,25 @@
-//! Draws the Live screen: a line of state, the rows in view, and the selected row's detail.
+//! Draws the Live screen: a line of state, the time axis, the rows in view or a pivot of them, the line
+//! that is typed, and the selected row's detail.
+
+mod axis;
+mod pane;
+mod pivot;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
+use self::pane::LABEL;
 use super::cells;
 use super::paint::Paint;
 use crate::record::{EventKind, Status, Verdict};
 use crate::time::Timestamp;
-use crate::tui::app::live::detail::{self, Tone};
+use crate::tui::app::live::detail;
 use crate::tui::app::live::names::Names;
 use crate::tui::app::live::row::{Kind, Row};
+use crate::tui::app::live::seek::Found;
+use crate::tui::app::live::typing::Typing;
 use crate::tui::app::live::{Live, LiveScreen};
 use crate::tui::app::{App, Hit};
 use crate::tui::theme::{Role, Theme};
@@ -24,6 +32,7 @@ const HEAD: u16 = 2;
 struct Columns {
     time: usize,
     word: usize,
+    origin: usize,
     server: usize,
     grant: usize,
     tool: usize,
@@ -32,10 +41,11 @@ struct Columns {
     end: usize,
 }
 
-/// Which columns fit: narrow screens give up grant, server and rule, in this order; what is left
-/// goes to the arguments.
-fn columns(width: usize) -> Columns {
-    let mut columns = Columns { time: 8, word: 5, server: 0, grant: 0, tool: 18, rule: 0, args: 0, end: 8 };
+/// Which columns fit: narrow screens give up the gateway, grant, rule and server, in this order; what
+/// is left goes to the arguments. The gateway is told where rows come from `several`.
+fn columns(width: usize, several: bool) -> Columns {
+    let mut columns =
+        Columns { time: 8, word: 5, origin: 0, server: 0, grant: 0, tool: 18, rule: 0, args: 0, end: 8 };
     if width >= 70 {
         columns.server = 9;
     }
@@ -51,8 +61,19 @@ fn columns(width: usize) -> Columns {
         columns.grant = 10;
         columns.rule = 32;
     }
-    let fixed =
-        [columns.time, columns.word, columns.server, columns.grant, columns.tool, columns.rule, columns.end];
+    if width >= 120 && several {
+        columns.origin = 10;
+    }
+    let fixed = [
+        columns.time,
+        columns.word,
+        columns.origin,
+        columns.server,
+        columns.grant,
+        columns.tool,
+        columns.rule,
+        columns.end,
+    ];
     // One column for the cursor, one after each column that is there, and one at the edge.
     let used: usize = 2 + fixed.iter().filter(|width| **width > 0).map(|width| width + 1).sum::<usize>();
     columns.args = width.saturating_sub(used);
@@ -66,9 +87,35 @@ fn columns(width: usize) -> Columns {
 }
 
 /// How many rows fit in an area of this size.
-pub fn rows_in(area: Rect, detail: bool, typing: bool) -> usize {
-    let list = split(area, detail).0;
-    usize::from(list.height.saturating_sub(HEAD + u16::from(typing)))
+pub fn rows_in(area: Rect, screen: &LiveScreen) -> usize {
+    usize::from(parts(area, screen).rows.height)
+}
+
+/// The parts of the list.
+#[derive(Debug, Clone, Copy)]
+struct Parts {
+    list: Rect,
+    axis: Rect,
+    head: Rect,
+    rows: Rect,
+    line: Rect,
+}
+
+fn parts(area: Rect, screen: &LiveScreen) -> Parts {
+    let list = split(area, screen.detail).0;
+    let line = u16::from(screen.typing());
+    // The rows have the first right to the room.
+    let axis =
+        if screen.live.strip().is_some() && list.height >= HEAD + axis::LINES + 4 { axis::LINES } else { 0 };
+    let rows = list.height.saturating_sub(HEAD + axis + line);
+    let at = |y: u16, height: u16| Rect { y: list.y + y, height, ..list };
+    Parts {
+        list,
+        axis: at(1, axis),
+        head: at(1 + axis, 1),
+        rows: at(HEAD + axis, rows),
+        line: at(list.height.saturating_sub(line), line),
+    }
 }
 
 /// The list and the detail.
@@ -87,30 +134,96 @@ fn split(area: Rect, detail: bool) -> (Rect, Option<Rect>) {
 /// Draws the screen.
 pub(super) fn draw(app: &App, area: Rect, paint: &mut Paint<'_>) {
     let screen = &app.live;
-    let (mut list, pane) = split(area, screen.detail);
-    paint.hits.push((list, Hit::List));
-    if let Some(typing) = &screen.filter {
-        let y = list.bottom().saturating_sub(1);
-        let x = paint.text(list.x + 1, y, list.right(), Role::Key, "filter ");
-        let end = match &typing.error {
-            Some(error) => {
-                // What was typed keeps its room; the rest says what is wrong with it.
-                let typed = unicode_width::UnicodeWidthStr::width(typing.field.text()).clamp(12, 40) + 11;
-                let room = usize::from(list.width).saturating_sub(typed);
-                let text = cells::cut(error, room, paint.theme.glyphs.more);
-                paint.right(x + 8, y, list.right(), Role::Bad, &text).saturating_sub(2)
-            }
-            None => list.right(),
+    let parts = parts(area, screen);
+    paint.hits.push((parts.list, Hit::List));
+    let width = usize::from(parts.list.width);
+    let state = state_line(screen, paint.theme, width);
+    paint.buf.set_line(parts.list.x, parts.list.y, &state, parts.list.width);
+    if parts.axis.height > 0 {
+        axis::draw(screen, app.now.ts, parts.axis, paint);
+    }
+    if screen.pivot.is_some() {
+        pivot::draw(app, parts.head, parts.rows, paint);
+    } else {
+        draw_list(screen, app.now.ts, parts, paint);
+    }
+    if let Some(typing) = &screen.line {
+        draw_line(typing, parts, paint);
+    }
+    if let Some(pane) = split(area, screen.detail).1 {
+        pane::draw(app, area, pane, paint);
+    }
+}
+
+/// The line that is typed, what is wrong with it, and what could stand there.
+fn draw_line(typing: &Typing, parts: Parts, paint: &mut Paint<'_>) {
+    let line = parts.line;
+    let more = paint.glyphs().more;
+    let x = paint.text(line.x + 1, line.y, line.right(), Role::Key, typing.purpose.label());
+    let text = typing.field.text();
+    let typed = u16::try_from(unicode_width::UnicodeWidthStr::width(text)).unwrap_or(u16::MAX);
+    let end = match &typing.error {
+        Some(error) => {
+            // What was typed keeps its room; the rest says what is wrong with it.
+            let room = usize::from(line.right().saturating_sub(x))
+                .saturating_sub(usize::from(typed.clamp(12, 40)) + 3);
+            let said = cells::cut(&error.to_string(), room, more);
+            paint.right(x + 8, line.y, line.right(), Role::Bad, &said).saturating_sub(2)
+        }
+        None => line.right(),
+    };
+    paint.field(x, line.y, end, &typing.field, true);
+    if let Some(error) = &typing.error
+        && x.saturating_add(typed) <= end
+    {
+        let column = |at: usize| {
+            let before =
+                crate::visible::visible(text.get(..text.floor_char_boundary(at)).unwrap_or("")).into_owned();
+            x.saturating_add(
+                u16::try_from(unicode_width::UnicodeWidthStr::width(before.as_str())).unwrap_or(0),
+            )
         };
-        paint.field(x, y, end, &typing.field, true);
-        list.height = list.height.saturating_sub(1);
+        let (from, to) = (column(error.span.start), column(error.span.end));
+        paint.tint(Rect { x: from, width: to.saturating_sub(from).max(1), ..line }, Role::Mark);
     }
-    let places = draw_list(screen, paint.theme, list, paint.buf);
-    paint.hits.extend(places.into_iter().enumerate().map(|(line, place)| (place, Hit::Row(line))));
-    if let Some(pane) = pane {
-        draw_detail(screen, app.now.ts, paint.theme, area, pane, paint.buf);
-        paint.hits.push((pane, Hit::Inspector));
+    draw_completions(typing, x, line, paint);
+}
+
+/// Completions shown at once.
+const COMPLETIONS: usize = 8;
+
+fn draw_completions(typing: &Typing, x: u16, line: Rect, paint: &mut Paint<'_>) {
+    let shown = typing.completions.len().min(COMPLETIONS).min(usize::from(line.y.saturating_sub(3)));
+    if shown == 0 {
+        return;
     }
+    let chosen = typing.chosen.unwrap_or(0);
+    let top = (chosen + 1).saturating_sub(shown);
+    let texts: Vec<String> = typing
+        .completions
+        .iter()
+        .skip(top)
+        .take(shown)
+        .map(|completion| cells::cut(&completion.text, 48, paint.glyphs().more))
+        .collect();
+    let wide =
+        texts.iter().map(|text| unicode_width::UnicodeWidthStr::width(text.as_str())).max().unwrap_or(0);
+    let width = u16::try_from(wide + 2).unwrap_or(50);
+    let height = u16::try_from(shown).unwrap_or(0);
+    let left = x.min(line.right().saturating_sub(width));
+    let area = Rect { x: left, y: line.y - height, width, height };
+    paint.clear(area);
+    paint.tint(area, Role::Bar);
+    for (index, (y, text)) in (area.y..).zip(&texts).enumerate() {
+        paint.text(area.x + 1, y, area.right(), Role::Text, text);
+        if typing.chosen == Some(top + index) {
+            paint.select(Rect { y, height: 1, ..area }, true);
+        }
+    }
+    let hidden = typing.completions.len() - shown;
+    let hint =
+        if hidden > 0 { format!(" Tab takes one, {hidden} more") } else { " Tab takes one".to_owned() };
+    paint.text(area.right(), line.y - 1, line.right(), Role::Muted, &hint);
 }
 
 fn state_line<'a>(screen: &LiveScreen, theme: &Theme, width: usize) -> Line<'a> {
@@ -132,49 +245,112 @@ fn state_line<'a>(screen: &LiveScreen, theme: &Theme, width: usize) -> Line<'a> 
     if live.lost > 0 {
         spans.push(Span::styled(format!("  {} lost", grouped(live.lost)), theme.style(Role::Bad)));
     }
+    if let Some(at) = live.reading() {
+        let text = format!("  reading the journal, {}", time_of_day(at, &screen.tz, "%d %H:%M:%S"));
+        spans.push(Span::styled(text, theme.style(Role::Warn)));
+    }
+    if let Some(pivot) = screen.pivot {
+        let groups = live.tally().map_or(0, crate::tui::app::live::tally::Tally::len);
+        let text = format!(
+            "  {} by {}, most {} first",
+            grouped(groups as u64),
+            pivot.by.title(),
+            pivot.order.title()
+        );
+        spans.push(Span::styled(text, theme.style(Role::Accent)));
+    }
+    for (on, text) in [(live.folds(), "  repeats as one"), (live.shows_only(), "  only marked")] {
+        if on {
+            spans.push(Span::styled(text, theme.style(Role::Accent)));
+        }
+    }
+    if let (Some(search), false) = (&live.search, screen.typing()) {
+        let came = match live.found {
+            Found::Searching => ", searching",
+            Found::None(true) => ": no older match",
+            Found::None(false) => ": no newer match",
+            Found::Nothing | Found::Here => "",
+        };
+        spans.push(Span::styled("  search ", theme.style(Role::Muted)));
+        spans.push(Span::styled(cells::cut(&search.text, 24, more), theme.style(Role::Match)));
+        spans.push(Span::styled(came, theme.style(Role::Muted)));
+    }
     if live.is_filtered() && !screen.typing() {
         let shown = match live.search_progress() {
             Some(part) => format!("{} shown, searching {:.0} %", grouped(live.count() as u64), part * 100.0),
             None => format!("{} shown", grouped(live.count() as u64)),
         };
-        let used: usize = spans.iter().map(Span::width).sum();
-        let filter = cells::cut(&live.filter_text, width.saturating_sub(used + shown.len() + 14), more);
-        spans.push(Span::styled("  filter ", theme.style(Role::Muted)));
-        spans.push(Span::styled(filter, theme.style(Role::Match)));
+        if !live.filter_text.trim().is_empty() {
+            let used: usize = spans.iter().map(Span::width).sum();
+            let filter = cells::cut(&live.filter_text, width.saturating_sub(used + shown.len() + 14), more);
+            spans.push(Span::styled("  filter ", theme.style(Role::Muted)));
+            spans.push(Span::styled(filter, theme.style(Role::Match)));
+        }
         spans.push(Span::styled(format!(" {} {shown}", theme.glyphs.dot), theme.style(Role::Muted)));
     }
     Line::from(spans)
 }
 
-fn draw_list(screen: &LiveScreen, theme: &Theme, area: Rect, buf: &mut Buffer) -> Vec<Rect> {
+fn draw_list(screen: &LiveScreen, now: Timestamp, parts: Parts, paint: &mut Paint<'_>) {
     let live = &screen.live;
-    let width = usize::from(area.width);
-    if area.height < 3 {
-        return Vec::new();
+    let theme = paint.theme;
+    if parts.list.height < 3 {
+        return;
     }
-    buf.set_line(area.x, area.y, &state_line(screen, theme, width), area.width);
-    let columns = columns(width);
-    let head = Rect { y: area.y + 1, height: 1, ..area };
-    buf.set_line(head.x, head.y, &heading(&columns, theme), head.width);
-    let rows = Rect { y: area.y + 2, height: area.height - 2, ..area };
+    let columns = columns(usize::from(parts.list.width), live.ring.runs() > 1);
+    paint.buf.set_line(parts.head.x, parts.head.y, &heading(&columns, theme), parts.head.width);
+    let rows = parts.rows;
     if live.count() == 0 {
-        draw_empty(screen, theme, rows, buf);
-        return Vec::new();
+        draw_empty(screen, theme, rows, paint.buf);
+        return;
     }
     let selected = if live.is_following() && !screen.detail { None } else { live.selected() };
-    let mut places = Vec::new();
-    for (line, id) in (0..rows.height).zip(live.visible()) {
+    let far = screen.inside.is_some();
+    for (line, (y, id)) in (rows.y..rows.bottom()).zip(live.visible()).enumerate() {
         let Some(row) = live.ring.get(id) else { continue };
-        let place = Rect { y: rows.y + line, height: 1, ..rows };
-        let cells = row_line(live, (id, row), &columns, theme, &screen.tz);
-        buf.set_line(place.x, place.y, &cells, place.width);
-        if selected == Some(id) {
-            buf.set_style(place, theme.style(Role::Selection));
-            buf.set_string(place.x, place.y, theme.glyphs.cursor, theme.style(Role::Selection));
+        let place = Rect { y, height: 1, ..rows };
+        let cells = row_line(screen, (id, row), &columns, theme, now);
+        paint.buf.set_line(place.x, place.y, &cells, place.width);
+        highlight(live, row, place, paint);
+        if screen.marks.get(row.source, row.seq).is_some() {
+            paint.text(place.x, y, place.x + 1, Role::Warn, theme.glyphs.marked);
         }
-        places.push(place);
+        if selected == Some(id) {
+            paint.select(place, !far);
+            let marked = screen.marks.get(row.source, row.seq).is_some();
+            let sign = if marked { theme.glyphs.marked } else { theme.glyphs.cursor };
+            paint.text(place.x, y, place.x + 1, Role::Selection, sign);
+        }
+        paint.hits.push((place, Hit::Row(line)));
     }
-    places
+}
+
+/// Marks what is searched for where it stands; a row that matches elsewhere is marked at its time.
+fn highlight(live: &Live, row: &Row, place: Rect, paint: &mut Paint<'_>) {
+    let Some(search) = live.search.as_ref().filter(|_| live.is_found(row)) else { return };
+    let mut found = false;
+    if let Some(word) = &search.word {
+        let signs: Vec<(u16, String)> = (place.x..place.right())
+            .filter_map(|x| paint.buf.cell((x, place.y)).map(|cell| (x, cell.symbol().to_lowercase())))
+            .collect();
+        let text: String = signs.iter().map(|(_, sign)| sign.as_str()).collect();
+        let mut starts = Vec::with_capacity(signs.len());
+        let mut at = 0;
+        for (x, sign) in &signs {
+            starts.push((at, *x));
+            at += sign.len();
+        }
+        for (from, part) in text.match_indices(word.as_str()) {
+            let inside = starts.iter().filter(|(at, _)| (from..from + part.len()).contains(at));
+            for (_, x) in inside {
+                paint.tint(Rect { x: *x, width: 1, ..place }, Role::Match);
+                found = true;
+            }
+        }
+    }
+    if !found {
+        paint.tint(Rect { x: place.x + 1, width: 8, ..place }, Role::Match);
+    }
 }
 
 fn draw_empty(screen: &LiveScreen, theme: &Theme, area: Rect, buf: &mut Buffer) {
@@ -204,6 +380,7 @@ fn heading<'a>(columns: &Columns, theme: &Theme) -> Line<'a> {
     let titles = [
         ("TIME", columns.time),
         ("", columns.word),
+        ("GATEWAY", columns.origin),
         ("SERVER", columns.server),
         ("GRANT", columns.grant),
         ("TOOL", columns.tool),
@@ -220,12 +397,13 @@ fn heading<'a>(columns: &Columns, theme: &Theme) -> Line<'a> {
 }
 
 fn row_line<'a>(
-    live: &Live,
+    screen: &LiveScreen,
     (id, row): (u64, &Row),
     columns: &Columns,
     theme: &Theme,
-    tz: &jiff::tz::TimeZone,
+    now: Timestamp,
 ) -> Line<'a> {
+    let live = &screen.live;
     let names = &live.ring.names;
     let more = theme.glyphs.more;
     let text = theme.style(Role::Text);
@@ -243,10 +421,17 @@ fn row_line<'a>(
             spans.push(Span::raw(" "));
         }
     };
-    put(&clock(row.ts, tz, columns.time > 8), columns.time, muted);
+    let time = if screen.relative {
+        let ago = detail::ago(row.ts, now);
+        cells::right(ago.strip_suffix(" ago").unwrap_or(&ago), columns.time.min(8), more)
+    } else {
+        clock(row.ts, &screen.tz, columns.time > 8)
+    };
+    put(&time, columns.time, muted);
     if matches!(row.kind, Kind::Event(_)) {
         // An event has no tool, rule or outcome: it says what happened across all of them.
-        let width = columns.server
+        let width = columns.origin
+            + columns.server
             + columns.grant
             + columns.tool
             + columns.rule
@@ -257,11 +442,18 @@ fn row_line<'a>(
         return Line::from(spans);
     }
     put(row.word(names), columns.word, word);
+    put(live.ring.origin(row), columns.origin, muted);
     put(names.text(row.server), columns.server, muted);
     put(names.text(row.grant), columns.grant, muted);
     let tool = if row.tool == Names::EMPTY { row.method } else { row.tool };
     let tool_style = if Live::is_denied(row) { theme.style(Role::Strong) } else { text };
-    put(names.text(tool), columns.tool, tool_style);
+    match live.repeat(id).filter(|repeat| !repeat.open) {
+        Some(repeat) => {
+            let text = format!("{}x {}", repeat.members.len(), names.text(tool));
+            put(&text, columns.tool, theme.style(Role::Strong));
+        }
+        None => put(names.text(tool), columns.tool, tool_style),
+    }
     put(short_rule(names.text(row.rule)), columns.rule, if Live::is_denied(row) { word } else { muted });
     let why =
         if columns.rule == 0 && Live::is_denied(row) { short_rule(names.text(row.rule)) } else { &row.args };
@@ -351,10 +543,14 @@ fn outcome(live: &Live, id: u64, row: &Row, theme: &Theme) -> (String, Style) {
 
 /// The time of day where the person is.
 pub(super) fn clock(ts: Timestamp, tz: &jiff::tz::TimeZone, millis: bool) -> String {
+    let whole = time_of_day(ts, tz, "%H:%M:%S");
+    if millis { format!("{whole}.{:03}", ts.0.rem_euclid(1_000_000) / 1_000) } else { whole }
+}
+
+/// A time where the person is, in a format of `strftime`.
+fn time_of_day(ts: Timestamp, tz: &jiff::tz::TimeZone, format: &str) -> String {
     let Ok(instant) = jiff::Timestamp::from_microsecond(ts.0) else { return String::new() };
-    let zoned = instant.to_zoned(tz.clone());
-    let whole = zoned.strftime("%H:%M:%S").to_string();
-    if millis { format!("{whole}.{:03}", zoned.millisecond()) } else { whole }
+    instant.to_zoned(tz.clone()).strftime(format).to_string()
 }
 
 /// A whole number with commas between thousands.
@@ -370,13 +566,10 @@ pub(super) fn grouped(number: u64) -> String {
     out
 }
 
-/// What a label takes in the detail, the space after it included.
-const LABEL: usize = 11;
-
 /// The detail's columns of text and its lines in an area of this size.
 pub fn pane_of(area: Rect) -> (usize, usize) {
     let inner = split(area, true).1.map_or(Rect::ZERO, |pane| inside(pane, area));
-    (usize::from(inner.width).saturating_sub(LABEL), usize::from(inner.height))
+    (usize::from(inner.width.saturating_sub(LABEL)), usize::from(inner.height))
 }
 
 /// The detail without its edge: at the left beside the list, above under it.
@@ -392,56 +585,15 @@ fn inside(pane: Rect, area: Rect) -> Rect {
     }
 }
 
-fn draw_detail(screen: &LiveScreen, now: Timestamp, theme: &Theme, area: Rect, pane: Rect, buf: &mut Buffer) {
-    let line = theme.style(Role::Faint);
-    let inner = inside(pane, area);
-    if pane.x > area.x {
-        for y in pane.y..pane.bottom() {
-            buf.set_string(pane.x, y, theme.glyphs.bar, line);
-        }
-    } else {
-        buf.set_string(pane.x, pane.y, theme.glyphs.line.repeat(usize::from(pane.width)), line);
-    }
-    let Some(id) = screen.live.selected() else { return };
-    let width = usize::from(inner.width).saturating_sub(LABEL);
-    let lines = detail::wrapped(&screen.live.ring, id, now, width);
-    let height = usize::from(inner.height);
-    let top = screen.detail_top.min(lines.len().saturating_sub(height));
-    for (offset, entry) in (0..inner.height).zip(lines.iter().skip(top)) {
-        let role = match entry.tone {
-            Tone::Heading => Role::Strong,
-            Tone::Plain | Tone::Code => Role::Text,
-            Tone::Good => Role::Allow,
-            Tone::Bad => Role::Deny,
-            Tone::Warn => Role::Warn,
-        };
-        let label = cells::left(entry.label, LABEL - 1, "");
-        let text = cells::cut(&entry.text, width, theme.glyphs.more);
-        let spans = vec![
-            Span::styled(label, theme.style(Role::Muted)),
-            Span::raw(" "),
-            Span::styled(text, theme.style(role)),
-        ];
-        buf.set_line(inner.x, inner.y + offset, &Line::from(spans), inner.width);
-    }
-    let below = lines.len().saturating_sub(top + height);
-    if below > 0 && inner.height > 0 {
-        let text = format!("{} {below} more, PgDn ", theme.glyphs.more);
-        let width = u16::try_from(Span::raw(text.as_str()).width()).unwrap_or(0);
-        let x = inner.x + inner.width.saturating_sub(width);
-        buf.set_string(x, inner.y + inner.height - 1, &text, theme.style(Role::Muted));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn columns_fill_every_width_exactly() {
-        for width in 40..300 {
-            let c = columns(width);
-            let parts = [c.time, c.word, c.server, c.grant, c.tool, c.rule, c.args, c.end];
+        for (width, several) in (40..300).flat_map(|width| [(width, false), (width, true)]) {
+            let c = columns(width, several);
+            let parts = [c.time, c.word, c.origin, c.server, c.grant, c.tool, c.rule, c.args, c.end];
             let used: usize = 1 + parts.iter().filter(|part| **part > 0).map(|part| part + 1).sum::<usize>();
             assert!(used <= width + 1, "{width}: {used} {c:?}");
             assert!(c.tool >= 4 && c.end == 8, "{width}: {c:?}");

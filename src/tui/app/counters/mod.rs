@@ -235,6 +235,12 @@ impl Counters {
         readings
     }
 
+    /// What a gauge holds now, and its limit.
+    pub fn get(&self, key: &GaugeKey, now: Timestamp) -> Option<(Amount, Amount)> {
+        let (key, gauge) = self.gauges.get_key_value(key)?;
+        Some((gauge.reading(key, now).used, gauge.max))
+    }
+
     /// How many gauges there are.
     pub fn len(&self) -> usize {
         self.gauges.len()

@@ -1,14 +1,22 @@
 //! What the detail of a row says, as labelled lines; the view only colours them.
 
+use std::fmt::Write as _;
+use std::sync::Arc;
+
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
+use super::explained::Kept;
+use super::fold::Repeat;
+use super::marks::Marks;
 use super::names::Names;
 use super::ring::Ring;
 use super::row::{Kind, Row, Shadow};
+use super::tree::Toggled;
 use crate::policy::model::Window;
 use crate::record::{Status, Verdict};
 use crate::time::Timestamp;
+use crate::tui::app::counters::{Counters, GaugeKey};
 use crate::visible::visible;
 
 /// How a line is emphasised.
@@ -37,16 +45,40 @@ pub struct Line {
     pub text: String,
     /// How it is emphasised.
     pub tone: Tone,
+    /// What begins here can be folded: its name, and whether it is open. The sign for it stands in
+    /// the two columns before the text.
+    pub fold: Option<(String, bool)>,
+    /// The row that the line is about.
+    pub goes: Option<u64>,
 }
 
 pub(crate) fn line(label: &'static str, text: impl Into<String>, tone: Tone) -> Line {
-    Line { label, text: text.into(), tone }
+    Line { label, text: text.into(), tone, fold: None, goes: None }
+}
+
+/// What the detail of a row is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct About<'a> {
+    /// The rows.
+    pub ring: &'a Ring,
+    /// Counters as they are now.
+    pub counters: &'a Counters,
+    /// Marks and notes.
+    pub marks: &'a Marks,
+    /// Which parts are not as they are at first.
+    pub toggled: &'a Toggled,
+    /// The policy that decided, where it was read, or why it could not be.
+    pub policy: Option<&'a Result<Arc<Kept>, String>>,
+    /// The repeats that the row stands for.
+    pub repeat: Option<&'a Repeat>,
+    /// The time.
+    pub now: Timestamp,
 }
 
 /// The lines of a row's detail, wrapped to `width` columns of text: nothing of a message or an
 /// argument is cut away where a person came to read it. Every line is safe to show.
-pub fn wrapped(ring: &Ring, id: u64, now: Timestamp, width: usize) -> Vec<Line> {
-    wrap_all(lines(ring, id, now), width)
+pub fn wrapped(about: &About<'_>, id: u64, width: usize) -> Vec<Line> {
+    wrap_all(lines(about, id), width)
 }
 
 /// Lines wrapped to `width` columns of text, hostile characters marked.
@@ -58,7 +90,10 @@ pub(crate) fn wrap_all(lines: Vec<Line>, width: usize) -> Vec<Line> {
         let indent = text.len() - text.trim_start().len();
         let mut first = true;
         for part in wrap(&text, width.max(8), if entry.tone == Tone::Code { indent + 2 } else { 0 }) {
-            out.push(line(if first { entry.label } else { "" }, part, entry.tone));
+            let mut piece = line(if first { entry.label } else { "" }, part, entry.tone);
+            piece.goes = entry.goes;
+            piece.fold = entry.fold.clone().filter(|_| first);
+            out.push(piece);
             first = false;
         }
     }
@@ -102,7 +137,8 @@ fn wrap(text: &str, width: usize, indent: usize) -> Vec<String> {
 }
 
 /// The lines of a row's detail.
-pub fn lines(ring: &Ring, id: u64, now: Timestamp) -> Vec<Line> {
+pub fn lines(about: &About<'_>, id: u64) -> Vec<Line> {
+    let ring = about.ring;
     let Some(row) = ring.get(id) else { return Vec::new() };
     let names = &ring.names;
     let text = |name| names.text(name).to_owned();
@@ -117,45 +153,26 @@ pub fn lines(ring: &Ring, id: u64, now: Timestamp) -> Vec<Line> {
                 out.push(line("by", text(row.grant), Tone::Plain));
             }
         }
-        Kind::Call(verdict) => {
-            let tone = match verdict {
-                Verdict::Allow => Tone::Good,
-                Verdict::Deny => Tone::Bad,
-                Verdict::Approve => Tone::Warn,
-            };
-            let mut decision = row.word(names).to_owned();
-            if !row.enforced {
-                decision.push_str(" (not enforced: it could not be recorded in time)");
-            }
-            out.push(line("decision", decision, tone));
-            out.push(line("tool", text(row.tool), Tone::Plain));
-            if row.message != Names::EMPTY {
-                out.push(line("message", text(row.message), Tone::Plain));
-            }
-            let rule = if row.rule == Names::EMPTY { "no rule fired".to_owned() } else { text(row.rule) };
-            out.push(line("rule", rule, Tone::Plain));
-            if row.pointer != Names::EMPTY {
-                out.push(line("pointer", text(row.pointer), Tone::Plain));
-            }
-            if row.policy != Names::EMPTY {
-                out.push(line("policy", text(row.policy), Tone::Plain));
-            }
-            if let Some(shadow) = row.shadow {
-                out.push(beside(shadow, verdict, names));
-            }
-            if let Some(millis) = row.retry_after_ms {
-                out.push(line("retry", format!("after {}", seconds(millis)), Tone::Plain));
-            }
-            let asks = verdict == Verdict::Approve;
-            if !asks {
-                out.push(outcome(row));
-            }
-            approval(ring, id, row, &mut out);
-        }
+        Kind::Call(verdict) => call(about, (id, row, verdict), &mut out),
     }
-    arguments(row, &mut out);
-    gauges(row, names, now, &mut out);
-    out.push(line("when", row.ts.to_string(), Tone::Plain));
+    if let Some(repeat) = about.repeat {
+        out.push(repeated(ring, repeat));
+    }
+    if let Some(mark) = about.marks.get(row.source, row.seq) {
+        let note = if mark.note.is_empty() { "marked" } else { &mark.note };
+        out.push(line("note", note, Tone::Warn));
+    }
+    let heading = if matches!(row.kind, Kind::Event(_)) { "data" } else { "arguments" };
+    if row.args.is_empty() {
+        out.push(line(heading, "none", Tone::Plain));
+    } else {
+        out.extend(super::tree::lines(heading, &row.args, "args", about.toggled));
+    }
+    if matches!(row.kind, Kind::Call(_)) {
+        super::explained::lines(about, row, &mut out);
+    }
+    gauges(about, row, &mut out);
+    out.push(line("when", format!("{} · {}", row.ts, ago(row.ts, about.now)), Tone::Plain));
     out.push(line("server", text(row.server), Tone::Plain));
     if matches!(row.kind, Kind::Call(_)) {
         out.push(line("grant", text(row.grant), Tone::Plain));
@@ -166,7 +183,137 @@ pub fn lines(ring: &Ring, id: u64, now: Timestamp) -> Vec<Line> {
         }
     }
     out.push(line("record", format!("number {} of its gateway", row.seq), Tone::Plain));
+    if matches!(row.kind, Kind::Call(_)) {
+        around(ring, (id, row), &mut out);
+    }
     out
+}
+
+fn call(about: &About<'_>, (id, row, verdict): (u64, &Row, Verdict), out: &mut Vec<Line>) {
+    let names = &about.ring.names;
+    let text = |name| names.text(name).to_owned();
+    let tone = match verdict {
+        Verdict::Allow => Tone::Good,
+        Verdict::Deny => Tone::Bad,
+        Verdict::Approve => Tone::Warn,
+    };
+    let mut decision = row.word(names).to_owned();
+    if !row.enforced {
+        decision.push_str(" (not enforced: it could not be recorded in time)");
+    }
+    out.push(line("decision", decision, tone));
+    out.push(line("tool", text(row.tool), Tone::Plain));
+    if row.message != Names::EMPTY {
+        out.push(line("message", text(row.message), Tone::Plain));
+    }
+    let rule = if row.rule == Names::EMPTY { "no rule fired".to_owned() } else { text(row.rule) };
+    out.push(line("rule", rule, Tone::Plain));
+    if row.pointer != Names::EMPTY {
+        out.push(line("pointer", text(row.pointer), Tone::Plain));
+    }
+    if row.policy != Names::EMPTY {
+        out.push(line("policy", text(row.policy), Tone::Plain));
+    }
+    if let Some(shadow) = row.shadow {
+        out.push(beside(shadow, verdict, names));
+    }
+    if let Some(millis) = row.retry_after_ms {
+        out.push(line("retry", format!("after {}", seconds(millis)), Tone::Plain));
+    }
+    if verdict != Verdict::Approve {
+        out.push(outcome(row));
+    }
+    out.push(latency(row));
+    approval(about.ring, id, row, out);
+}
+
+/// Where the time of a call went.
+fn latency(row: &Row) -> Line {
+    let decided = f64::from(row.decide_ns) / 1_000.0;
+    let mut text = format!("{decided:.1} µs to decide");
+    if let Some(ended) = row.ended {
+        let share = match ended.upstream_us {
+            0 => String::new(),
+            upstream => {
+                let all = micros_of(upstream) + decided;
+                format!(" · {:.1} % of it in the gateway", 100.0 * decided / all)
+            }
+        };
+        let _ = write!(text, " · {} upstream{share}", micros(ended.upstream_us));
+    }
+    line("latency", text, Tone::Plain)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share for people")]
+fn micros_of(micros: u64) -> f64 {
+    micros as f64
+}
+
+fn repeated(ring: &Ring, repeat: &Repeat) -> Line {
+    let at = |id: Option<&u64>| id.and_then(|id| ring.get(*id)).map_or(Timestamp::default(), |row| row.ts);
+    let (first, last) = (at(repeat.members.front()), at(repeat.members.back()));
+    let over = seconds(first.millis_until(last));
+    let text = format!("{} times over {over}, the last at {last}", repeat.members.len());
+    line("repeated", text, Tone::Warn)
+}
+
+/// How long ago something was, as people say it.
+pub fn ago(ts: Timestamp, now: Timestamp) -> String {
+    let passed = u64::try_from(now.secs().saturating_sub(ts.secs())).unwrap_or(0);
+    match passed {
+        0..60 => format!("{passed}s ago"),
+        60..3_600 => format!("{}m ago", passed / 60),
+        3_600..86_400 => format!("{}h{:02} ago", passed / 3_600, passed % 3_600 / 60),
+        _ => format!("{}d ago", passed / 86_400),
+    }
+}
+
+/// Rows that are looked at, each way, for calls of the same session.
+const LOOK_AROUND: u64 = 4_000;
+/// Calls of the same session shown, each way.
+const AROUND: usize = 4;
+
+/// The calls of the same session around a row.
+fn around(ring: &Ring, (id, row): (u64, &Row), out: &mut Vec<Line>) {
+    let same = |other: &u64| {
+        ring.get(*other).is_some_and(|other| {
+            other.source == row.source && other.session == row.session && other.verdict().is_some()
+        })
+    };
+    let mut before: Vec<u64> = (id.saturating_sub(LOOK_AROUND)..id).rev().filter(same).take(AROUND).collect();
+    before.reverse();
+    let after: Vec<u64> = (id + 1..id.saturating_add(LOOK_AROUND)).filter(same).take(AROUND).collect();
+    if before.is_empty() && after.is_empty() {
+        return;
+    }
+    let names = &ring.names;
+    let all = before.into_iter().chain([id]).chain(after);
+    for (index, other) in all.enumerate() {
+        let Some(found) = ring.get(other) else { continue };
+        let when = match i64::cmp(&found.ts.0, &row.ts.0) {
+            std::cmp::Ordering::Less => format!("-{}", seconds_exact(found.ts.millis_until(row.ts))),
+            _ => format!("+{}", seconds_exact(row.ts.millis_until(found.ts))),
+        };
+        let text = if other == id {
+            format!("{:>8}  this call", "")
+        } else {
+            format!("{when:>8}  {:<5} {} {}", found.word(names), names.text(found.tool), found.args)
+        };
+        let cut = text.floor_char_boundary(160);
+        let tone = match found.verdict() {
+            _ if other == id => Tone::Heading,
+            Some(Verdict::Deny) => Tone::Bad,
+            _ => Tone::Plain,
+        };
+        let label = if index == 0 { "around" } else { "" };
+        let mut entry = line(label, text.get(..cut).unwrap_or(""), tone);
+        entry.goes = (other != id).then_some(other);
+        out.push(entry);
+    }
+}
+
+fn seconds_exact(millis: u64) -> String {
+    format!("{}.{:03}", millis / 1_000, millis % 1_000)
 }
 
 /// What the shadow policy would have decided.
@@ -230,32 +377,33 @@ fn approval(ring: &Ring, id: u64, row: &Row, out: &mut Vec<Line>) {
     }
 }
 
-fn arguments(row: &Row, out: &mut Vec<Line>) {
-    let heading = if matches!(row.kind, Kind::Event(_)) { "data" } else { "arguments" };
-    if row.args.is_empty() {
-        out.push(line(heading, "none", Tone::Plain));
-    }
-    for (index, text) in pretty(&row.args).into_iter().enumerate() {
-        out.push(line(if index == 0 { heading } else { "" }, text, Tone::Code));
-    }
-}
-
-fn gauges(row: &Row, names: &Names, now: Timestamp, out: &mut Vec<Line>) {
+fn gauges(about: &About<'_>, row: &Row, out: &mut Vec<Line>) {
+    let names = &about.ring.names;
+    let now = about.now;
     for (index, gauge) in row.gauges.iter().enumerate() {
         let resets = now.millis_until(gauge.resets_at);
         let ends =
             if resets == 0 { "window over".to_owned() } else { format!("resets in {}", seconds(resets)) };
+        let key = GaugeKey {
+            server: names.text(row.server).to_owned(),
+            counter: names.text(gauge.counter).to_owned(),
+            scope: names.text(gauge.scope).to_owned(),
+            key: names.text(gauge.key).to_owned(),
+            window: u64::from(gauge.window),
+        };
+        let present = about.counters.get(&key, now);
+        let present = present.map_or_else(String::new, |(used, max)| format!(" · now {used}/{max}"));
         out.push(line(
             if index == 0 { "counters" } else { "" },
             format!(
-                "{} {}/{} {} {} · {} {} · {ends}",
-                names.text(gauge.counter),
+                "{} {}/{} {} {} · {} {} · {ends}{present}",
+                key.counter,
                 gauge.used,
                 gauge.max,
                 if gauge.window == 3600 { "an" } else { "a" },
                 Window::label(u64::from(gauge.window)),
-                names.text(gauge.scope),
-                names.text(gauge.key),
+                key.scope,
+                key.key,
             ),
             if gauge.used >= gauge.max { Tone::Warn } else { Tone::Plain },
         ));

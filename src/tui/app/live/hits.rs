@@ -22,13 +22,16 @@ impl Hits {
         Self { ids: VecDeque::new(), from: ring.next(), to: ring.next() }
     }
 
-    /// Looks at rows that arrived since, and forgets those that the ring dropped.
-    pub fn extend(&mut self, ring: &Ring, matches: &dyn Fn(&Row) -> bool) {
+    /// Forgets the rows that the ring dropped; answers with those of them that matched, oldest first.
+    pub fn forget(&mut self, ring: &Ring) -> Vec<u64> {
         self.to = self.to.max(ring.first());
         self.from = self.from.max(ring.first());
-        while self.ids.front().is_some_and(|id| *id < ring.first()) {
-            self.ids.pop_front();
-        }
+        let gone = self.ids.partition_point(|id| *id < ring.first());
+        self.ids.drain(..gone).collect()
+    }
+
+    /// Looks at rows that arrived since.
+    pub fn extend(&mut self, ring: &Ring, matches: &dyn Fn(&Row) -> bool) {
         while self.to < ring.next() {
             if ring.get(self.to).is_some_and(matches) {
                 self.ids.push_back(self.to);
@@ -51,17 +54,24 @@ impl Hits {
         self.from > ring.first()
     }
 
-    /// Looks once more at a row that changed, if it was looked at before.
-    pub fn look_again(&mut self, ring: &Ring, id: u64, matches: &dyn Fn(&Row) -> bool) {
+    /// Looks once more at a row that changed, if it was looked at before; answers with whether it
+    /// matches now, where that is new.
+    pub fn look_again(&mut self, ring: &Ring, id: u64, matches: &dyn Fn(&Row) -> bool) -> Option<bool> {
         if id < self.from || id >= self.to {
-            return;
+            return None;
         }
         let wanted = ring.get(id).is_some_and(matches);
         match (self.ids.binary_search(&id), wanted) {
             (Ok(at), false) => drop(self.ids.remove(at)),
             (Err(at), true) => self.ids.insert(at, id),
-            _ => {}
+            _ => return None,
         }
+        Some(wanted)
+    }
+
+    /// Rows from here on have been looked at.
+    pub fn looked(&self) -> u64 {
+        self.from
     }
 
     /// How far the search backwards is, from 0 to 1.

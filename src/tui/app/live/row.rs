@@ -52,6 +52,8 @@ pub struct Row {
     pub policy: Name,
     /// The approval that the call was held for.
     pub approval: Name,
+    /// It is the second decision of a call that was held: the same call.
+    pub again: bool,
     /// The recorded arguments, or an event's data, as JSON.
     pub args: Box<str>,
     /// The call's limits after the decision.

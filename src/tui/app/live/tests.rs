@@ -46,6 +46,20 @@ fn filled(count: u64) -> Live {
     live
 }
 
+fn detail_of(live: &Live, id: u64) -> Vec<detail::Line> {
+    let (counters, marks, toggled) = Default::default();
+    let about = detail::About {
+        ring: &live.ring,
+        counters: &counters,
+        marks: &marks,
+        toggled: &toggled,
+        policy: None,
+        repeat: live.repeat(id),
+        now: Timestamp(0),
+    };
+    detail::lines(&about, id)
+}
+
 fn seqs(live: &Live) -> Vec<u64> {
     live.visible().iter().map(|id| live.ring.get(*id).expect("kept").seq).collect()
 }
@@ -79,7 +93,7 @@ fn the_detail_says_what_the_shadow_would_have_decided() {
     live.take(0, &[with(1, Verdict::Deny), with(2, Verdict::Allow), call(3, "ps", Verdict::Allow)]);
     let shadow = |seq: u64| {
         let id = *live.visible().iter().find(|id| live.ring.get(**id).expect("kept").seq == seq).unwrap();
-        let lines = detail::lines(&live.ring, id, Timestamp(0));
+        let lines = detail_of(&live, id);
         lines.into_iter().find(|line| line.label == "shadow").map(|line| (line.text, line.tone))
     };
     let said = |text: &str, tone| Some((text.to_owned(), tone));
@@ -109,7 +123,7 @@ fn a_filter_shows_its_first_screen_at_once_and_the_rest_as_it_is_found() {
     live.set_filter("tool:pull", Timestamp::default()).expect("valid");
     assert_eq!(live.visible().len(), 10);
     assert!(live.search_progress().is_some());
-    while live.search_on() {}
+    while live.work() {}
     assert_eq!(live.count(), 40_000);
     live.take(0, &[call(120_001, "ps", Verdict::Allow), call(120_002, "pull", Verdict::Deny)]);
     assert_eq!(live.count(), 40_001);
@@ -133,7 +147,10 @@ fn outcomes_join_their_calls() {
         released: false,
     }));
     live.take(0, std::slice::from_ref(&outcome));
-    assert_eq!(live.ring.get(2).and_then(|row| row.ended).map(|ended| ended.status), Some(Status::ToolError));
+    assert_eq!(
+        live.ring.get(live.ring.first() + 2).and_then(|row| row.ended).map(|ended| ended.status),
+        Some(Status::ToolError)
+    );
     live.take(1, &[outcome]);
     assert_eq!(live.count(), 5, "an outcome of an unknown gateway joins nothing");
 }
@@ -162,9 +179,13 @@ fn a_held_call_is_two_rows_and_one_call() {
     live.take(0, &[told, Record::Decision(answer)]);
     let totals = live.ring.totals();
     assert_eq!((totals.decisions, totals.denies, totals.approvals), (5, 1, 1));
-    assert_eq!((live.ring.held.answer_of(3), live.ring.held.asked_by(6)), (Some(6), Some(3)));
+    let (asked, answer) = (past::BASE + 3, past::BASE + 6);
+    assert_eq!(
+        (live.ring.held.answer_of(asked), live.ring.held.asked_by(answer)),
+        (Some(answer), Some(asked))
+    );
     let text = |id| {
-        let lines = detail::lines(&live.ring, id, Timestamp(0));
+        let lines = detail_of(&live, past::BASE + id);
         lines.iter().map(|line| format!("{} {}", line.label, line.text)).collect::<Vec<_>>().join("\n")
     };
     assert!(text(3).contains("outcome held 1 m 05 s, then allowed"), "{}", text(3));
@@ -186,8 +207,8 @@ fn a_held_call_is_two_rows_and_one_call() {
     };
     for seq in [4, 65_004] {
         live.take(0, &[outcome(seq)]);
-        assert!(live.ring.get(3).is_some_and(|row| row.ended.is_none()));
-        assert!(live.ring.get(6).is_some_and(|row| row.ended.is_some()), "{seq}");
+        assert!(live.ring.get(past::BASE + 3).is_some_and(|row| row.ended.is_none()));
+        assert!(live.ring.get(past::BASE + 6).is_some_and(|row| row.ended.is_some()), "{seq}");
     }
     // When the first is gone the second stands alone.
     let mut small = Live::new(Bounds { rows: 2, bytes: usize::MAX });
@@ -197,7 +218,7 @@ fn a_held_call_is_two_rows_and_one_call() {
         0,
         &[call(1, "pull", Verdict::Approve), call(2, "ps", Verdict::Allow), Record::Decision(answer)],
     );
-    assert_eq!(small.ring.held.asked_by(2), None);
+    assert_eq!(small.ring.held.asked_by(past::BASE + 2), None);
     assert_eq!(small.ring.totals().decisions, 2);
 }
 
@@ -298,7 +319,7 @@ proptest! {
                 Step::Filter(which) => live.set_filter(["", "tool:pull", "tool:ps", "tool:none"][usize::from(which)], Timestamp::default()).expect("valid"),
                 Step::Height(height) => live.set_height(usize::from(height)),
                 Step::Click(line) => live.click(usize::from(line)),
-                Step::Search => { live.search_on(); }
+                Step::Search => { live.work(); }
             }
             let visible = live.visible();
             prop_assert_eq!(visible.len(), live.height().min(live.count()));
