@@ -142,6 +142,11 @@ impl TextPane {
         }
     }
 
+    /// Brings the cursor's line to where there is room below it to read on.
+    pub(super) fn center(&mut self, rows: usize) {
+        self.top = self.line_of(self.cursor).saturating_sub(rows / 3);
+    }
+
     /// Moves by lines.
     pub(super) fn lines_on(&mut self, editor: &Editor, down: bool, many: usize, select: bool) {
         self.sync(editor);

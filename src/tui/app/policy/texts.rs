@@ -37,6 +37,8 @@ pub(super) fn enter(app: &mut App) {
     let place = error.or_else(|| entry.map(|entry| entry.name_span.start));
     let place = place.unwrap_or(app.policy.raw.cursor);
     app.policy.raw.go(editor, place);
+    let (rows, _) = crate::tui::view::text::size(app);
+    app.policy.raw.center(rows);
     show(app);
 }
 

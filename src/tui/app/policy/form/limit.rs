@@ -97,7 +97,7 @@ fn start(app: &mut App, index: Option<usize>, like: Option<LimitDraft>) {
     fields.push(FormField::text(Id::Counter, "counter", &draft.counter));
     fields.push(FormField::text(Id::Message, "message", draft.on_deny.as_deref().unwrap_or("")));
     let advice = match (places.as_slice(), app.policy.table.selected_tool()) {
-        ([Place::Tool(_)], Some(_)) => {
+        ([Place::Tool(_)], Some(row)) if matches!(row.risk.category, Category::Write | Category::Execute) => {
             PRESETS.get(preset).map(|(name, _, _)| format!(": {name} is recommended"))
         }
         _ => None,
