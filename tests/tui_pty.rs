@@ -131,7 +131,7 @@ fn follows_the_terminals_size() {
     term.resize(30, 8);
     term.wait("too small");
     term.resize(150, 40);
-    term.wait("commands");
+    term.wait("R recommended");
     term.type_keys("q");
     assert_eq!(term.end(), 0);
     term.assert_given_back();
