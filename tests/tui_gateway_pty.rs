@@ -117,7 +117,9 @@ fn a_draft_runs_as_the_shadow_is_compared_and_promoted() {
     term.wait("Revisions of policy.json");
     term.wait("deny echo");
     term.wait("in force");
-    term.type_keys("\u{1b}q");
+    term.type_keys("\u{1b}");
+    term.wait_gone("Revisions of policy.json");
+    term.type_keys("q");
     assert_eq!(term.end(), 0);
     gateway.finish();
 }
