@@ -392,7 +392,7 @@ fn a_rule_on_a_nested_argument_is_made_and_put_into_another_tool() {
     // Into the inspector, to the rule, copied, and into the other tool.
     term.type_keys("\r\u{1b}[By");
     term.wait("copied a deny_if rule");
-    term.type_keys("\u{1b}[D/change\rP");
+    term.type_keys("\u{1b}[D/\u{15}change\rP");
     term.wait("put a deny_if rule into change_order");
     // Doubled there, and the double taken away again.
     term.type_keys("\r\u{1b}[B\u{4}");
