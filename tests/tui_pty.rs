@@ -210,7 +210,7 @@ fn two_editors_of_one_file_are_merged_and_a_conflict_is_asked() {
     let file = mine.policy();
     let mut other = Program::new(&mine.home.path().join("other")).arg(&file).patience(PATIENCE).start();
     other.wait("push");
-    // Mine: push is limited, and the default changed; theirs: pull is denied, the default, too.
+    // Mine: the selected tool is limited; theirs: it is denied.
     mine.type_keys("l5\r");
     mine.wait("unsaved");
     let text = read(&file);
