@@ -290,7 +290,7 @@ pub(super) fn suggest(study: &Study, options: &Options, server: Option<&[String]
                 kind: ProposalKind::Hide,
                 tool: name.clone(),
                 path: None,
-                choices: vec![Choice { text: "hide: no call needed it".to_owned(), edits }],
+                choices: vec![Choice { text: "no call needed it".to_owned(), edits }],
                 chosen: 0,
                 dropped: None,
                 evidence: Evidence::default(),
@@ -329,7 +329,7 @@ impl Proposer<'_> {
 
     fn allow(&mut self) {
         let edits = vec![Edit::SetState { tools: vec![self.name.to_owned()], state: ToolState::Allow }];
-        let choice = Choice { text: "allow: it was called".to_owned(), edits };
+        let choice = Choice { text: "it was called".to_owned(), edits };
         self.push(ProposalKind::Allow, None, vec![choice], self.evidence());
     }
 

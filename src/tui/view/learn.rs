@@ -162,7 +162,8 @@ fn text(lines: &[Line], top: usize, area: Rect, paint: &mut Paint<'_>) {
     }
     let below = wrapped.len().saturating_sub(top + height);
     if below > 0 {
-        paint.right(area.x, area.bottom(), area.right(), Role::Muted, &format!(" {below} more lines "));
+        let lines = if below == 1 { "line" } else { "lines" };
+        paint.right(area.x, area.bottom(), area.right(), Role::Muted, &format!(" {below} more {lines} "));
     }
 }
 
@@ -315,6 +316,8 @@ fn evidence(proposal: &Proposal, area: Rect, paint: &mut Paint<'_>) {
     let rule = paint.glyphs().line.repeat(usize::from(area.width));
     paint.text(area.x, area.y, area.right(), Role::Faint, &rule);
     let mut lines: Vec<Line> = Vec::new();
+    // The row may have cut it.
+    lines.extend(proposal.choice().map(|choice| (Role::Strong, 0, choice.text.clone())));
     if proposal.evidence.calls > 0 {
         lines.push((Role::Text, 0, format!("seen: {}", proposal.evidence.text())));
     }
