@@ -4,7 +4,7 @@
 //!
 //! | floor | rooms |
 //! |---|---|
-//! | 0, pure | [`json`], [`time`], [`visible`], [`policy`], [`mcp`], [`risk`], [`record`], [`filter`] |
+//! | 0, pure | [`json`], [`time`], [`visible`], [`policy`], [`mcp`], [`risk`], [`record`], [`filter`], [`export`] |
 //! | 1 | [`clock`], [`paths`], [`catalog`], [`counters`], [`journal`], [`revisions`], [`replay`] (pure) |
 //! | 2 | [`feed`] |
 //! | 3 | [`gateway`], [`tui`] (they never know each other) |
@@ -30,6 +30,7 @@ pub mod catalog;
 pub mod cli;
 pub mod clock;
 pub mod counters;
+pub mod export;
 pub mod feed;
 pub mod filter;
 pub mod gateway;

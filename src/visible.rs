@@ -95,6 +95,11 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Whether a character is never shown as it is, after the one before it.
+pub(crate) fn hides(c: char, before: Option<char>) -> bool {
+    kind(c, before) != Kind::Plain
+}
+
 /// Whether the text holds characters that can drive a terminal, reorder a line or cannot be seen.
 /// Line breaks and tabs are not strange by themselves.
 pub fn is_suspicious(text: &str) -> bool {

@@ -219,12 +219,116 @@ fn a_closed_pipe_ends_it_quietly() {
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+fn outcome(second: u32, call: u64, micros: u64) -> Record {
+    let line = format!(
+        r#"{{"type":"outcome","seq":1,"ts":"2026-11-20T21:20:{second:02}.000001Z","gateway":"g","call":{call},"status":"ok","upstream_us":{micros},"bytes":9,"released":false}}"#
+    );
+    Record::parse(line.as_bytes()).unwrap()
+}
+
+/// Two runs: three calls with their end and a freeze, and one whose journal lost a piece and is torn.
+fn incident(home: &Home) {
+    let a = writer(&home.journal(), "a", 1 << 20);
+    a.append(&mut decision(1, "docker", "pull", "allow")).unwrap();
+    a.append(&mut outcome(2, 1, 2500)).unwrap();
+    a.append(&mut decision(3, "docker", "push", "deny")).unwrap();
+    a.append(&mut decision(4, "docker", "push", "deny")).unwrap();
+    a.append(&mut event(5, "freeze")).unwrap();
+    let b = writer(&home.journal(), "b", 1 << 20);
+    for second in 6..10 {
+        let mut record = decision(second, "git", "log", "allow");
+        if let Record::Decision(decision) = &mut record {
+            "b".clone_into(&mut decision.gateway);
+        }
+        b.append(&mut record).unwrap();
+    }
+    let path = home.journal().join("b.1.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    let holed: String =
+        text.lines().filter(|line| !line.contains("\"seq\":2,")).map(|l| format!("{l}\n")).collect();
+    fs::write(&path, holed + "{\"type\":\"deci").unwrap();
+}
+
+#[test]
+fn stats_count_by_decision_tool_and_run_and_name_what_is_lost() {
+    let home = Home::new();
+    incident(&home);
+    let shown = text(&home.command(&["--stats"]).output().unwrap());
+    for wanted in [
+        "8 records from 2026-11-20T21:20:01Z to 2026-11-20T21:20:09Z: 8s",
+        "decisions  4 allow, 2 deny",
+        "outcomes   1 ok",
+        "events     1 freeze",
+        "6.0 calls a minute, the busiest 6 at 2026-11-20T21:20:00Z",
+        "upstream   p50 2.5 ms",
+        "lost records: 1, torn lines: 1",
+    ] {
+        assert!(shown.contains(wanted), "{wanted} is not in\n{shown}");
+    }
+    let row = |name: &str| {
+        let line =
+            shown.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}\n{shown}"));
+        line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(row("push of docker")[3..], ["2", "2", "0"]);
+    assert_eq!(row("b ")[1..4], ["3", "1", "1"], "{shown}");
+    let json = text(&home.command(&["--stats", "--deny", "--format", "json"]).output().unwrap());
+    let counts: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(counts["total"]["calls"], 2);
+    assert_eq!(counts["lost"], 1, "what is lost shows whatever the filter says");
+    assert_eq!(counts["tools"][0]["name"], "push");
+}
+
+#[test]
+fn other_formats_and_the_report_hold_the_same_records() {
+    let home = Home::new();
+    incident(&home);
+    let csv = text(&home.tail(&["--format", "csv", "--deny"]));
+    let lines: Vec<_> = csv.split("\r\n").collect();
+    assert!(lines[0].starts_with("ts,type,gateway,seq,server,grant,"), "{csv}");
+    assert_eq!(lines.len(), 4, "a header, two records and the end: {csv}");
+    assert!(lines[1].contains(",docker,local,") && lines[1].contains("\"{\"\"n\"\":3}\""), "{csv}");
+    let cef = text(&home.tail(&["--format", "cef", "--filter", "kind:freeze"]));
+    assert!(cef.starts_with("CEF:0|callgate|callgate|") && cef.contains("|freeze|"), "{cef}");
+    let logfmt = text(&home.tail(&["--format", "logfmt", "--until", "2026-11-20T21:20:02Z"]));
+    assert_eq!(logfmt.lines().count(), 1, "{logfmt}");
+    assert!(logfmt.contains(" decision=allow ") && logfmt.contains(r#" args="{\"n\":1}""#), "{logfmt}");
+    let report = text(&home.command(&["--report", "--deny"]).output().unwrap());
+    assert!(report.starts_with("# Incident report"), "{report}");
+    for wanted in
+        ["Calls: 2, denied: 2", "**freeze** by `ann`", "| 2 | `push` | `docker` |", "lost records: 1"]
+    {
+        assert!(report.contains(wanted), "{wanted} is not in\n{report}");
+    }
+    for all in [&csv, &cef, &logfmt, &report] {
+        assert!(!all.contains('\u{1b}'), "{all:?}");
+    }
+}
+
+#[test]
+fn scripts_are_told_by_the_exit_code() {
+    let home = Home::new();
+    incident(&home);
+    let code = |args: &[&str]| home.command(args).output().unwrap().status.code();
+    assert_eq!(code(&["--exit-code", "--deny"]), Some(0));
+    assert_eq!(code(&["--exit-code", "--filter", "tool:nothing"]), Some(1));
+    assert_eq!(code(&["--exit-code", "--until", "2026-11-20T21:00:00Z"]), Some(1));
+    assert_eq!(code(&["--no-follow", "--filter", "tool:nothing"]), Some(0));
+    assert_eq!(code(&["--follow", "--stats"]), Some(2));
+    assert_eq!(code(&["--stats", "--format", "csv"]), Some(2));
+    let other =
+        Command::new(env!("CARGO_BIN_EXE_callgate")).args(["status", "--format", "csv"]).output().unwrap();
+    assert_eq!(other.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&other.stderr).contains("only `tail` prints"), "{other:?}");
+}
+
 #[test]
 fn says_what_is_wrong_and_ends_with_its_code() {
     let home = Home::new();
     for (args, code, says) in [
         (vec!["--filter", "tol:x"], 2, "did you mean `tool`"),
         (vec!["--since", "yesterday"], 2, "is not a time"),
+        (vec!["--until", "tomorrow"], 2, "`--until tomorrow` is not a time"),
         (vec!["--journal", "/nowhere/at/all.jsonl"], 3, "/nowhere/at/all.jsonl"),
     ] {
         let output = home.tail(&args);
@@ -233,4 +337,21 @@ fn says_what_is_wrong_and_ends_with_its_code() {
         assert!(stderr.contains(says), "{stderr}");
     }
     assert_eq!(text(&home.tail(&[])), "", "no journals are no error");
+}
+
+#[test]
+fn a_shell_gives_curl_the_request_as_it_is() {
+    use callgate::export::copy;
+    let args = r#"{"a":"it's $HOME `x` \\ \"q\"","n":1.50}"#;
+    let script =
+        copy::curl("t'", args).replacen("curl", "set --", 1) + r#"; eval "last=\${$#}"; printf %s "$last""#;
+    let out = Command::new("sh")
+        .args(["-c", &script])
+        .env("CALLGATE_URL", "u")
+        .env("CALLGATE_TOKEN", "t")
+        .output()
+        .unwrap();
+    assert_eq!(text(&out), copy::json_rpc("t'", args));
+    let unset = Command::new("sh").args(["-c", &script]).env("CALLGATE_URL", "u").output().unwrap();
+    assert!(String::from_utf8_lossy(&unset.stderr).contains("CALLGATE_TOKEN"), "{unset:?}");
 }

@@ -222,3 +222,120 @@ fn what_ended_gateways_journaled_is_there_and_filters_marks_and_notes_outlive_th
     assert_eq!(term.end(), 0);
     gateway.finish();
 }
+
+/// The text that the program put on the clipboard last (OSC 52).
+fn copied(term: &pty_support::Term) -> Option<String> {
+    use base64::Engine as _;
+    let bytes = term.screen().bytes.clone();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let (_, last) = text.rsplit_once("\u{1b}]52;c;")?;
+    let end = last.find(['\u{7}', '\u{1b}'])?;
+    let decoded = base64::engine::general_purpose::STANDARD.decode(&last[..end]).ok()?;
+    String::from_utf8(decoded).ok()
+}
+
+const OPEN: &str = r#"{"version":"1","default":"allow","tools":{"echo":{}}}"#;
+
+#[test]
+fn a_row_is_ruled_copied_exported_frozen_and_found_in_the_policy_by_keys() {
+    let home = Home::new(OPEN);
+    let mut gateway = home.gateway(&[], &[]);
+    let mut term =
+        Program::new(&home.path("home")).arg(home.policy()).cwd(home.dir.path()).size(120, 36).start();
+    term.wait("echo");
+    for (id, message) in [(1, "tmp/a"), (2, "tmp/b"), (3, "etc/passwd")] {
+        gateway.send(&call(id, "echo", &format!(r#"{{"message":"{message}"}}"#)));
+        assert!(!denied(&gateway.json()));
+    }
+    term.type_keys("2");
+    term.wait("etc/passwd");
+
+    // A rule from the row, into the draft, reviewed and saved; the gateway takes it over.
+    term.type_keys("n");
+    term.wait("New rule in");
+    term.wait("deny echo if message = \"etc/passwd\"");
+    // What it would have changed, replayed from the journal.
+    term.wait("of 3 calls of a day: 1 allowed before and denied then");
+    term.type_keys("\r");
+    term.wait("u takes it back");
+    term.type_keys("\u{13}");
+    term.wait("deny_if");
+    term.type_keys("\r");
+    term.wait_gone("deny_if");
+    let saved = std::fs::read_to_string(home.policy()).unwrap();
+    assert!(saved.contains(r#""op":"eq","value":"etc/passwd""#) || saved.contains("etc/passwd"), "{saved}");
+    let mut id = 10;
+    loop {
+        gateway.send(&call(id, "echo", r#"{"message":"etc/passwd"}"#));
+        let answer = gateway.json();
+        if denied(&answer) {
+            assert_eq!(rule(&answer), "/tools/echo/deny_if/args.message-eq");
+            break;
+        }
+        id += 1;
+        assert!(id < 200, "the gateway never took the rule over");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    term.wait("DENY");
+
+    // Copies: where the record stands, and the record itself.
+    term.type_keys("ylink\r");
+    term.wait(".jsonl:");
+    let link = copied(&term).unwrap();
+    let (path, line) = link.rsplit_once(':').unwrap();
+    let text = std::fs::read_to_string(path).unwrap();
+    let record = text.lines().nth(line.parse::<usize>().unwrap() - 1).unwrap().to_owned();
+    assert!(record.contains("\"decision\":\"deny\"") && record.contains("etc/passwd"), "{record}");
+    term.type_keys("yrecord\r");
+    term.wait("copied the record");
+    assert_eq!(copied(&term).unwrap(), record, "the very bytes of the journal");
+
+    // The decision as a test beside the policy, which `callgate test` runs.
+    term.type_keys("t");
+    term.wait("pinned as");
+    let tested =
+        std::process::Command::new(env!("CARGO_BIN_EXE_callgate")).arg("test").arg(home.policy()).output();
+    let tested = tested.unwrap();
+    assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stdout));
+
+    // What the filter matches, as a report; the name is taken the second time.
+    term.type_keys("fdecision:deny\r");
+    term.type_keys("e");
+    term.wait("Export what matches decision:deny");
+    term.type_keys("\u{15}report.md\r");
+    term.wait("wrote 1 record to report.md");
+    let report = std::fs::read_to_string(home.dir.path().join("report.md")).unwrap();
+    assert!(
+        report.contains("Calls: 1, denied: 1") && report.contains("`{\"message\":\"etc/passwd\"}`"),
+        "{report}"
+    );
+    term.type_keys("e\u{15}report.md\r");
+    term.wait("is there already");
+    term.type_keys("c");
+    term.wait_gone("is there already");
+
+    // Frozen from the row, and lifted.
+    term.type_keys("F");
+    term.wait("echo of");
+    term.type_keys("looks like a probe\r");
+    term.wait("U lifts it");
+    gateway.send(&call(300, "echo", r#"{"message":"tmp/a"}"#));
+    assert_eq!(rule(&gateway.json()), "(frozen)");
+    term.type_keys("U");
+    term.wait("Lift which freeze?");
+    term.type_keys("a");
+    term.wait("unfrozen");
+    gateway.send(&call(301, "echo", r#"{"message":"tmp/a"}"#));
+    assert!(!denied(&gateway.json()));
+
+    // The rule that decided, where it can be changed.
+    term.type_keys("\u{1b}");
+    term.type_keys("fdecision:deny etc\r");
+    term.wait("etc/passwd");
+    term.type_keys("E");
+    term.wait("message = \"etc/passwd\"");
+    term.type_keys("q");
+    assert_eq!(term.end(), 0);
+    term.assert_given_back();
+    gateway.finish();
+}

@@ -42,6 +42,12 @@ pub enum FormatArg {
     Json,
     /// For CI systems; only of `callgate test`.
     Junit,
+    /// Records as RFC 4180; only of `tail`.
+    Csv,
+    /// Records in the Common Event Format; only of `tail`.
+    Cef,
+    /// Records as `key=value`; only of `tail`.
+    Logfmt,
 }
 
 /// The terminal interface's arguments.
@@ -96,6 +102,9 @@ pub enum Command {
     #[command(hide = true)]
     Guard(GuardArgs),
     /// Print records as they come
+    #[command(
+        after_help = "`--format` is `text`, `json` (the records as they are), `csv`, `cef` or `logfmt`."
+    )]
     Tail(TailArgs),
     /// Show gateways, freezes and unguarded servers
     Status(StatusArgs),
@@ -295,6 +304,7 @@ pub enum RecordArgs {
 
 /// `callgate tail`
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct TailArgs {
     /// Only denied calls
     #[arg(long)]
@@ -305,9 +315,24 @@ pub struct TailArgs {
     /// From so long ago (`15m`, `2h`, `3d`) or from an instant (RFC 3339)
     #[arg(long, value_name = "WHEN")]
     pub since: Option<String>,
+    /// Up to so long ago or up to an instant, and stop there
+    #[arg(long, value_name = "WHEN")]
+    pub until: Option<String>,
     /// Stop at the end instead of waiting for more
-    #[arg(long)]
+    #[arg(long, overrides_with = "follow")]
     pub no_follow: bool,
+    /// Wait for more, over rotation and restarts: what `tail` does by itself
+    #[arg(short, long, overrides_with = "no_follow", conflicts_with_all = ["stats", "report", "until"])]
+    pub follow: bool,
+    /// Counts, rates, latencies and what is lost, instead of lines
+    #[arg(long)]
+    pub stats: bool,
+    /// A Markdown report of the incident, instead of lines
+    #[arg(long, conflicts_with = "stats")]
+    pub report: bool,
+    /// Exit with 1 when nothing was found; stops at the end
+    #[arg(long, conflicts_with = "follow")]
+    pub exit_code: bool,
     /// Read a gateway's feed
     #[arg(long, value_name = "URL", conflicts_with = "journal")]
     pub feed: Option<String>,

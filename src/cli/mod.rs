@@ -32,6 +32,7 @@ use std::process::ExitCode;
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches};
 
+use crate::export;
 use args::FormatArg;
 pub use args::{Cli, Command};
 pub use error::CliError;
@@ -88,13 +89,25 @@ fn parse() -> Cli {
 
 fn run(cli: Cli, out: &Output) -> Answer {
     let printed = match cli.format {
-        FormatArg::Text => test::Printed::Text,
         FormatArg::Json => test::Printed::Json,
         FormatArg::Junit => test::Printed::Junit,
+        FormatArg::Text | FormatArg::Csv | FormatArg::Cef | FormatArg::Logfmt => test::Printed::Text,
     };
     if printed == test::Printed::Junit && !matches!(cli.command, Some(Command::Test(_))) {
         return Err(CliError::usage(
             "only the results of `callgate test` can be printed as `junit`",
+            "write `--format text` or `--format json`",
+        ));
+    }
+    let records = match cli.format {
+        FormatArg::Csv => Some(export::Format::Csv),
+        FormatArg::Cef => Some(export::Format::Cef),
+        FormatArg::Logfmt => Some(export::Format::Logfmt),
+        FormatArg::Text | FormatArg::Json | FormatArg::Junit => None,
+    };
+    if records.is_some() && !matches!(cli.command, Some(Command::Tail(_))) {
+        return Err(CliError::usage(
+            "only `tail` prints `csv`, `cef` and `logfmt`",
             "write `--format text` or `--format json`",
         ));
     }
@@ -108,7 +121,7 @@ fn run(cli: Cli, out: &Output) -> Answer {
         )),
         Some(Command::Gateway(args)) => gateway::run(*args, out),
         Some(Command::Guard(args)) => gateway::guard(&args),
-        Some(Command::Tail(args)) => tail::run(&args, out),
+        Some(Command::Tail(args)) => tail::run(&args, records, out),
         Some(Command::Status(args)) => status::run(args, out),
         Some(Command::Tools(args)) => tools::run(&args, out),
         Some(Command::Init(args)) => init::run(&args, out),

@@ -48,7 +48,8 @@ struct Printed<'r> {
 /// Runs the command.
 pub(super) fn run(args: &ReplayArgs, out: &Output) -> Answer {
     let paths = Paths::from_env().map_err(|error| CliError::outside(error.to_string(), ""))?;
-    let since = args.since.as_deref().map(|text| super::tail::since(text, clock::now())).transpose()?;
+    let since =
+        args.since.as_deref().map(|text| super::tail::instant("--since", text, clock::now())).transpose()?;
     let candidate = policy(&args.policy)?;
     let against = args.against.as_deref().map(policy).transpose()?;
     let sources: Vec<Source> = if args.journals.is_empty() {

@@ -33,7 +33,7 @@ pub(super) fn run(args: &SuggestArgs, out: &Output) -> Answer {
         return Err(init::there_already(path));
     }
     let now = clock::now();
-    let since = args.since.as_deref().map(|text| tail::since(text, now)).transpose()?;
+    let since = args.since.as_deref().map(|text| tail::instant("--since", text, now)).transpose()?;
     let journals = Journals::find(&args.journals, since)?;
     let mut options = Options { portable: args.portable, ..Options::of(args.profile) };
     options.margin = args.margin.unwrap_or(options.margin);

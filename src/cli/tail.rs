@@ -1,5 +1,6 @@
 //! `callgate tail`: records as lines, for pipes and incidents.
 
+mod counts;
 mod show;
 
 use std::collections::VecDeque;
@@ -10,6 +11,9 @@ use super::args::TailArgs;
 use super::output::Format;
 use super::{Answer, CliError, Output, Verdict};
 use crate::clock;
+use crate::export;
+use crate::export::report::{Frame, Report};
+use crate::export::stats::Stats;
 use crate::feed::client::{self, FeedAddr, FeedEvent, Feeds, WatchOptions};
 use crate::filter::{Filter, FilterError, View};
 use crate::journal::follow::{Follower, Source};
@@ -31,28 +35,65 @@ const DENIED: &[u8] = br#""decision":"deny""#;
 /// Output is handed over in pieces of about this size while there is more to read.
 const PIECE: usize = 64 * 1024;
 
+/// Lines are merged by time; one may come so much later than one with a later time.
+const DISORDER: i64 = 10_000_000;
+
 /// Runs the command.
-pub(super) fn run(args: &TailArgs, out: &Output) -> Answer {
+pub(super) fn run(args: &TailArgs, records: Option<export::Format>, out: &Output) -> Answer {
     let now = clock::now();
-    let since = args.since.as_deref().map(|text| since(text, now)).transpose()?;
+    let when =
+        |name: &str, text: &Option<String>| text.as_deref().map(|text| instant(name, text, now)).transpose();
+    let narrowed = args.deny || args.filter.is_some();
+    if (args.stats || args.report) && records.is_some() {
+        return Err(CliError::usage(
+            "`--stats` and `--report` are no lines of records",
+            "write `--format text` or `--format json`",
+        ));
+    }
+    let sink = match (args.stats, args.report, records, out.format) {
+        (true, _, _, _) => Sink::Stats(Box::new(Stats::new(narrowed))),
+        (_, true, _, _) => Sink::Report(Box::new(Report::new(narrowed))),
+        (_, _, Some(format), _) => Sink::Records(format),
+        (_, _, None, Format::Json) => Sink::Json,
+        (_, _, None, Format::Text) => Sink::Text(Box::new(Show::new(out, width()))),
+    };
     let mut tail = Tail {
         deny: args.deny,
         filter: args.filter.as_deref().map(|text| filter(text, now)).transpose()?,
-        since,
-        show: (out.format == Format::Text).then(|| Show::new(out, width())),
+        since: when("--since", &args.since)?,
+        until: when("--until", &args.until)?,
+        follow: !(args.no_follow || args.until.is_some() || args.exit_code || args.stats || args.report),
+        sink,
+        found: false,
         pending: Vec::new(),
         out,
     };
+    if let Sink::Records(format) = &tail.sink {
+        format.begin(&mut tail.pending);
+    }
     match &args.feed {
         Some(url) => tail.feed(url, args)?,
         None => tail.journals(args)?,
     }
     tail.flush()?;
-    Ok(Verdict::Yes)
+    match &tail.sink {
+        Sink::Stats(stats) => counts::print(&stats.summary(), out)?,
+        Sink::Report(report) => {
+            let by = std::env::var("USER").unwrap_or_default();
+            let filter = match (args.deny, args.filter.as_deref()) {
+                (true, None) => "decision:deny".to_owned(),
+                (true, Some(filter)) => format!("decision:deny {filter}"),
+                (false, filter) => filter.unwrap_or_default().to_owned(),
+            };
+            out.print(&report.markdown(&Frame { filter: &filter, made: now, by: &by }))?;
+        }
+        Sink::Json | Sink::Text(_) | Sink::Records(_) => {}
+    }
+    Ok(if args.exit_code && !tail.found { Verdict::No } else { Verdict::Yes })
 }
 
-/// Reads `--since`: how long ago, or an instant.
-pub(super) fn since(text: &str, now: Timestamp) -> Result<Timestamp, CliError> {
+/// Reads an option that names an instant: how long ago, or itself.
+pub(super) fn instant(name: &str, text: &str, now: Timestamp) -> Result<Timestamp, CliError> {
     let ago = || {
         let seconds = i64::try_from(parse_duration(text)?).ok()?;
         Some(now.plus_micros(seconds.checked_mul(-1_000_000)?))
@@ -60,7 +101,7 @@ pub(super) fn since(text: &str, now: Timestamp) -> Result<Timestamp, CliError> {
     Timestamp::parse(text).or_else(ago).ok_or_else(|| {
         let text = crate::visible::visible(text);
         CliError::usage(
-            format!("`--since {text}` is not a time"),
+            format!("`{name} {text}` is not a time"),
             "write how long ago (`15m`, `2h`, `3d`) or an instant (`2026-11-20T21:00:00Z`)",
         )
     })
@@ -88,11 +129,30 @@ fn width() -> Option<usize> {
     std::env::var("COLUMNS").ok()?.parse().ok()
 }
 
+/// Where records go.
+enum Sink {
+    /// Their own bytes.
+    Json,
+    /// Lines for people.
+    Text(Box<Show>),
+    /// Lines of another format.
+    Records(export::Format),
+    /// Only what they come to.
+    Stats(Box<Stats>),
+    /// The report of an incident.
+    Report(Box<Report>),
+}
+
 struct Tail<'o> {
     deny: bool,
     filter: Option<Filter>,
     since: Option<Timestamp>,
-    show: Option<Show>,
+    until: Option<Timestamp>,
+    /// Whether to wait for more at the end.
+    follow: bool,
+    sink: Sink,
+    /// Whether anything that is asked for was there.
+    found: bool,
     pending: Vec<u8>,
     out: &'o Output,
 }
@@ -117,7 +177,7 @@ impl Tail<'_> {
         let mut follower = Follower::open_for(source, self.since, &self.needles()).map_err(failed)?;
         let mut earlier = VecDeque::new();
         let mut following = false;
-        let last_only = !args.no_follow && self.since.is_none();
+        let last_only = self.follow && self.since.is_none();
         loop {
             while let Some(line) = follower.next_line().map_err(failed)? {
                 if last_only && !following {
@@ -129,13 +189,19 @@ impl Tail<'_> {
                     }
                     continue;
                 }
+                if self.is_past(line) {
+                    return Ok(());
+                }
                 self.line(line)?;
             }
             for line in earlier.drain(..) {
                 self.line(&line)?;
             }
             self.flush()?;
-            if args.no_follow {
+            if !self.follow {
+                for gateway in follower.torn() {
+                    self.torn(&gateway);
+                }
                 return Ok(());
             }
             following = true;
@@ -157,9 +223,9 @@ impl Tail<'_> {
                 .to_owned(),
             None => std::env::var("CALLGATE_FEED_TOKEN").unwrap_or_default(),
         };
-        let history = if self.since.is_some() || args.no_follow { u64::MAX } else { EARLIER as u64 };
+        let history = if self.since.is_some() || !self.follow { u64::MAX } else { EARLIER as u64 };
         let feeds = Feeds::These(vec![FeedAddr { url: url.to_owned(), token }]);
-        let (mut events, _handle) = client::watch(feeds, WatchOptions { history, fleet: !args.no_follow })
+        let (mut events, _handle) = client::watch(feeds, WatchOptions { history, fleet: self.follow })
             .map_err(|error| CliError::outside(format!("the feed cannot be watched: {error}"), ""))?;
         let mut end = None;
         while let Some(event) = events.blocking_recv() {
@@ -171,7 +237,7 @@ impl Tail<'_> {
                     }
                     self.flush()?;
                     let last = lines.last().and_then(|line| crate::journal::peek_seq(line));
-                    if args.no_follow && end.zip(last).is_some_and(|(next, last)| last + 1 >= next) {
+                    if !self.follow && end.zip(last).is_some_and(|(next, last)| last + 1 >= next) {
                         return Ok(());
                     }
                 }
@@ -183,7 +249,7 @@ impl Tail<'_> {
                 }
                 FeedEvent::Lost { why, ended, .. } => {
                     let why = crate::visible::visible(&why).into_owned();
-                    if args.no_follow || ended {
+                    if !self.follow || ended {
                         return Err(CliError::outside(
                             format!("the feed `{url}` ended: {why}"),
                             "check the address and the token",
@@ -199,14 +265,27 @@ impl Tail<'_> {
     }
 
     /// What every line that can be shown holds: the journals are searched for it before their lines
-    /// are looked at. As text every line counts: an outcome is shown with its call.
+    /// are looked at. For people every line counts, because an outcome is shown with its call; and
+    /// what is lost shows only between all lines.
     fn needles(&self) -> Vec<Vec<u8>> {
-        match &self.filter {
-            _ if self.show.is_some() && !self.deny => Vec::new(),
+        match (&self.sink, &self.filter) {
+            (Sink::Stats(_) | Sink::Report(_), _) => Vec::new(),
+            (Sink::Text(_), _) if !self.deny => Vec::new(),
             _ if self.deny => vec![DENIED.to_vec()],
-            Some(filter) => filter.needles(),
-            None => Vec::new(),
+            (_, Some(filter)) => filter.needles(),
+            (_, None) => Vec::new(),
         }
+    }
+
+    /// Whether this and every later line is later than what is asked for.
+    fn is_past(&self, bytes: &[u8]) -> bool {
+        self.until.is_some_and(|until| {
+            crate::journal::peek_ts(bytes).is_some_and(|ts| ts > until.plus_micros(DISORDER))
+        })
+    }
+
+    fn in_time(&self, ts: Timestamp) -> bool {
+        self.since.is_none_or(|since| ts >= since) && self.until.is_none_or(|until| ts < until)
     }
 
     /// Whether a line is asked for. `read` is the line where it was read already.
@@ -216,9 +295,8 @@ impl Tail<'_> {
         }
         if !self.deny && self.filter.is_none() {
             // A feed gives its whole history.
-            return self
-                .since
-                .is_none_or(|since| crate::journal::peek_ts(bytes).is_none_or(|ts| ts >= since));
+            return (self.since.is_none() && self.until.is_none())
+                || crate::journal::peek_ts(bytes).is_none_or(|ts| self.in_time(ts));
         }
         let parsed;
         let line = match read {
@@ -231,7 +309,7 @@ impl Tail<'_> {
                 Err(_) => return false,
             },
         };
-        if self.since.is_some_and(|since| line.ts < since) {
+        if !self.in_time(line.ts) {
             return false;
         }
         if self.deny && line.decision != Some(record::Verdict::Deny) {
@@ -243,8 +321,9 @@ impl Tail<'_> {
     }
 
     fn line(&mut self, bytes: &[u8]) -> Result<(), CliError> {
-        if self.show.is_none() {
+        if matches!(self.sink, Sink::Json) {
             if self.wanted(bytes, None) {
+                self.found = true;
                 self.pending.extend_from_slice(bytes);
                 self.pending.push(b'\n');
             }
@@ -252,16 +331,36 @@ impl Tail<'_> {
             let read = Line::parse(bytes).ok();
             let wanted = self.wanted(bytes, read.as_ref());
             let asked = self.filter.is_some();
-            if let Some(show) = &mut self.show {
-                if let Some(read) = &read {
-                    show.learn(read);
+            self.found |= wanted;
+            match (&mut self.sink, &read) {
+                (Sink::Json, _) | (Sink::Records(_), None) => {}
+                (Sink::Text(show), read) => {
+                    if let Some(read) = read {
+                        show.learn(read);
+                    }
+                    if wanted {
+                        show.line(bytes, read.as_ref(), asked, &mut self.pending);
+                    }
                 }
-                if wanted {
-                    show.line(bytes, read.as_ref(), asked, &mut self.pending);
+                (Sink::Records(format), Some(read)) if wanted => format.line(read, &mut self.pending),
+                (Sink::Records(_), Some(_)) => {}
+                (Sink::Stats(stats), Some(read)) => {
+                    stats.see(read, wanted);
                 }
+                (Sink::Report(report), Some(read)) => report.see(read, wanted),
+                (Sink::Stats(_) | Sink::Report(_), None) => self.torn(""),
             }
         }
         if self.pending.len() >= PIECE { self.flush() } else { Ok(()) }
+    }
+
+    /// A line of a gateway run that is no record.
+    fn torn(&mut self, gateway: &str) {
+        match &mut self.sink {
+            Sink::Stats(stats) => stats.torn(gateway),
+            Sink::Report(report) => report.torn(gateway),
+            Sink::Json | Sink::Text(_) | Sink::Records(_) => {}
+        }
     }
 
     fn flush(&mut self) -> Result<(), CliError> {

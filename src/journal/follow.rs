@@ -316,6 +316,24 @@ impl Follower {
         }
     }
 
+    /// The gateway runs whose last line is torn, or not written whole yet, among those that were
+    /// read to their ends.
+    pub fn torn(&self) -> Vec<String> {
+        let is_torn = |run: &Run| {
+            let current = run.current.as_ref()?;
+            let len = std::fs::metadata(&current.path).ok()?.len();
+            (current.reader.is_none() && current.position < len).then_some(())
+        };
+        let mut torn: Vec<String> = self
+            .names
+            .iter()
+            .filter(|(_, at)| self.runs.get(**at).is_some_and(|run| is_torn(run).is_some()))
+            .map(|((_, name), _)| name.clone())
+            .collect();
+        torn.sort_unstable();
+        torn
+    }
+
     /// The next line by time among what is written so far, without its line feed; `None` at the
     /// end: ask again after [`Follower::look`]. Lines that two gateways write at the same time may
     /// come in the order in which they are found.

@@ -6,6 +6,7 @@
 //! writer that goes on with the file.
 
 mod backfill;
+pub mod find;
 pub mod follow;
 mod keep;
 mod key;

@@ -98,6 +98,9 @@ pub struct Line<'a> {
     /// Whether the call was counted.
     #[serde(default)]
     pub counted: Option<bool>,
+    /// Of a decision, how long it took in microseconds, as it is spelt.
+    #[serde(borrow, default, deserialize_with = "spelt")]
+    pub decide_us: Option<&'a str>,
     /// What the shadow policy would have decided.
     #[serde(borrow, default)]
     pub shadow: Option<ShadowLine<'a>>,
@@ -122,6 +125,9 @@ pub struct Line<'a> {
     /// Of an outcome, whether the reservation was given back.
     #[serde(default)]
     pub released: Option<bool>,
+    /// Of an outcome, the answer's size in bytes.
+    #[serde(default)]
+    pub bytes: Option<u64>,
     /// Of an event, what happened.
     #[serde(default, rename = "kind")]
     pub event: Option<EventKind>,

@@ -6,6 +6,7 @@
 //! | [`health`] | each rule and limit with its hits, and what is wrong with it |
 //! | [`recorded`] | a recorded call, read in place from a journal's line |
 //! | [`engine`] | [`Replay`]: lines go in, in the order of their times, and a [`Report`] for each candidate comes out |
+//! | [`ladder`] | the edits that would have decided a row otherwise, from the narrowest to the widest |
 //! | [`report`] | changed decisions: counted, grouped by tool and rule, with examples |
 //! | [`suggest`](mod@suggest) | the least-privilege policy that recorded calls need |
 //!
@@ -42,6 +43,7 @@ pub mod engine;
 mod groups;
 pub mod health;
 mod judge;
+pub mod ladder;
 mod masks;
 pub mod recorded;
 pub mod report;

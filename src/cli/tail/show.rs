@@ -15,10 +15,36 @@ use crate::visible::visible;
 /// How many calls are remembered for their outcomes.
 const CALLS: usize = 50_000;
 
-/// Column widths.
-const SERVER: usize = 12;
-const TOOL: usize = 24;
-const RULE: usize = 28;
+/// How wide the columns are; they give way where there is little room.
+#[derive(Debug, Clone, Copy)]
+struct Columns {
+    /// Whether the day is shown, and the time of day to the millisecond.
+    long_time: bool,
+    server: usize,
+    tool: usize,
+    rule: usize,
+}
+
+impl Columns {
+    fn within(width: Option<usize>) -> Self {
+        match width.unwrap_or(usize::MAX) {
+            ..100 => Self { long_time: false, server: 8, tool: 16, rule: 18 },
+            100..140 => Self { long_time: true, server: 10, tool: 20, rule: 20 },
+            140.. => Self { long_time: true, server: 12, tool: 24, rule: 28 },
+        }
+    }
+
+    /// Where the columns end.
+    fn end(self) -> usize {
+        let time = if self.long_time { 18 } else { 8 };
+        time + 1 + WORD + 1 + self.server + 1 + self.tool + 1 + self.rule + 1
+    }
+}
+
+/// The width of the word that says what it is.
+const WORD: usize = 5;
+/// The least room that arguments get before a message.
+const ARGS: usize = 16;
 
 /// Calls whose outcome may still come, by gateway run and number. Names are kept once: a journal
 /// has millions of calls of a few tools.
@@ -63,6 +89,7 @@ impl Calls {
 pub(super) struct Show {
     color: bool,
     width: Option<usize>,
+    columns: Columns,
     tz: jiff::tz::TimeZone,
     calls: Calls,
     row: String,
@@ -73,6 +100,7 @@ impl Show {
         Self {
             color: out.color,
             width,
+            columns: Columns::within(width),
             tz: jiff::tz::TimeZone::system(),
             calls: Calls::default(),
             row: String::new(),
@@ -140,11 +168,20 @@ impl Show {
             }
             self.row.push_str("  ");
         }
-        self.row.push_str(&visible(line.args.unwrap_or("")));
-        let message = Line::text(&line.message);
+        let args = visible(line.args.unwrap_or(""));
+        let message = visible(Line::text(&line.message));
+        // Arguments can be long; why a call was denied is what people came for.
+        match self.width {
+            Some(width) if !message.is_empty() => {
+                let room = width.saturating_sub(self.columns.end());
+                let room = room.saturating_sub(message.width() + 3).max(ARGS);
+                self.row.push_str(&cut(&args, room));
+            }
+            _ => self.row.push_str(&args),
+        }
         if !message.is_empty() {
             self.row.push_str("  ");
-            self.row.push_str(&visible(message));
+            self.row.push_str(&message);
         }
     }
 
@@ -164,7 +201,7 @@ impl Show {
         }
         self.time(line);
         self.row.push(' ');
-        self.tinted(tint, |row| column(row, "event", 5));
+        self.tinted(tint, |row| column(row, "event", WORD));
         self.row.push(' ');
         self.row.push_str(&visible(&rest));
     }
@@ -200,24 +237,27 @@ impl Show {
     /// The columns between the time and the rest.
     fn head(&mut self, word: &str, tint: Tint, server: &str, tool: &str, rule: &str) {
         self.row.push(' ');
-        self.tinted(tint, |row| column(row, word, 5));
+        self.tinted(tint, |row| column(row, word, WORD));
         self.row.push(' ');
-        column(&mut self.row, server, SERVER);
+        column(&mut self.row, server, self.columns.server);
         self.row.push(' ');
-        column(&mut self.row, tool, TOOL);
+        column(&mut self.row, tool, self.columns.tool);
         self.row.push(' ');
+        let wide = self.columns.rule;
         if tint == Tint::Bad {
-            self.tinted(tint, |row| column(row, rule, RULE));
+            self.tinted(tint, |row| column(row, rule, wide));
         } else {
-            column(&mut self.row, rule, RULE);
+            column(&mut self.row, rule, wide);
         }
         self.row.push(' ');
     }
 
-    /// The local time: month, day, and the time of day to the millisecond.
+    /// The local time: month, day, and the time of day to the millisecond; where there is little
+    /// room the time of day to the second.
     fn time(&mut self, line: &Line<'_>) {
+        let long = self.columns.long_time;
         let Ok(instant) = jiff::Timestamp::from_microsecond(line.ts.0) else {
-            return column(&mut self.row, "?", 18);
+            return column(&mut self.row, "?", if long { 18 } else { 8 });
         };
         let offset = i64::from(self.tz.to_offset(instant).seconds());
         let local = line.ts.plus_micros(offset.saturating_mul(1_000_000));
@@ -225,9 +265,11 @@ impl Show {
             // `2026-11-20T21:20:00.000001Z`
             let text = local.utc().unwrap_or(*crate::time::NO_INSTANT);
             let text = std::str::from_utf8(&text).unwrap_or("");
-            row.push_str(text.get(5..10).unwrap_or(""));
-            row.push(' ');
-            row.push_str(text.get(11..23).unwrap_or(""));
+            if long {
+                row.push_str(text.get(5..10).unwrap_or(""));
+                row.push(' ');
+            }
+            row.push_str(text.get(11..if long { 23 } else { 19 }).unwrap_or(""));
         });
     }
 
@@ -239,8 +281,11 @@ impl Show {
     }
 }
 
-/// Cut to the terminal's width; escape sequences of our own take no room.
+/// Cut to so many columns; escape sequences of our own take no room.
 fn cut(text: &str, width: usize) -> String {
+    if text.len() <= width {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     let mut used = 0;
     let mut escape = false;
@@ -270,8 +315,8 @@ fn cut(text: &str, width: usize) -> String {
 
 /// Foreign text, made safe and padded to a width; what is longer is cut only so far that columns
 /// after it still line up.
-fn column(out: &mut String, text: &str, width: usize) {
-    const SPACES: &str = "                                ";
+pub(super) fn column(out: &mut String, text: &str, width: usize) {
+    const SPACES: &str = "                                                ";
     let text = visible(text);
     // What `visible` leaves of ASCII is one column a character.
     let wide = if text.is_ascii() { text.len() } else { text.width() };

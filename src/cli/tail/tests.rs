@@ -88,7 +88,10 @@ fn the_filter_and_deny_agree_with_the_record() {
         deny,
         filter: filter.map(|text| Filter::parse(text, Timestamp(0)).expect("valid")),
         since: None,
-        show: None,
+        until: None,
+        follow: false,
+        sink: Sink::Json,
+        found: false,
         pending: Vec::new(),
         out: &output,
     };

@@ -40,6 +40,7 @@ pub(super) fn walk(line: &[u8]) -> Option<Line<'_>> {
             "policy" => at.optional(&mut found.policy)?,
             "approval" => at.optional(&mut found.approval)?,
             "message" => at.optional(&mut found.message)?,
+            "decide_us" => found.decide_us = Some(at.value()?).filter(|spelt| *spelt != "null"),
             "decision" => {
                 found.decision = Some(match at.string()? {
                     "allow" => Verdict::Allow,
@@ -71,6 +72,7 @@ pub(super) fn walk(line: &[u8]) -> Option<Line<'_>> {
                 let code = i64::try_from(at.number()?).ok()?;
                 found.code = Some(if negative { -code } else { code });
             }
+            "bytes" => found.bytes = Some(at.number()?),
             "upstream_us" => found.upstream_us = Some(at.number()?),
             // Few calls have one that differs, but then it is asked for.
             "shadow" => found.shadow = serde_json::from_str(at.value()?).ok()?,

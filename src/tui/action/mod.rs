@@ -2,6 +2,7 @@
 //!
 //! From this table come the key trie, the footer, `?` help, the palette and the written key lists.
 
+mod acting;
 mod approvals;
 mod global;
 mod health;
@@ -116,6 +117,11 @@ pub enum Action {
     JumpOlder,
     JumpNewer,
     Relative,
+    RowRule,
+    RowCopy,
+    RowTest,
+    RowEditor,
+    Export,
     NextScreen,
     PreviousScreen,
     Freeze,
@@ -256,7 +262,7 @@ fn always(_: &App) -> When {
 /// The whole table.
 pub fn table() -> impl Iterator<Item = &'static Entry> {
     let own = global::TABLE.iter().chain(policy::TABLE).chain(learn::TABLE);
-    own.chain(live::TABLE).chain(approvals::TABLE).chain(health::TABLE)
+    own.chain(live::TABLE).chain(acting::TABLE).chain(approvals::TABLE).chain(health::TABLE)
 }
 
 /// An action's entry. Every action has one: a test holds it.

@@ -192,7 +192,13 @@ fn conclude(app: &mut App, asked: &Asked) {
     }
     match (asked.took.is_empty(), whys.is_empty()) {
         (false, true) => {
-            app.toast(Kind::Good, format!("{done}: {what}; taken by {}", app.feeds.names(&asked.took)));
+            // What can be taken back says by which key.
+            let undo = match &asked.proof {
+                Proof::Freeze(_, true) => " (U lifts it)",
+                Proof::Override(_, true) => " (O ends it)",
+                _ => "",
+            };
+            app.toast(Kind::Good, format!("{done}: {what}; taken by {}{undo}", app.feeds.names(&asked.took)));
         }
         (false, false) => {
             let by = app.feeds.names(&asked.took);

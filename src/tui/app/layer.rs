@@ -2,6 +2,7 @@
 
 use unicode_width::UnicodeWidthStr;
 
+use super::acting::ladder::Climb;
 use super::field::Field;
 use super::learn::cases::CasesView;
 use super::learn::console::{self, Console};
@@ -35,6 +36,8 @@ pub enum Layer {
     Console(Box<Console>),
     /// What recorded calls need.
     Suggest(Box<SuggestView>),
+    /// The rules that would have decided a row otherwise.
+    Climb(Box<Climb>),
 }
 
 /// The keys of a place.
@@ -130,6 +133,8 @@ pub enum Then {
     Override(Box<super::overrides::Wanted>),
     /// End an override, by its id.
     EndOverride(String),
+    /// Something about a row.
+    Acting(Box<super::acting::Then>),
 }
 
 impl Ask {
@@ -187,6 +192,12 @@ impl Layer {
             }
             Self::Console(_) => &[("Tab", "complete"), ("Up Down", "scroll"), ("Esc", "close")],
             Self::Review(_) | Self::Cases(_) | Self::Suggest(_) => &[],
+            Self::Climb(_) => &[
+                ("Enter", "into the draft"),
+                ("Up Down", "narrower, wider"),
+                ("Tab", "decide otherwise"),
+                ("Esc", "back"),
+            ],
         }
     }
 }
@@ -350,6 +361,11 @@ pub(super) fn key(app: &mut App, key: Key, effects: &mut Vec<Effect>) {
             }
         }
         Layer::Steps | Layer::Review(_) | Layer::Cases(_) | Layer::Suggest(_) => Did::Stay,
+        Layer::Climb(climb) => match super::acting::ladder::key(app, climb, key, effects) {
+            super::acting::ladder::Did::Stay => Did::Stay,
+            super::acting::ladder::Did::Close => Did::Close,
+            super::acting::ladder::Did::Then(then) => Did::Then(then),
+        },
     };
     match did {
         Did::Stay => app.layers.insert(at.min(app.layers.len()), layer),
@@ -438,6 +454,7 @@ pub(super) fn then(app: &mut App, then: Then, effects: &mut Vec<Effect>) {
         Then::Decide(id, decide) => super::approvals::keys::decide(app, &id, decide, effects),
         Then::Override(wanted) => super::overrides::set(app, *wanted, effects),
         Then::EndOverride(id) => super::overrides::end(app, &id, effects),
+        Then::Acting(then) => super::acting::then(app, *then, effects),
     }
 }
 
@@ -459,6 +476,12 @@ pub(super) fn click(app: &mut App, item: usize, effects: &mut Vec<Effect>) {
             return;
         }
         Some(Layer::Review(_)) => return super::policy::review::click(app, item),
+        // A click shows a rule in full; a second one takes it.
+        Some(Layer::Climb(climb)) if climb.selected != item => {
+            climb.selected = item;
+            return;
+        }
+        Some(Layer::Climb(_)) => {}
         _ => return,
     }
     key(app, enter, effects);
@@ -499,7 +522,8 @@ pub(super) fn paste(app: &mut App, text: &str) {
         | Layer::Ask(_)
         | Layer::Review(_)
         | Layer::Cases(_)
-        | Layer::Suggest(_) => {}
+        | Layer::Suggest(_)
+        | Layer::Climb(_) => {}
     }
     app.layers.push(layer);
 }

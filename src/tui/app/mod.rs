@@ -12,6 +12,7 @@
 //! | [`approvals`] | the Approvals screen: calls that wait for a person |
 //! | [`health`] | the Health screen: gateways and what needs a look |
 //! | [`impact`] | what edits would have changed of recorded decisions |
+//! | [`acting`] | what is done about a row: a rule from it, copies, exports |
 //! | [`overrides`] | temporary rules: set, shown, ended |
 //! | [`asks`] | what gateways were asked, until it is known which took it |
 //! | [`learn`] | learning from traffic, testing, explaining |
@@ -20,6 +21,7 @@
 //! A new screen is a variant of [`Screen`] (listed in [`Screen::SHOWN`] once it works), a field of
 //! [`App`], a context with its actions in `action/`, an arm in `route::act` and one in `view::draw`.
 
+pub mod acting;
 pub mod approvals;
 pub mod asks;
 pub mod counters;
@@ -175,6 +177,8 @@ pub enum Msg {
     Impact(impact::ImpactMsg),
     /// Older rows, or what is kept for the Live screen.
     Live(live::LiveMsg),
+    /// Something that was done about a row ended.
+    Acting(acting::ActingMsg),
     /// A signal asks the program to end; nothing typed may be lost.
     Terminate,
     /// An effect had something to say.
@@ -208,6 +212,8 @@ pub enum Effect {
     Impact(impact::ImpactEffect),
     /// Older rows, or what is kept for the Live screen.
     Live(live::LiveEffect),
+    /// Something about a row.
+    Acting(acting::ActingEffect),
 }
 
 /// The whole state.
@@ -247,6 +253,8 @@ pub struct App {
     pub health: health::HealthScreen,
     /// What edits would have changed.
     pub impact: impact::Impact,
+    /// What is being done about a row.
+    pub acting: acting::Acting,
     /// What gateways were asked and have not settled.
     pub asks: asks::Asks,
     /// What the last frame stands for.
@@ -318,6 +326,7 @@ impl App {
             approvals: approvals::Approvals::new(start.bell),
             health: health::HealthScreen::default(),
             impact: impact::Impact::default(),
+            acting: acting::Acting::default(),
             asks: asks::Asks::default(),
             hits: Arc::from([]),
             mouse: true,
@@ -468,7 +477,11 @@ pub fn update(app: &mut App, msg: Msg, now: Now) -> Vec<Effect> {
             app.live.live.work();
         }
         Msg::Feed(msg) => feeds::update(app, &msg, &mut effects),
-        Msg::Policy(msg) => policy::update(app, msg, &mut effects),
+        Msg::Policy(msg) => {
+            policy::update(app, msg, &mut effects);
+            acting::resume(app, &mut effects);
+        }
+        Msg::Acting(msg) => acting::update(app, msg, &mut effects),
         Msg::Learn(msg) => learn::update(app, msg),
         Msg::Impact(msg) => {
             impact::update(app, msg);

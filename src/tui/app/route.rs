@@ -150,9 +150,12 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         Action::Tests => super::learn::cases::open(app),
         Action::Freeze => super::policy::form::open_freeze(app),
         Action::Unfreeze => ask_unfreeze(app),
+        // The draft is one, wherever the person is.
+        Action::Save | Action::Undo | Action::Redo => super::policy::act(app, action, effects),
         Action::Override => super::overrides::open(app),
         Action::EndOverride => super::overrides::ask_end(app),
         Action::Quit => super::policy::quit(app, effects),
+        _ if super::acting::act(app, action, effects) => {}
         _ => match app.screen {
             Screen::Policy => super::policy::act(app, action, effects),
             Screen::Live => super::live::keys::act(app, action, effects),

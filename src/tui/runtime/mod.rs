@@ -1,5 +1,6 @@
 //! The terminal, the loop and the effects: everything of the interface that is not pure.
 
+mod acting;
 pub mod feed;
 mod files;
 mod impact;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -24,6 +26,7 @@ use self::input::Input;
 use self::keep::Keep;
 use self::redraw::Redraw;
 use self::terminal::{Canvas, Guard};
+use super::app::acting::{ActingEffect, ActingMsg};
 use super::app::impact::ImpactEffect;
 use super::app::policy::{PolicyEffect, PolicyMsg, Saved, Server, search, table::ToolRow};
 use super::app::toast::Kind;
@@ -117,10 +120,14 @@ struct Loop {
     inner: mpsc::Sender<Msg>,
     watch: Option<[Watch; 3]>,
     keep: Keep,
-    /// The folder of this user's journals.
+    /// Where journals lie.
     journal: PathBuf,
     revisions: Revisions,
     impact: Worker,
+    /// The state folder.
+    state: PathBuf,
+    /// The number of the newest replay; others give up.
+    replays: Arc<AtomicU64>,
     feeds: Option<crate::feed::client::Handle>,
     live: Option<live::Worker>,
     quit: bool,
@@ -187,6 +194,8 @@ impl Loop {
             journal: options.paths.journal(),
             revisions: Revisions::new(&options.paths),
             impact: Worker::new(options.paths.clone(), inner),
+            state: options.paths.state.clone(),
+            replays: Arc::default(),
             feeds: None,
             live: None,
             quit: false,
@@ -369,7 +378,52 @@ impl Loop {
                     self.take(Msg::Note(Kind::Bad, "too much was asked at once: try again".to_owned()));
                 }
             }
+            Effect::Acting(effect) => self.perform_acting(effect),
         }
+    }
+
+    /// Looks records up, or writes them, without holding back the screen.
+    fn perform_acting(&mut self, effect: ActingEffect) {
+        let (journal, out) = (self.journal.clone(), self.inner.clone());
+        if let ActingEffect::Replay { number, base, candidates, server, since } = effect {
+            self.replays.store(number, Ordering::Relaxed);
+            let ask = acting::Ask { base, candidates, server, since };
+            let newest = Arc::clone(&self.replays);
+            let state = self.state.clone();
+            let run = move || {
+                let mut tell = |impact| {
+                    let told = Msg::Acting(ActingMsg::Replayed { number, impact });
+                    newest.load(Ordering::Relaxed) == number && out.blocking_send(told).is_ok()
+                };
+                acting::replay(&journal, &state, &ask, &mut tell);
+            };
+            // A thread of its own: one that reads much must not hold back the end of the program.
+            let _ = std::thread::Builder::new().name("replay".to_owned()).spawn(run);
+            return;
+        }
+        tokio::task::spawn_blocking(move || {
+            let msg = match effect {
+                ActingEffect::CopyRecord { gateway, seq, otherwise } => {
+                    let (text, whole) = acting::record(&journal, &gateway, seq, otherwise);
+                    let said = if whole { "the record" } else { "what is known of the record here" };
+                    ActingMsg::Copied { text, what: said.to_owned() }
+                }
+                ActingEffect::CopyLink { gateway, seq } => {
+                    let text = acting::link(&journal, &gateway, seq);
+                    ActingMsg::Copied { what: crate::visible::visible(&text).into_owned(), text }
+                }
+                ActingEffect::Replay { .. } => return,
+                ActingEffect::Pin { policy, test } => {
+                    let (file, done) = acting::pin(&policy, &test);
+                    ActingMsg::Pinned { file, done }
+                }
+                ActingEffect::Export(export) => {
+                    let outcome = acting::export(&journal, &export);
+                    ActingMsg::Exported(export, outcome)
+                }
+            };
+            let _ = out.blocking_send(Msg::Acting(msg));
+        });
     }
 
     fn perform_policy(&mut self, effect: PolicyEffect) {

@@ -3,6 +3,7 @@
 pub mod approvals;
 mod cells;
 mod chrome;
+mod climb;
 pub mod counters;
 pub mod health;
 mod inspector;

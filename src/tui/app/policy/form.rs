@@ -7,8 +7,8 @@ mod rule;
 mod value;
 
 pub(super) use self::document::{open as open_document, open_action, open_rate_limit};
-pub(super) use self::freeze::freeze;
 pub(crate) use self::freeze::open as open_freeze;
+pub(super) use self::freeze::{Scope as FreezeScope, freeze};
 pub(super) use self::limit::{like as open_limit_like, open as open_limit, own_counter};
 pub(super) use self::rule::{
     edit as edit_rule, extend as extend_rule, open as open_condition, pick_path, pick_rule,
@@ -16,6 +16,7 @@ pub(super) use self::rule::{
 use super::{App, Kind, Then};
 use crate::policy::edit::{Edit, Place, RuleDraft, apply_to};
 use crate::policy::model::RuleList;
+use crate::tui::app::acting;
 use crate::tui::app::approvals::keys::Decide;
 use crate::tui::app::field::Field;
 use crate::tui::app::layer::Then as LayerThen;
@@ -42,8 +43,15 @@ pub struct Form {
 /// What a form makes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Makes {
-    /// A freeze; the scopes that the first field offers, as server and tool.
-    Freeze(Vec<(Option<String>, Option<String>)>),
+    /// A freeze; the scopes that the first field offers.
+    Freeze(Vec<freeze::Scope>),
+    /// A file of records.
+    Export {
+        /// The filter that chooses them.
+        filter: String,
+        /// The kind whose ending the file's name has.
+        suggested: usize,
+    },
     /// An override; what the first field offers.
     Override(Vec<Target>),
     /// The rejection of an approval, by its id.
@@ -123,6 +131,12 @@ pub enum Id {
     Schema,
     /// The shorthand.
     Action,
+    /// What a file holds.
+    Kind,
+    /// From when on.
+    Since,
+    /// A file's name.
+    File,
 }
 
 /// A field of a form.
@@ -327,6 +341,7 @@ pub(super) fn check(app: &App, form: &mut Form) {
         Makes::Override(_) => overrides::check(form),
         Makes::Reject(_) => {}
         Makes::Document | Makes::Action(_) | Makes::RateLimit(_) => document::check(form),
+        Makes::Export { .. } => acting::export::check(form),
         Makes::Limit { .. } => limit::check(app, form),
         Makes::Rule { .. } => rule::check(app, form),
     }
@@ -345,7 +360,7 @@ fn dry_run(app: &App, form: &Form) -> Option<String> {
 
 fn edit(app: &App, form: &Form) -> Option<Edit> {
     match &form.makes {
-        Makes::Freeze(_) | Makes::Override(_) | Makes::Reject(_) => None,
+        Makes::Freeze(_) | Makes::Override(_) | Makes::Reject(_) | Makes::Export { .. } => None,
         Makes::Document => document::document(app, form),
         Makes::Action(tool) => document::action(form, tool),
         Makes::RateLimit(tool) => document::rate_limit(form, tool),
@@ -357,9 +372,9 @@ fn edit(app: &App, form: &Form) -> Option<Edit> {
 fn made(app: &App, form: &Form) -> Option<LayerThen> {
     match &form.makes {
         Makes::Freeze(scopes) => {
-            let (server, tool) = scopes.get(form.field(Id::Scope)?.chosen())?.clone();
+            let freeze::Scope { server, grant, tool } = scopes.get(form.field(Id::Scope)?.chosen())?.clone();
             let reason = form.value(Id::Reason).trim().to_owned();
-            Some(LayerThen::Policy(Then::Freeze { server, tool, reason }))
+            Some(LayerThen::Policy(Then::Freeze { server, grant, tool, reason }))
         }
         Makes::Override(targets) => {
             overrides::made(form, targets).map(|wanted| LayerThen::Override(Box::new(wanted)))
@@ -368,6 +383,7 @@ fn made(app: &App, form: &Form) -> Option<LayerThen> {
             let note = form.value(Id::Reason).trim().to_owned();
             Some(LayerThen::Decide(id.clone(), Decide::Reject(note)))
         }
+        Makes::Export { .. } => acting::export::made(app, form),
         Makes::Document
         | Makes::Action(_)
         | Makes::RateLimit(_)

@@ -405,6 +405,26 @@ pub(super) fn go_to(app: &mut App, target: &Target) {
     }
 }
 
+/// Puts the cursor on the part of the selected tool that a pointer names; `false` when the document
+/// has none.
+pub(crate) fn show_pointer(app: &mut App, pointer: &str) -> bool {
+    let mut parts = pointer.rsplit('/');
+    let (end, holder) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let index = end.parse::<usize>().ok();
+    let list = [RuleList::Require, RuleList::DenyIf, RuleList::ApproveIf]
+        .into_iter()
+        .find(|list| list.key() == holder);
+    let target = match (index, list, end) {
+        (Some(index), Some(list), _) => Target::Rule(list, index),
+        (Some(index), None, _) if holder == "limits" => Target::Limit(index),
+        (_, _, "rate_limit") => Target::RateLimit,
+        _ => Target::State,
+    };
+    enter(app);
+    go_to(app, &target);
+    self::target(app) == Some(target)
+}
+
 fn height(app: &App) -> usize {
     usize::from(crate::tui::view::layout::policy(app).inspector.height.saturating_sub(1)).max(1)
 }

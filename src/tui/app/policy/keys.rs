@@ -175,7 +175,7 @@ pub(crate) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
 }
 
 /// Opens another policy file.
-pub(super) fn open(app: &mut App, path: PathBuf, effects: &mut Vec<Effect>) {
+pub(crate) fn open(app: &mut App, path: PathBuf, effects: &mut Vec<Effect>) {
     if app.policy.path != path {
         app.policy.path.clone_from(&path);
         app.policy.editor = None;

@@ -29,7 +29,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use self::editor::Editor;
-pub(super) use self::keys::{act, click, paste, quit, typing_key, wheel};
+pub(super) use self::inspect::show_pointer;
+pub(super) use self::keys::{act, click, open, paste, quit, typing_key, wheel};
 pub use self::pins::PinsFile;
 pub use self::recommend::Reach;
 pub use self::save::{Leftover, Saved};
@@ -204,6 +205,8 @@ pub enum Then {
     Freeze {
         /// The server, or all.
         server: Option<String>,
+        /// The grant, or all.
+        grant: Option<String>,
         /// The tool, or all.
         tool: Option<String>,
         /// Why.
@@ -472,7 +475,9 @@ pub(super) fn then(app: &mut App, then: Then, effects: &mut Vec<Effect>) {
         }
         Then::PickPath(path) => form::pick_path(app, &path),
         Then::PickRule(list, rule) => form::pick_rule(app, list, *rule),
-        Then::Freeze { server, tool, reason } => form::freeze(app, (server, tool), reason, effects),
+        Then::Freeze { server, grant, tool, reason } => {
+            form::freeze(app, form::FreezeScope { server, grant, tool }, reason, effects);
+        }
         Then::Edit(edit) => {
             app.edit(&edit);
         }

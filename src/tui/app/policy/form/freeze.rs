@@ -5,7 +5,7 @@ use crate::counters::Freeze;
 use crate::feed::message::Ask as FeedAsk;
 use crate::tui::app::asks::{Asked, Proof};
 use crate::tui::app::layer::Layer;
-use crate::tui::app::{App, Effect, Kind};
+use crate::tui::app::{App, Effect, Kind, Screen};
 
 /// Finds out what is wrong.
 pub(super) fn check(form: &mut Form) {
@@ -15,9 +15,38 @@ pub(super) fn check(form: &mut Form) {
     }
 }
 
+/// How far a freeze reaches; what is left out is all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Scope {
+    /// The server.
+    pub server: Option<String>,
+    /// The grant.
+    pub grant: Option<String>,
+    /// The tool.
+    pub tool: Option<String>,
+}
+
+impl Scope {
+    fn words(&self) -> String {
+        let show = crate::visible::visible;
+        let grant = self.grant.as_deref().map(|grant| format!("grant {}", show(grant)));
+        let of = match (&self.tool, &self.server) {
+            (Some(tool), Some(server)) => format!("{} of {}", show(tool), show(server)),
+            (Some(tool), None) => show(tool).into_owned(),
+            (None, Some(server)) => format!("server {}", show(server)),
+            (None, None) if grant.is_some() => "everywhere".to_owned(),
+            (None, None) => "everything, everywhere".to_owned(),
+        };
+        match grant {
+            Some(grant) => format!("{grant}, {of}"),
+            None => of,
+        }
+    }
+}
+
 /// Opens the form of a freeze.
 pub(crate) fn open(app: &mut App) {
-    let mut scopes: Vec<(Option<String>, Option<String>)> = Vec::new();
+    let mut scopes: Vec<Scope> = Vec::new();
     let servers: Vec<String> = {
         let mut servers: Vec<String> = app
             .feeds
@@ -28,22 +57,38 @@ pub(crate) fn open(app: &mut App) {
         servers.dedup();
         servers
     };
-    if let Some(row) = app.policy.table.selected_tool() {
+    // What the person looks at comes first.
+    let row =
+        app.live.live.selected_row().filter(|row| app.screen == Screen::Live && row.verdict().is_some());
+    if let Some(row) = row {
+        let text = |name| {
+            let text = app.live.live.ring.names.text(name);
+            (!text.is_empty()).then(|| text.to_owned())
+        };
+        let (server, grant, tool) = (text(row.server), text(row.grant), text(row.tool));
+        scopes.push(Scope { server: server.clone(), grant: None, tool: tool.clone() });
+        scopes.push(Scope { server: server.clone(), grant: grant.clone(), tool });
+        scopes.push(Scope { server: server.clone(), grant: grant.clone(), tool: None });
+        scopes.push(Scope { server, ..Scope::default() });
+        scopes.push(Scope { grant, ..Scope::default() });
+    } else if let Some(row) = app.policy.table.selected_tool() {
         let tool = row.name.to_string();
         let own = app.policy.enforced_by.clone();
-        scopes.extend(own.into_iter().map(|server| (Some(server), Some(tool.clone()))));
+        scopes.extend(own.into_iter().map(|server| Scope {
+            server: Some(server),
+            grant: None,
+            tool: Some(tool.clone()),
+        }));
     }
-    scopes.extend(servers.into_iter().map(|server| (Some(server), None)));
-    scopes.push((None, None));
-    let show = crate::visible::visible;
-    let options = scopes
-        .iter()
-        .map(|scope| match scope {
-            (Some(server), Some(tool)) => format!("{} of {}", show(tool), show(server)),
-            (Some(server), None) => format!("server {}", show(server)),
-            _ => "everything, everywhere".to_owned(),
-        })
-        .collect();
+    scopes.extend(servers.into_iter().map(|server| Scope { server: Some(server), ..Scope::default() }));
+    scopes.push(Scope::default());
+    let mut seen = Vec::new();
+    scopes.retain(|scope| {
+        let new = !seen.contains(scope);
+        seen.push(scope.clone());
+        new
+    });
+    let options = scopes.iter().map(Scope::words).collect();
     let mut form = Form {
         makes: Makes::Freeze(scopes),
         title: "Freeze: deny every call at once".to_owned(),
@@ -62,14 +107,14 @@ pub(crate) fn open(app: &mut App) {
 /// Asks the gateways to freeze.
 pub(in crate::tui::app::policy) fn freeze(
     app: &mut App,
-    (server, tool): (Option<String>, Option<String>),
+    Scope { server, grant, tool }: Scope,
     reason: String,
     effects: &mut Vec<Effect>,
 ) {
     let freeze = Freeze {
         id: app.fresh_id(),
         server: server.clone(),
-        grant: None,
+        grant,
         tool,
         until: None,
         by: app.user.clone(),
