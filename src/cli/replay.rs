@@ -184,7 +184,9 @@ fn bar_of((done, total): (u64, u64), calls: u64) -> String {
 fn text(report: &Report, elsewhere: u64, out: &Output) -> String {
     let mut text = String::new();
     let mut line = |parts: &[&str]| {
-        parts.iter().for_each(|part| text.push_str(part));
+        for part in parts {
+            text.push_str(part);
+        }
         text.push('\n');
     };
     let total = report.changed.total();

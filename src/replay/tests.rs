@@ -430,7 +430,7 @@ fn masks_are_told_by_their_key_and_what_cannot_be_told_is_said() {
         r#"{"token":"u"}"#,
         r#"{"token":"v"}"#,
         r#"{"token":5}"#,
-        r#"{}"#,
+        "{}",
         r#"{"login":{"password":"p"}}"#,
         r#"{"token":{"deep":"x"}}"#,
     ]

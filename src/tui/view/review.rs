@@ -278,9 +278,9 @@ fn side(side: &Side, x: u16, y: u16, end: u16, paint: &mut Paint<'_>) -> u16 {
         Verdict::Approve => ("approve", Role::Approve),
     };
     let x = paint.text(x, y, end, role, word);
-    let rule = side.rule.strip_prefix("/tools/").and_then(|rest| rest.split_once('/'));
-    let rule = rule.map_or(side.rule.as_str(), |(_, rest)| rest);
-    if rule.is_empty() { x } else { paint.text(x + 1, y, end, Role::Muted, &visible(rule)) }
+    let within = side.rule.strip_prefix("/tools/").and_then(|rest| rest.split_once('/'));
+    let code = within.map_or(side.rule.as_str(), |(_, rest)| rest);
+    if code.is_empty() { x } else { paint.text(x + 1, y, end, Role::Muted, &visible(code)) }
 }
 
 fn arguments(example: &Example, width: u16) -> Vec<String> {
