@@ -178,7 +178,7 @@ fn another_policy_is_offered_and_then_gone_on_with() {
     ui.keys("down enter");
     assert!(ui.text().contains(r#""op":"gte","value":120"#), "{}", ui.text());
     // With edits that are not saved nothing is opened over them.
-    ui.keys("G k n");
+    ui.keys("g n");
     assert!(ui.screen().contains("Save or take back your edits first"), "{}", ui.screen());
 }
 
@@ -298,7 +298,13 @@ fn harmless(effect: &Effect) -> bool {
     match effect {
         Effect::Ask(..) => false,
         Effect::Policy(effect) => {
-            matches!(effect, PolicyEffect::Open(_) | PolicyEffect::Describe { .. } | PolicyEffect::Forget(_))
+            matches!(
+                effect,
+                PolicyEffect::Open(_)
+                    | PolicyEffect::Revisions(_)
+                    | PolicyEffect::Describe { .. }
+                    | PolicyEffect::Forget(_)
+            )
         }
         Effect::Acting(ActingEffect::Pin { .. }) => false,
         // Copies and exports change nothing that others see.
