@@ -214,6 +214,10 @@ impl Live {
         if self.selected.is_some_and(|id| id >= BASE) {
             self.leave_past();
         }
+        // Whoever stopped on an empty screen stands on the first rows that come.
+        if self.paused_at.is_some() && self.selected.is_none() {
+            self.select(self.count().checked_sub(1).and_then(|last| self.nth(last)));
+        }
     }
 
     /// Closes the window on older rows where the newest do not follow it, for whoever is among those.
