@@ -40,7 +40,7 @@ impl Term {
     fn quiet(&self, at_least: usize) {
         let mut seen = 0;
         loop {
-            let patience = if seen < at_least { Duration::from_secs(120) } else { QUIET };
+            let patience = if seen < at_least { Duration::from_mins(2) } else { QUIET };
             match self.frames.recv_timeout(patience) {
                 Ok(_) => seen += 1,
                 Err(RecvTimeoutError::Timeout) => return,

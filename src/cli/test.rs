@@ -24,7 +24,7 @@ pub(super) enum Printed {
     Text,
     /// As JSON.
     Json,
-    /// As JUnit's XML, which CI systems read.
+    /// As `JUnit`'s XML, which CI systems read.
     Junit,
 }
 

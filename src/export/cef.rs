@@ -1,4 +1,4 @@
-//! ArcSight's Common Event Format, version 0, for a SIEM:
+//! `ArcSight`'s Common Event Format, version 0, for a SIEM:
 //! `CEF:0|callgate|callgate|VERSION|ID|NAME|SEVERITY|EXTENSION`.
 //!
 //! The id is the decision, the outcome's status or the event's kind. In the header `\` and `|` are

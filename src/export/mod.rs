@@ -26,7 +26,7 @@ use crate::record::{EventKind, Status, Verdict};
 pub enum Format {
     /// RFC 4180, with a header.
     Csv,
-    /// ArcSight's Common Event Format, version 0.
+    /// `ArcSight`'s Common Event Format, version 0.
     Cef,
     /// `key=value` pairs.
     Logfmt,

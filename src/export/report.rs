@@ -383,7 +383,7 @@ fn step(minutes: i64) -> i64 {
     [1, 5, 15, 60, 240, 1440, 10_080]
         .into_iter()
         .find(|wide| minutes / wide <= STEPS)
-        .unwrap_or_else(|| minutes / STEPS)
+        .unwrap_or(minutes / STEPS)
 }
 
 /// An instant to the second.

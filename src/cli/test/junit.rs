@@ -1,4 +1,4 @@
-//! Test results as JUnit's XML.
+//! Test results as `JUnit`'s XML.
 
 use std::path::Path;
 

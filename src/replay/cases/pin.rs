@@ -109,17 +109,14 @@ pub fn pin(record: &Decision) -> Result<Pinned, NotPinned> {
         record.decision == Verdict::Deny && record.rule.ends_with(&format!("/limits/{}", counter.counter))
     });
     let before = full.map(|counter| counter.max.0 / 1_000_000);
-    match before.filter(|max| *max > 0 && *max < i128::from(super::MOST_CALLS)) {
-        Some(max) => {
-            let calls = format!(
-                r#"[{{"arguments":{args},"times":{max},"expect":"allow"}},{{"arguments":{args},"expect":{expect}}}]"#
-            );
-            member(&mut test, "calls", &calls, true);
-        }
-        None => {
-            member(&mut test, "arguments", args, true);
-            member(&mut test, "expect", &expect, true);
-        }
+    if let Some(max) = before.filter(|max| *max > 0 && *max < i128::from(super::MOST_CALLS)) {
+        let calls = format!(
+            r#"[{{"arguments":{args},"times":{max},"expect":"allow"}},{{"arguments":{args},"expect":{expect}}}]"#
+        );
+        member(&mut test, "calls", &calls, true);
+    } else {
+        member(&mut test, "arguments", args, true);
+        member(&mut test, "expect", &expect, true);
     }
     test.push('}');
     Ok(Pinned { name, test })

@@ -311,9 +311,10 @@ impl Reader<'_> {
                 "for instance `/tools/refund/deny_if/0`",
             );
         }
-        let visible = node.get("visible").and_then(|found| match found.value {
-            Value::Bool(value) => Some(value),
-            _ => {
+        let visible = node.get("visible").and_then(|found| {
+            if let Value::Bool(value) = found.value {
+                Some(value)
+            } else {
                 self.sink.wrong_type(&at.key("visible"), found, "`visible`", "a boolean");
                 None
             }

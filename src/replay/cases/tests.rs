@@ -105,7 +105,7 @@ fn a_sequence_has_its_own_clock_and_counters() {
 fn every_mistake_is_named_with_its_place() {
     let test = r#""name":"n","tool":"t","expect":"deny""#;
     for (text, code, pointer, help) in [
-        ("".to_owned(), "syntax", "", "start with `{ \"tests\": [] }`"),
+        (String::new(), "syntax", "", "start with `{ \"tests\": [] }`"),
         ("[]".to_owned(), "wrong-type", "", ""),
         ("{}".to_owned(), "missing-key", "", "write the tests: `\"tests\": []`"),
         (r#"{"tets":[],"tests":[]}"#.to_owned(), "unknown-key", "/tets", "did you mean `tests`?"),

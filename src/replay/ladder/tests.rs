@@ -42,7 +42,7 @@ fn an_allowed_call_is_denied_by_its_values_or_as_a_whole() {
             r#"all arguments / this value: deny t if path = "/srv/app/x.txt" and n = 5 and deep.k = true"#,
             r#"args.path / this value: deny t if path = "/srv/app/x.txt""#,
             r#"args.path / seen values: deny t if path in ["/srv/app/x.txt", "/srv/app/y.txt"]"#,
-            r#"args.path / same beginning: deny t if path ~ /^/srv/app//"#,
+            r"args.path / same beginning: deny t if path ~ /^/srv/app//",
             r"args.n / this value: deny t if n = 5",
             r"args.n / range: deny t if n >= 5",
             r"args.deep.k / this value: deny t if deep.k = true",

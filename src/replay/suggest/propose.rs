@@ -352,7 +352,7 @@ impl Proposer<'_> {
             }
             match field.only_type() {
                 _ if field.is_lost() => {
-                    self.leave(&spot.path, "some values were masked or too large to be recorded")
+                    self.leave(&spot.path, "some values were masked or too large to be recorded");
                 }
                 Some("object") => {}
                 _ if field.count() < self.options.least() => {

@@ -149,10 +149,10 @@ fn written(journal: &Path, export: &Export) -> io::Result<u64> {
     let mut beside = tempfile_in(folder, path)?;
     let done = fill(journal, export, &mut beside.1).and_then(|records| {
         beside.1.sync_all()?;
-        match export.replace {
-            // A link fails where somebody else has made the file meanwhile; a rename does not.
-            false => std::fs::hard_link(&beside.0, path)?,
-            true => std::fs::rename(&beside.0, path)?,
+        if export.replace {
+            std::fs::rename(&beside.0, path)?
+        } else {
+            std::fs::hard_link(&beside.0, path)?
         }
         Ok(records)
     });

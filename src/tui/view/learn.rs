@@ -175,11 +175,11 @@ pub(super) fn console(app: &App, console: &Console, area: Rect, paint: &mut Pain
     let x = paint.text(inside.x, y, inside.right(), Role::Key, "> ");
     paint.field(x, y, inside.right(), &console.field, app.layers.last().is_some());
     y += 1;
-    if !console.offer.is_empty() {
+    if console.offer.is_empty() {
+        paint.text(inside.x, y, inside.right(), Role::Muted, &console.signature());
+    } else {
         let x = paint.text(inside.x, y, inside.right(), Role::Key, "Tab");
         paint.text(x + 1, y, inside.right(), Role::Muted, &visible(console.offer.trim()));
-    } else {
-        paint.text(inside.x, y, inside.right(), Role::Muted, &console.signature());
     }
     y += 1;
     for remark in console.remarks.iter().take(3) {
