@@ -244,8 +244,7 @@ fn incident(home: &Home) {
     }
     let path = home.journal().join("b.1.jsonl");
     let text = fs::read_to_string(&path).unwrap();
-    let holed: String =
-        text.lines().filter(|line| !line.contains("\"seq\":2,")).map(|l| format!("{l}\n")).collect();
+    let holed: String = text.split_inclusive('\n').filter(|line| !line.contains("\"seq\":2,")).collect();
     fs::write(&path, holed + "{\"type\":\"deci").unwrap();
 }
 

@@ -1,5 +1,6 @@
 //! `callgate suggest`: the least-privilege policy that recorded traffic needs.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -113,13 +114,14 @@ fn report(suggestion: &Suggestion, denies: u64, out: &Output) -> String {
     let day =
         |ts: Option<Timestamp>| ts.map_or_else(String::new, |ts| ts.to_string().chars().take(16).collect());
     let calls = number(usize::try_from(seen.calls).unwrap_or(usize::MAX), "allowed call");
-    text.push_str(&format!(
-        "learnt from {calls} ({} denied ones left aside), {} to {}, with a margin of {} %\n",
+    let _ = writeln!(
+        text,
+        "learnt from {calls} ({} denied ones left aside), {} to {}, with a margin of {} %",
         seen.denied,
         day(seen.since).replace('T', " "),
         day(seen.until).replace('T', " "),
         suggestion.margin
-    ));
+    );
     let verdict = if denies == 0 {
         out.tint(Tint::Good, "the policy allows every one of them")
     } else {
@@ -142,5 +144,5 @@ fn line(text: &mut String, proposal: &Proposal, out: &Output) {
     } else {
         format!("  {}", out.tint(Tint::Dim, &evidence))
     };
-    text.push_str(&format!("  {:<6} {what}{evidence}\n", proposal.kind.name()));
+    let _ = writeln!(text, "  {:<6} {what}{evidence}", proposal.kind.name());
 }

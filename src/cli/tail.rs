@@ -333,7 +333,6 @@ impl Tail<'_> {
             let asked = self.filter.is_some();
             self.found |= wanted;
             match (&mut self.sink, &read) {
-                (Sink::Json, _) | (Sink::Records(_), None) => {}
                 (Sink::Text(show), read) => {
                     if let Some(read) = read {
                         show.learn(read);
@@ -343,7 +342,7 @@ impl Tail<'_> {
                     }
                 }
                 (Sink::Records(format), Some(read)) if wanted => format.line(read, &mut self.pending),
-                (Sink::Records(_), Some(_)) => {}
+                (Sink::Json | Sink::Records(_), _) => {}
                 (Sink::Stats(stats), Some(read)) => {
                     stats.see(read, wanted);
                 }

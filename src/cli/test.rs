@@ -1,5 +1,6 @@
 //! `callgate test`: a policy against the tests beside it.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -75,14 +76,14 @@ fn read(path: &Path, named: bool, out: &Output) -> Result<Cases, CliError> {
         CliError::no(format!("the tests `{}` are not UTF-8", path.display()), "save the file as UTF-8")
     })?;
     let parsed = cases::read(text);
-    parsed.cases.ok_or_else(|| refused(path, parsed.diagnostics, out))
+    parsed.cases.ok_or_else(|| refused(path, &parsed.diagnostics, out))
 }
 
 /// What is wrong with a file of tests: all of it is told, the first as the error.
-fn refused(path: &Path, diagnostics: Vec<Diagnostic>, out: &Output) -> CliError {
+fn refused(path: &Path, diagnostics: &[Diagnostic], out: &Output) -> CliError {
     let file = visible(&path.display().to_string()).into_owned();
     let count = diagnostics.len();
-    for found in &diagnostics {
+    for found in diagnostics {
         let at =
             if found.pointer.is_empty() { String::new() } else { format!(" {}", visible(&found.pointer)) };
         out.note(&format!("{file}:{}:{}:{at} {}", found.line, found.column, found.message));
@@ -100,22 +101,18 @@ fn text(report: &Report, document: &Document, args: &TestArgs, path: &Path, out:
         let name = visible(&test.name);
         let Some(failure) = &test.failure else {
             if !args.quiet {
-                text.push_str(&format!("{}  {name}\n", out.tint(Tint::Good, "pass")));
+                let _ = writeln!(text, "{}  {name}", out.tint(Tint::Good, "pass"));
             }
             continue;
         };
         let place = out.tint(Tint::Dim, &format!("{file}:{}", failure.line));
-        text.push_str(&format!(
-            "{}  {}  {place}\n",
-            out.tint(Tint::Bad, "FAIL"),
-            out.tint(Tint::Strong, &name)
-        ));
+        let _ = writeln!(text, "{}  {}  {place}", out.tint(Tint::Bad, "FAIL"), out.tint(Tint::Strong, &name));
         for line in differences(failure) {
-            text.push_str(&format!("      {line}\n"));
+            let _ = writeln!(text, "      {line}");
         }
         let trace = explain::text(out, &failure.explanation, document, &args.file, failure.at);
         for line in trace.lines() {
-            text.push_str(&format!("      {}", out.tint(Tint::Dim, "│ ")));
+            let _ = write!(text, "      {}", out.tint(Tint::Dim, "│ "));
             text.push_str(line);
             text.push('\n');
         }
@@ -125,7 +122,7 @@ fn text(report: &Report, document: &Document, args: &TestArgs, path: &Path, out:
     } else {
         out.tint(Tint::Good, "all passed")
     };
-    text.push_str(&format!("{}, {summary}\n", number(report.tests.len(), "test")));
+    let _ = writeln!(text, "{}, {summary}", number(report.tests.len(), "test"));
     text
 }
 

@@ -60,7 +60,7 @@ impl Options {
     }
 
     /// How many calls an argument needs before anything is said of it.
-    fn least(&self) -> u64 {
+    fn least(self) -> u64 {
         match self.profile {
             Profile::Strict => 3,
             Profile::Balanced => 5,
@@ -172,7 +172,7 @@ impl Study {
 
     /// Proposals for every tool that was used, in the order of their names. With the server's tools,
     /// those that were not used are hidden.
-    pub fn suggest(&self, options: &Options, server: Option<&[String]>) -> Suggestion {
+    pub fn suggest(&self, options: Options, server: Option<&[String]>) -> Suggestion {
         propose::suggest(self, options, server)
     }
 }

@@ -341,7 +341,9 @@ proptest! {
         gone in prop::collection::vec(prop::bool::weighted(0.1), 80),
     ) {
         let mut gateway = Gateway::new(&policy);
-        calls.iter().for_each(|call| gateway.call(call));
+        for call in &calls {
+            gateway.call(call);
+        }
         let whole = replay(&gateway.journal, Base::Recorded, &policy, &[]);
         prop_assert_eq!(whole.changed.total(), 0, "{:#?}", whole.groups);
         prop_assert_eq!((whole.calls, whole.replayable), (calls.len() as u64, calls.len() as u64));
@@ -361,7 +363,9 @@ proptest! {
         calls in prop::collection::vec(asked(), 1..60),
     ) {
         let mut gateway = Gateway::new(&recorded);
-        calls.iter().for_each(|call| gateway.call(call));
+        for call in &calls {
+            gateway.call(call);
+        }
         let report = replay(&gateway.journal, Base::Recorded, &candidate, &[&recorded]);
         prop_assert_eq!(report.replayable, calls.len() as u64);
         let before = naive(&calls, &recorded, &recorded, &gateway.allowed);
@@ -384,7 +388,9 @@ fn asked_for(tool: &'static str, args: &str, after: i64) -> Asked {
 
 fn journal(policy: &Arc<Compiled>, calls: &[Asked]) -> Vec<Vec<u8>> {
     let mut gateway = Gateway::new(policy);
-    calls.iter().for_each(|call| gateway.call(call));
+    for call in calls {
+        gateway.call(call);
+    }
     gateway.journal
 }
 

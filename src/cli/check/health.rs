@@ -12,6 +12,7 @@ use crate::record::line::Line;
 use crate::replay::health::{Checkup, Health, Part, Seen};
 use crate::time::Timestamp;
 use crate::visible::visible;
+use std::fmt::Write as _;
 
 /// Decides every recorded call again under the policy, and says what came of each rule.
 pub(super) fn look(
@@ -70,7 +71,7 @@ pub(super) fn text(file: &str, health: &Health, out: &Output) -> String {
     {
         if !names.is_empty() {
             let names: Vec<_> = names.iter().map(|name| visible(name)).collect();
-            text.push_str(&format!("{}  {}\n", out.tint(Tint::Warn, what), names.join(", ")));
+            let _ = writeln!(text, "{}  {}", out.tint(Tint::Warn, what), names.join(", "));
         }
     }
     text
@@ -78,14 +79,15 @@ pub(super) fn text(file: &str, health: &Health, out: &Output) -> String {
 
 fn part_lines(part: &Part, minute: &dyn Fn(Timestamp) -> String, out: &Output, text: &mut String) {
     let last = part.last_hit.map_or_else(|| "never".to_owned(), minute);
-    text.push_str(&format!(
-        "{:>8}  {last:<16}  {}  {}\n",
+    let _ = writeln!(
+        text,
+        "{:>8}  {last:<16}  {}  {}",
         part.hits,
         visible(&part.pointer),
         out.tint(Tint::Dim, &part.text)
-    ));
+    );
     for finding in &part.findings {
         let word = out.tint(Tint::Warn, finding.ill.name());
-        text.push_str(&format!("{:28}{word}: {}\n", "", visible(&finding.message)));
+        let _ = writeln!(text, "{:28}{word}: {}", "", visible(&finding.message));
     }
 }

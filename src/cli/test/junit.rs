@@ -1,5 +1,6 @@
 //! Test results as `JUnit`'s XML.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use super::differences;
@@ -12,13 +13,14 @@ pub(super) fn xml(report: &Report, policy: &Path, cases: &Path) -> String {
     let file = escape(&cases.display().to_string());
     let counts = format!("tests=\"{}\" failures=\"{}\" errors=\"0\"", report.tests.len(), report.failed);
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    out.push_str(&format!("<testsuites {counts}>\n  <testsuite name=\"{policy}\" {counts}>\n"));
+    let _ = writeln!(out, "<testsuites {counts}>\n  <testsuite name=\"{policy}\" {counts}>");
     for test in &report.tests {
         let name = escape(&test.name);
         let line = test.failure.as_ref().map_or(test.line, |failure| failure.line);
-        out.push_str(&format!(
+        let _ = write!(
+            out,
             "    <testcase classname=\"{policy}\" name=\"{name}\" file=\"{file}\" line=\"{line}\""
-        ));
+        );
         let Some(failure) = &test.failure else {
             out.push_str("/>\n");
             continue;
@@ -42,12 +44,13 @@ pub(super) fn xml(report: &Report, policy: &Path, cases: &Path) -> String {
                 ));
             }
         }
-        out.push_str(&format!(
-            ">\n      <failure type=\"{}\" message=\"{}\">{}</failure>\n    </testcase>\n",
+        let _ = writeln!(
+            out,
+            ">\n      <failure type=\"{}\" message=\"{}\">{}</failure>\n    </testcase>",
             failure.differences.first().map_or("decision", |found| found.what),
             escape(&differences.join("; ")),
-            body.iter().map(|line| escape(line)).collect::<Vec<_>>().join("\n"),
-        ));
+            body.iter().map(|line| escape(line)).collect::<Vec<_>>().join("\n")
+        );
     }
     out.push_str("  </testsuite>\n</testsuites>\n");
     out

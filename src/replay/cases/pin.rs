@@ -1,6 +1,7 @@
 //! A test from a recorded call, and a test put into a file's text.
 
 use std::fmt;
+use std::fmt::Write as _;
 
 use super::read;
 use crate::json::canonical::quote;
@@ -166,7 +167,7 @@ fn lost(node: &Node<'_>, at: &mut String) -> Option<NotPinned> {
     match &node.value {
         Value::Array(items) => items.iter().enumerate().find_map(|(index, item)| {
             at.truncate(len);
-            at.push_str(&format!(".{index}"));
+            let _ = write!(at, ".{index}");
             lost(item, at)
         }),
         Value::Object(members) => members.iter().find_map(|member| {

@@ -208,14 +208,18 @@ impl Leaf {
         if self.kind != LeafKind::Number {
             return None;
         }
-        let mut ends: Option<((Amount, &str), (Amount, &str))> = None;
-        for spelt in self.set.iter().chain(std::iter::once(&self.json)) {
+        let (own, json) = (Amount::parse(&self.json)?, self.json.as_str());
+        let (mut least, mut most) = ((own, json), (own, json));
+        for spelt in &self.set {
             let one = (Amount::parse(spelt)?, spelt.as_str());
-            ends = Some(ends.map_or((one, one), |(least, most)| {
-                (if one.0 < least.0 { one } else { least }, if one.0 > most.0 { one } else { most })
-            }));
+            if one.0 < least.0 {
+                least = one;
+            }
+            if one.0 > most.0 {
+                most = one;
+            }
         }
-        ends.map(|(least, most)| (least.1, most.1))
+        Some((least.1, most.1))
     }
 
     /// The reaches that this value has, the narrowest first.

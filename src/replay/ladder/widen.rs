@@ -157,7 +157,7 @@ impl Fix<'_, '_, '_> {
                 let entry = self.document.policy().tool(&tool)?;
                 let message = entry.reason.clone();
                 match entry.action {
-                    Some(Action::Approve) => self.only_unasked(message, None),
+                    Some(Action::Approve) => self.only_unasked(message.as_deref(), None),
                     _ => self.only(self.allowed(), message),
                 }
             }
@@ -167,7 +167,7 @@ impl Fix<'_, '_, '_> {
                     RuleList::Require => self.loosen(found, index, now),
                     RuleList::DenyIf if always(found) => self.only(self.allowed(), found.message.clone()),
                     RuleList::ApproveIf if always(found) => {
-                        self.only_unasked(found.message.clone(), Some(found))
+                        self.only_unasked(found.message.as_deref(), Some(found))
                     }
                     RuleList::DenyIf | RuleList::ApproveIf => self.except(found, list, index),
                 }
@@ -208,7 +208,7 @@ impl Fix<'_, '_, '_> {
 
     /// As [`Self::only`] where every call was held for a person: others still are, and so is one
     /// that leaves the argument out.
-    fn only_unasked(&self, message: Option<String>, was: Option<&model::Rule>) -> Option<Edit> {
+    fn only_unasked(&self, message: Option<&str>, was: Option<&model::Rule>) -> Option<Edit> {
         let open = self.allowed();
         let Some(leaf) = self.leaf.filter(|_| self.reach < Reach::Rule) else { return Some(open) };
         let (op, value) = match self.reach {
@@ -223,7 +223,7 @@ impl Fix<'_, '_, '_> {
             tool: self.tool(),
             list: RuleList::ApproveIf,
             rule: RuleDraft {
-                message: message.clone(),
+                message: message.map(str::to_owned),
                 timeout: timeout.clone(),
                 ..RuleDraft::when(&leaf.path, op, value)
             },

@@ -83,7 +83,7 @@ pub fn learn<E>(
         });
     })
     .map_err(NotLearnt::Lines)?;
-    let mut suggestion = study.suggest(&asked.options, asked.tools.as_deref());
+    let mut suggestion = study.suggest(asked.options, asked.tools.as_deref());
     if suggestion.seen.calls == 0 {
         return Err(NotLearnt::NoCalls);
     }

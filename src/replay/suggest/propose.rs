@@ -264,7 +264,7 @@ impl Suggestion {
     }
 }
 
-pub(super) fn suggest(study: &Study, options: &Options, server: Option<&[String]>) -> Suggestion {
+pub(super) fn suggest(study: &Study, options: Options, server: Option<&[String]>) -> Suggestion {
     let tools: BTreeMap<&String, &ToolStudy> = study.tools.iter().collect();
     let mut suggestion = Suggestion {
         seen: study.seen(),
@@ -303,7 +303,7 @@ pub(super) fn suggest(study: &Study, options: &Options, server: Option<&[String]
 struct Proposer<'p> {
     name: &'p str,
     tool: &'p ToolStudy,
-    options: &'p Options,
+    options: Options,
     out: &'p mut Suggestion,
 }
 

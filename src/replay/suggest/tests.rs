@@ -24,7 +24,9 @@ fn asked(profile: Profile) -> Asked {
 
 fn learnt(asked: &Asked, lines: &[String]) -> Learnt {
     let mut each = |_: &str, each: &mut EachLine<'_>| -> Result<(), std::convert::Infallible> {
-        lines.iter().for_each(|line| each(line.as_bytes()));
+        for line in lines {
+            each(line.as_bytes());
+        }
         Ok(())
     };
     learn(asked, &mut each).unwrap()
@@ -143,7 +145,9 @@ fn only_what_was_asked_for_counts() {
     let lines = [line(0, "t", "allow", "{}"), line(1, "u", "deny", "{}"), "rubbish".to_owned()];
     let other = Asked { grant: Some("b".to_owned()), ..asked(Profile::Balanced) };
     let mut each = |_: &str, each: &mut EachLine<'_>| -> Result<(), std::convert::Infallible> {
-        lines.iter().for_each(|line| each(line.as_bytes()));
+        for line in &lines {
+            each(line.as_bytes());
+        }
         Ok(())
     };
     assert_eq!(learn(&other, &mut each), Err(NotLearnt::NoCalls));

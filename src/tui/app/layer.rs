@@ -465,7 +465,6 @@ pub(super) fn click(app: &mut App, item: usize, effects: &mut Vec<Effect>) {
         Some(Layer::Palette(palette)) => palette.selected = item,
         Some(Layer::Picker(picker)) => picker.selected = item,
         Some(Layer::Ask(ask)) => ask.selected = item,
-        Some(Layer::Steps) => {}
         Some(Layer::Form(form)) => return form.click(item),
         Some(Layer::Cases(view)) => {
             view.selected = item;
@@ -481,7 +480,7 @@ pub(super) fn click(app: &mut App, item: usize, effects: &mut Vec<Effect>) {
             climb.selected = item;
             return;
         }
-        Some(Layer::Climb(_)) => {}
+        Some(Layer::Climb(_) | Layer::Steps) => {}
         _ => return,
     }
     key(app, enter, effects);

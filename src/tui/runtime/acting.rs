@@ -108,18 +108,18 @@ pub(super) fn replay(journal: &Path, state: &Path, ask: &Ask, tell: &mut dyn FnM
 }
 
 /// Puts a test into the file beside a policy: all of it or nothing of it.
-pub(super) fn pin(policy: &Path, test: &Pinned) -> (PathBuf, Result<String, String>) {
+pub(super) fn pin(policy: &Path, pinned: &Pinned) -> (PathBuf, Result<String, String>) {
     let file = super::learn::beside(policy);
-    let text = match std::fs::read_to_string(&file) {
-        Ok(text) => Some(text),
+    let old = match std::fs::read_to_string(&file) {
+        Ok(old) => Some(old),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return (file, Err(error.to_string())),
     };
-    let done = cases::add(text.as_deref(), test).map_err(|why| why.to_string()).and_then(|new| {
+    let done = cases::add(old.as_deref(), pinned).map_err(|why| why.to_string()).and_then(|new| {
         write_whole(&file, new.as_bytes(), Existing::Replace).map_err(|error| error.to_string())?;
         // A name that was taken has got a number.
         let last = cases::read(&new).cases.and_then(|cases| cases.tests.last().map(|test| test.name.clone()));
-        Ok(last.unwrap_or_else(|| test.name.clone()))
+        Ok(last.unwrap_or_else(|| pinned.name.clone()))
     });
     (file, done)
 }
@@ -150,9 +150,9 @@ fn written(journal: &Path, export: &Export) -> io::Result<u64> {
     let done = fill(journal, export, &mut beside.1).and_then(|records| {
         beside.1.sync_all()?;
         if export.replace {
-            std::fs::rename(&beside.0, path)?
+            std::fs::rename(&beside.0, path)?;
         } else {
-            std::fs::hard_link(&beside.0, path)?
+            std::fs::hard_link(&beside.0, path)?;
         }
         Ok(records)
     });
@@ -296,14 +296,14 @@ mod tests {
         else {
             panic!("a decision")
         };
-        let test = cases::pin(&denied).unwrap();
-        let (file, first) = pin(&policy, &test);
-        let (_, second) = pin(&policy, &test);
+        let pinned = cases::pin(&denied).unwrap();
+        let (file, first) = pin(&policy, &pinned);
+        let (_, second) = pin(&policy, &pinned);
         assert_eq!(file, folder.path().join("policy.test.json"));
         assert_eq!(second.unwrap(), format!("{} (2)", first.unwrap()), "a name is unique in its file");
         assert_eq!(cases::read(&std::fs::read_to_string(&file).unwrap()).cases.unwrap().tests.len(), 2);
         std::fs::write(&file, "{").unwrap();
-        assert!(pin(&policy, &test).1.is_err());
+        assert!(pin(&policy, &pinned).1.is_err());
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "{", "what cannot be read is left alone");
         assert_eq!(record(&journal, "a", 1, String::new()), (DENY.to_owned(), true));
         assert_eq!(record(&journal, "far", 1, "{}".to_owned()), ("{}".to_owned(), false));

@@ -129,7 +129,7 @@ impl Page<'_> {
             Row::Decisions => self.decisions(area, paint),
             Row::Group(index) => {
                 if let Some((group, _)) = Review::found(self.state, row) {
-                    self.group(group, self.review.shown.open.contains(&index), area, paint);
+                    Self::group(group, self.review.shown.open.contains(&index), area, paint);
                 }
             }
             Row::Example(..) => {
@@ -180,7 +180,7 @@ impl Page<'_> {
         }
     }
 
-    fn group(&self, group: &Group, open: bool, area: Rect, paint: &mut Paint<'_>) {
+    fn group(group: &Group, open: bool, area: Rect, paint: &mut Paint<'_>) {
         let (y, end) = (area.y, area.right());
         let (sign, role) = direction(group.direction());
         let unicode = paint.glyphs().unicode;

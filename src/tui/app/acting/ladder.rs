@@ -240,7 +240,7 @@ fn close(app: &mut App, effects: &mut Vec<Effect>) -> Did {
 }
 
 /// Takes in what a replay found.
-pub(super) fn replayed(app: &mut App, number: u64, impact: Impact) {
+pub(super) fn replayed(app: &mut App, number: u64, impact: &Impact) {
     for layer in &mut app.layers {
         if let Layer::Climb(climb) = layer
             && climb.replay == number

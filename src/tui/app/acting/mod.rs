@@ -203,7 +203,7 @@ pub(super) fn update(app: &mut App, msg: ActingMsg, effects: &mut Vec<Effect>) {
             effects.push(Effect::Copy(text));
             app.toast(Kind::Good, format!("copied {what} through the terminal"));
         }
-        ActingMsg::Replayed { number, impact } => ladder::replayed(app, number, impact),
+        ActingMsg::Replayed { number, impact } => ladder::replayed(app, number, &impact),
         ActingMsg::Pinned { file, done } => {
             let file = crate::visible::visible(&file.to_string_lossy()).into_owned();
             match done {

@@ -291,10 +291,11 @@ fn offer(shape: &ToolShape, text: &str, cursor: usize) -> String {
         let partial = typed.get(1..).unwrap_or_default();
         let opens = head.matches('"').count() % 2 == 0;
         if opens && head.trim_end().ends_with(['{', ',']) {
-            let fits = shape.arguments.iter().filter(named).find(|argument| {
-                name(argument)
-                    .is_some_and(|name| name.starts_with(partial) && name != partial || name == partial)
-            });
+            let fits = shape
+                .arguments
+                .iter()
+                .filter(named)
+                .find(|argument| name(argument).is_some_and(|name| name.starts_with(partial)));
             return fits.map_or_else(String::new, |argument| fresh(argument, typed));
         }
     }

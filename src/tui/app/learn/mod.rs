@@ -60,7 +60,7 @@ pub enum LearnEffect {
 pub(super) fn update(app: &mut App, msg: LearnMsg) {
     match msg {
         LearnMsg::Tested(number, tested) => app.learn.cases.tested(number, tested),
-        LearnMsg::Learnt(number, learnt) => suggest::learnt(app, number, learnt),
+        LearnMsg::Learnt(number, learnt) => suggest::learnt(app, number, &learnt),
     }
 }
 

@@ -130,12 +130,12 @@ pub(in crate::tui::app) fn open(app: &mut App, effects: &mut Vec<Effect>) {
 }
 
 /// Takes in what came of a question.
-pub(super) fn learnt(app: &mut App, number: u64, learnt: Result<Arc<Learnt>, String>) {
+pub(super) fn learnt(app: &mut App, number: u64, learnt: &Result<Arc<Learnt>, String>) {
     for layer in &mut app.layers {
         if let Layer::Suggest(view) = layer
             && view.number == number
         {
-            view.state = match &learnt {
+            view.state = match learnt {
                 Ok(learnt) => SuggestState::Ready(Box::new(learnt.suggestion.clone())),
                 Err(why) => SuggestState::Failed(why.clone()),
             };
