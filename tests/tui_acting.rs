@@ -296,7 +296,7 @@ fn the_way_to_the_rule_leads_there() {
 /// What may come of keys where nothing may be changed.
 fn harmless(effect: &Effect) -> bool {
     match effect {
-        Effect::Ask(..) => false,
+        Effect::Ask(..) | Effect::Acting(ActingEffect::Pin { .. }) => false,
         Effect::Policy(effect) => {
             matches!(
                 effect,
@@ -306,7 +306,6 @@ fn harmless(effect: &Effect) -> bool {
                     | PolicyEffect::Forget(_)
             )
         }
-        Effect::Acting(ActingEffect::Pin { .. }) => false,
         // Copies and exports change nothing that others see.
         _ => true,
     }

@@ -51,8 +51,8 @@ struct Gateway {
     journal: Vec<Vec<u8>>,
     seq: u64,
     now: i64,
-    /// By call, where its reservation was given back.
-    allowed: Vec<bool>,
+    /// By call, whether a person was asked, and whether it ran.
+    really: Vec<(bool, bool)>,
     masker: Masker,
 }
 
@@ -64,7 +64,7 @@ impl Gateway {
             journal: Vec::new(),
             seq: 0,
             now: 1_795_208_400_000_000,
-            allowed: Vec::new(),
+            really: Vec::new(),
             masker: Masker::new([7; 32], Mode::Masked),
         }
     }
@@ -119,6 +119,7 @@ impl Gateway {
             }
             Ruling::Allow { charges, approval, rule, pointer, .. } => {
                 let wants: Vec<Want> = charges.iter().map(|charge| charge.want(&caller, false)).collect();
+                let held = approval.is_some();
                 if let Some(need) = &approval {
                     let usages = self.counters.peek(now, &wants);
                     decision.counters = usages.iter().map(state).collect();
@@ -126,7 +127,7 @@ impl Gateway {
                         decision.rule.clone_from(&charges[at].limit.rule);
                         decision.pointer = Some(charges[at].limit.pointer.clone());
                         self.write(Record::Decision(Box::new(decision)));
-                        self.allowed.push(false);
+                        self.really.push((false, false));
                         return;
                     }
                     decision.decision = Verdict::Approve;
@@ -142,7 +143,7 @@ impl Gateway {
                             _ => "too late".to_owned(),
                         };
                         self.write(Record::Decision(Box::new(decision)));
-                        self.allowed.push(false);
+                        self.really.push((true, false));
                         return;
                     }
                 }
@@ -180,12 +181,12 @@ impl Gateway {
                         bytes: 1,
                         released: asked.released,
                     })));
-                    self.allowed.push(true);
+                    self.really.push((held, true));
                     return;
                 }
             }
         }
-        self.allowed.push(false);
+        self.really.push((false, false));
     }
 }
 
@@ -219,27 +220,23 @@ fn replay(journal: &[Vec<u8>], base: Base, candidate: &Arc<Compiled>, known: &[&
 
 /// What a policy says of the same calls, told differently: one counter store of its own, and the
 /// answers that people gave where they were asked by both.
-fn naive(calls: &[Asked], policy: &Compiled, recorded: &Compiled, ran: &[bool]) -> Vec<(bool, Option<bool>)> {
+fn naive(calls: &[Asked], policy: &Compiled, really: &[(bool, bool)]) -> Vec<(bool, Option<bool>)> {
     let mut counters = MemoryCounters::new();
     let mut now = 1_795_208_400_000_000;
     let mut answers = Vec::new();
-    for (asked, ran) in calls.iter().zip(ran) {
+    for (asked, (answered, ran)) in calls.iter().zip(really) {
         now += asked.after;
         let parsed = json::parse(&asked.args).unwrap();
         let call = Call { tool: asked.tool, arguments: Some(&parsed.root) };
         let caller = Caller { server: "s", grant: asked.grant, session: asked.session };
-        let both = |policy: &Compiled| {
-            matches!(policy.decide(&call, &Circumstances::default()), Ruling::Allow { approval: Some(_), .. })
-        };
         let answer = match policy.decide(&call, &Circumstances::default()) {
             Ruling::Deny(_) => (false, Some(false)),
             Ruling::Allow { charges, approval, .. } => {
                 let wants: Vec<Want> = charges.iter().map(|charge| charge.want(&caller, false)).collect();
                 let room = counters.peek(Timestamp(now), &wants).iter().all(|usage| usage.room);
-                let answered = both(recorded);
                 match (approval.is_some(), room) {
                     (_, false) => (false, Some(false)),
-                    (true, true) if !answered || asked.person == Person::Away => (true, None),
+                    (true, true) if !*answered || asked.person == Person::Away => (true, None),
                     (true, true) if asked.person == Person::No => (true, Some(false)),
                     (needs, true) => {
                         if let Reserved::Done { taken, .. } = counters.reserve(Timestamp(now), &wants)
@@ -368,8 +365,8 @@ proptest! {
         }
         let report = replay(&gateway.journal, Base::Recorded, &candidate, &[&recorded]);
         prop_assert_eq!(report.replayable, calls.len() as u64);
-        let before = naive(&calls, &recorded, &recorded, &gateway.allowed);
-        let after = naive(&calls, &candidate, &recorded, &gateway.allowed);
+        let before = naive(&calls, &recorded, &gateway.really);
+        let after = naive(&calls, &candidate, &gateway.really);
         let mut expected = 0_u64;
         for (before, after) in before.iter().zip(&after) {
             let differs = before.0 != after.0 || matches!((before.1, after.1), (Some(a), Some(b)) if a != b);

@@ -214,7 +214,11 @@ impl Live {
         if self.selected.is_some_and(|id| id >= BASE) {
             self.leave_past();
         }
-        // Whoever stopped on an empty screen stands on the first rows that come.
+        self.stand();
+    }
+
+    /// Whoever stopped where nothing was shown stands on the first rows that are.
+    fn stand(&mut self) {
         if self.paused_at.is_some() && self.selected.is_none() {
             self.select(self.count().checked_sub(1).and_then(|last| self.nth(last)));
         }
@@ -324,6 +328,7 @@ impl Live {
         if let Some(id) = self.ring.find(source, seq) {
             self.look_again(id);
             self.settle();
+            self.stand();
         }
     }
 
@@ -460,6 +465,7 @@ impl Live {
             self.settle();
         }
         self.seek_on();
+        self.stand();
         self.is_working()
     }
 
