@@ -179,7 +179,7 @@ fn what_ended_gateways_journaled_is_there_and_filters_marks_and_notes_outlive_th
     let start =
         || Program::new(&home.path("home")).arg(home.policy()).cwd(home.dir.path()).size(120, 36).start();
     let mut term = start();
-    term.wait("echo");
+    term.wait("1 gateway");
     gateway.send(&call(1, "echo", r#"{"message":"fresh"}"#));
     assert!(!denied(&gateway.json()));
     term.type_keys("2");
@@ -203,7 +203,7 @@ fn what_ended_gateways_journaled_is_there_and_filters_marks_and_notes_outlive_th
 
     // Another run knows them.
     let mut term = start();
-    term.wait("echo");
+    term.wait("1 gateway");
     term.type_keys("2");
     term.wait("old_300");
     term.type_keys("*");
@@ -218,7 +218,7 @@ fn what_ended_gateways_journaled_is_there_and_filters_marks_and_notes_outlive_th
     // By the tool there is one group, and Enter narrows to it.
     term.type_keys("b");
     term.wait("by tool");
-    term.type_keys("\u{1b}q");
+    term.type_keys("q");
     assert_eq!(term.end(), 0);
     gateway.finish();
 }
@@ -319,6 +319,7 @@ fn a_row_is_ruled_copied_exported_frozen_and_found_in_the_policy_by_keys() {
     term.wait("echo of");
     term.type_keys("looks like a probe\r");
     term.wait("U lifts it");
+    term.wait("FROZEN");
     gateway.send(&call(300, "echo", r#"{"message":"tmp/a"}"#));
     assert_eq!(rule(&gateway.json()), "(frozen)");
     term.type_keys("U");

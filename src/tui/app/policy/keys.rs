@@ -180,6 +180,8 @@ pub(crate) fn open(app: &mut App, path: PathBuf, effects: &mut Vec<Effect>) {
         app.policy.path.clone_from(&path);
         app.policy.editor = None;
         app.policy.pins = super::PinsFile::Missing;
+        // Other gateways enforce this one.
+        app.policy_attached();
         effects.push(Effect::Policy(PolicyEffect::Open(path)));
     }
 }
