@@ -198,9 +198,10 @@ fn several_journals_are_one() {
     let folder = tempfile::tempdir().unwrap();
     let one = journal(folder.path());
     let text = std::fs::read_to_string(&one).unwrap();
-    let (early, late): (Vec<_>, Vec<_>) = text.lines().enumerate().partition(|(index, _)| index % 2 == 0);
+    let (early, late): (Vec<_>, Vec<_>) =
+        text.split_inclusive('\n').enumerate().partition(|(index, _)| index % 2 == 0);
     for (name, lines) in [("a.1.jsonl", late), ("b.1.jsonl", early)] {
-        let part: String = lines.into_iter().map(|(_, line)| format!("{line}\n")).collect();
+        let part: String = lines.into_iter().map(|(_, line)| line).collect();
         std::fs::write(folder.path().join(name), part).unwrap();
     }
     let whole = run(folder.path(), &["suggest", &one]);

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use self::gateway::{GatewayArgs, GuardArgs, HttpArgs, PinsArg, RecordArgs};
-pub use self::operators::{
+pub(super) use self::gateway::{GatewayArgs, GuardArgs, HttpArgs, PinsArg, RecordArgs};
+pub(super) use self::operators::{
     ApprovalsArgs, ApprovalsDo, ApproveArgs, EntryArgs, FeedRole, FreezeArgs, GrantAction, GrantAddArgs,
     GrantArgs, GrantRevokeArgs, RejectArgs, UnfreezeArgs,
 };
