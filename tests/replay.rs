@@ -84,7 +84,9 @@ fn what_gateways_decided_together_replays_without_a_change() {
         let gateways: Vec<Gateway> = (0..3).map(|_| home.gateway(&[], &[])).collect();
         let threads: Vec<_> =
             gateways.into_iter().map(|gateway| std::thread::spawn(move || load(gateway, 150, 16))).collect();
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
         if round == 0 {
             std::thread::sleep(Duration::from_millis(2100));
         }

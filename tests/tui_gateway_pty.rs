@@ -230,7 +230,7 @@ fn copied(term: &pty_support::Term) -> Option<String> {
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let (_, last) = text.rsplit_once("\u{1b}]52;c;")?;
     let end = last.find(['\u{7}', '\u{1b}'])?;
-    let decoded = base64::engine::general_purpose::STANDARD.decode(&last[..end]).ok()?;
+    let decoded = base64::engine::general_purpose::STANDARD.decode(last.get(..end)?).ok()?;
     String::from_utf8(decoded).ok()
 }
 
@@ -281,10 +281,10 @@ fn a_row_is_ruled_copied_exported_frozen_and_found_in_the_policy_by_keys() {
     // Copies: where the record stands, and the record itself.
     term.type_keys("ylink\r");
     term.wait(".jsonl:");
-    let link = copied(&term).unwrap();
-    let (path, line) = link.rsplit_once(':').unwrap();
-    let text = std::fs::read_to_string(path).unwrap();
-    let record = text.lines().nth(line.parse::<usize>().unwrap() - 1).unwrap().to_owned();
+    let place = copied(&term).unwrap();
+    let (path, line) = place.rsplit_once(':').unwrap();
+    let journal = std::fs::read_to_string(path).unwrap();
+    let record = journal.lines().nth(line.parse::<usize>().unwrap() - 1).unwrap().to_owned();
     assert!(record.contains("\"decision\":\"deny\"") && record.contains("etc/passwd"), "{record}");
     term.type_keys("yrecord\r");
     term.wait("copied the record");

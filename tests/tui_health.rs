@@ -90,7 +90,7 @@ fn several(size: (u16, u16), theme: Theme) -> Ui {
         let mut hello = gateway(name, run, &rev);
         hello.pid = 4000 + source;
         if source > 1 {
-            hello.servers[0].name = name.to_owned();
+            name.clone_into(&mut hello.servers[0].name);
         }
         if source == 2 {
             hello.next_seq = 5_001;
