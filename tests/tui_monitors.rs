@@ -51,16 +51,22 @@ fn a_hundred_approvals_are_decided_from_two_monitors_each_once() {
             ));
         }
     }
-    let people: Vec<_> = [("ana", "ay"), ("kim", "r\r")]
+    let mut terms = ["ana", "kim"].map(|user| {
+        let policy = home.path(&format!("{user}.json"));
+        let program = Program::new(&home.path("home")).arg(policy).env("USER", user).size(130, 30);
+        program.patience(LONG).start()
+    });
+    // Nobody decides before both have the whole queue before them.
+    for term in &mut terms {
+        term.wait(&format!("4 Approvals {}", GATEWAYS * EACH));
+        term.type_keys("4");
+        term.wait("ENDS IN");
+    }
+    let people: Vec<_> = terms
         .into_iter()
-        .map(|(user, keys)| {
-            let (state, policy) = (home.path("home"), home.path(&format!("{user}.json")));
+        .zip([("ana", "ay"), ("kim", "r\r")])
+        .map(|(mut term, (user, keys))| {
             std::thread::spawn(move || {
-                let program = Program::new(&state).arg(policy).env("USER", user).size(130, 30);
-                let mut term = program.patience(LONG).start();
-                term.wait(&format!("4 Approvals {}", GATEWAYS * EACH));
-                term.type_keys("4");
-                term.wait("ENDS IN");
                 let late = Instant::now() + 10 * LONG;
                 let mut turn = 0;
                 while waiting(&term.screen().text()) > 0 {
