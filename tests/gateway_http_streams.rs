@@ -264,6 +264,50 @@ fn the_gateway_tells_what_a_change_of_the_policy_hides() {
 }
 
 #[test]
+fn a_client_that_never_asked_what_the_server_can_do_is_told_too() {
+    let (agrees, stops) = (Arc::new(Mutex::new(true)), Arc::new(Mutex::new(false)));
+    let (agreed, stop) = (Arc::clone(&agrees), Arc::clone(&stops));
+    let upstream = Upstream::start(move |request, stream| {
+        if request.json()["method"] != "subscriptions/listen" {
+            return plain(request, stream);
+        }
+        let agreed = *agreed.lock().unwrap();
+        let accepted = format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"notifications":{{"toolsListChanged":{agreed}}}}}}}"#
+        );
+        stream_head(stream, "");
+        chunk(stream, format!("data: {accepted}\n\n").as_bytes());
+        while !*stop.lock().unwrap() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        stream_end(stream);
+    });
+    // A server that agrees to tell is one that tells; one that does not is never spoken for.
+    for agree in [true, false] {
+        (*agrees.lock().unwrap(), *stops.lock().unwrap()) = (agree, false);
+        let home = Home::new(ALLOW);
+        let gate = Gate::url(&home, &upstream.url(), &[]);
+        let listen = r#"{"jsonrpc":"2.0","id":7,"method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#;
+        let headers = "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: subscriptions/listen\r\n";
+        let (mut stream, _) = gate.post_open(headers, listen);
+        stream.until("acknowledged");
+        home.set_policy(HIDES);
+        if agree {
+            stream.until("notifications/tools/list_changed");
+        } else {
+            // Each in force is an event: at the start, and after the save.
+            let events = || home.events(callgate::record::EventKind::Policy).len();
+            until("the policy", || (events() == 2).then_some(()));
+        }
+        *stops.lock().unwrap() = true;
+        while let Some(part) = stream.part() {
+            let part = String::from_utf8(part).unwrap();
+            assert!(!part.contains("list_changed"), "told once, and only who is told: {part}");
+        }
+    }
+}
+
+#[test]
 fn an_answer_of_any_size_passes_in_little_memory() {
     const PART: usize = 1024 * 1024;
     const PARTS: usize = 1024;

@@ -11,6 +11,9 @@ use crate::clock;
 use crate::json::{self, Value};
 use crate::mcp::server::{Response, ServerMessage, peek_server};
 
+/// The first message of a subscription: what of it the server agreed to (2026-07-28).
+const ACKNOWLEDGED: &str = "notifications/subscriptions/acknowledged";
+
 /// What the client gets.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Passes {
@@ -46,7 +49,14 @@ impl Conversation {
                     Some(instead) => Passes::Instead(instead),
                 }
             }
-            ServerMessage::Request { .. } | ServerMessage::Notification { .. } => Passes::Whole,
+            ServerMessage::Notification { method } => {
+                // Whoever never asked what the server can do is told by this.
+                if method == ACKNOWLEDGED && says(message, &["params", "notifications", "toolsListChanged"]) {
+                    self.listing().advertises(true);
+                }
+                Passes::Whole
+            }
+            ServerMessage::Request { .. } => Passes::Whole,
             ServerMessage::Batch(elements) => self.batch(message, &elements, afterwards),
             ServerMessage::Blank | ServerMessage::NotJsonRpc => Passes::Nothing,
         }
@@ -136,9 +146,12 @@ impl Conversation {
 /// Whether an answer to `initialize` or `server/discover` says that the server tells when its
 /// tools change.
 pub(super) fn advertises_changes(message: &[u8]) -> bool {
+    says(message, &["result", "capabilities", "tools", "listChanged"])
+}
+
+/// Whether `true` stands at a place of a message.
+fn says(message: &[u8], place: &[&str]) -> bool {
     let Ok(parsed) = json::parse_bytes(message) else { return false };
-    let node = ["result", "capabilities", "tools", "listChanged"]
-        .into_iter()
-        .try_fold(&parsed.root, |node, name| node.get(name));
+    let node = place.iter().try_fold(&parsed.root, |node, name| node.get(name));
     node.is_some_and(|node| matches!(node.value, Value::Bool(true)))
 }

@@ -1,5 +1,9 @@
 //! Looking at a line without parsing it: its number and its time stand near its beginning.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use crate::time::Timestamp;
 
 /// How far from the beginning of a line the fields are looked for.
@@ -7,15 +11,16 @@ const NEAR: usize = 96;
 
 /// The bytes after `name` near the beginning of a line; every record begins with `type`, `seq` and
 /// `ts`, so nothing from outside can stand before them.
-fn after<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+fn after<'a>(line: &'a [u8], name: &Finder<'_>) -> Option<&'a [u8]> {
     let near = line.get(..line.len().min(NEAR))?;
-    let at = memchr::memmem::find(near, name)?;
-    line.get(at + name.len()..)
+    let at = name.find(near)?;
+    line.get(at + name.needle().len()..)
 }
 
 /// The `seq` of a record.
 pub fn peek_seq(line: &[u8]) -> Option<u64> {
-    let rest = after(line, b"\"seq\":")?;
+    static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"seq\":"));
+    let rest = after(line, &NAME)?;
     let mut seq: u64 = 0;
     let mut digits = 0;
     for byte in rest.iter().skip_while(|byte| **byte == b' ') {
@@ -30,7 +35,8 @@ pub fn peek_seq(line: &[u8]) -> Option<u64> {
 
 /// The `ts` of a record.
 pub fn peek_ts(line: &[u8]) -> Option<Timestamp> {
-    let rest = after(line, b"\"ts\":\"")?;
+    static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"ts\":\""));
+    let rest = after(line, &NAME)?;
     let text = rest.get(..memchr::memchr(b'"', rest.get(..rest.len().min(64))?)?)?;
     Timestamp::parse_utc(text).or_else(|| Timestamp::parse(std::str::from_utf8(text).ok()?))
 }

@@ -3,6 +3,9 @@
 //! The text need not be JSON yet: it is read from its beginning up to the place, forgiving whatever
 //! is missing, so that the way to the place is known while a person types.
 
+#[doc(hidden)]
+pub mod total;
+
 use super::model::{Limit, Op, Policy};
 use super::parse::keys_of;
 use super::schema::{JsonType, ToolShape, ops_for};
@@ -88,8 +91,12 @@ impl Frame {
     }
 }
 
-/// Finds out what the place at a byte of the text is for; `None`: nothing can be written there.
+/// Finds out what the place at a byte of the text is for; `None`: nothing can be written there, or it
+/// lies outside of the text or within a letter.
 pub fn place(text: &str, cursor: usize) -> Option<Place> {
+    if !text.is_char_boundary(cursor) {
+        return None;
+    }
     let bytes = text.as_bytes();
     let mut frames: Vec<Frame> = Vec::new();
     let mut token = None;

@@ -6,6 +6,9 @@
 //! `in`, `not_in` and `exists`. Nothing that an agent sends can pass for a mask: an object that has
 //! the form of one is itself masked.
 
+#[doc(hidden)]
+pub mod total;
+
 use std::fmt::Write as _;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};

@@ -23,6 +23,8 @@
 mod pin;
 mod read;
 mod run;
+#[doc(hidden)]
+pub mod total;
 
 pub use pin::{NotPinned, Pinned, add, pin};
 pub use read::{FILE_KEYS, read};

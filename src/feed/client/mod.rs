@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use super::message::{Ask, Hello, State};
 
 /// Events that wait for the monitor. A batch of records holds at most 256 KiB.
-const EVENTS: usize = 64;
+const EVENTS: usize = 24;
 
 /// One feed that is watched, for as long as the watching lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -37,6 +37,10 @@ const RING_BYTES: usize = 16 * 1024 * 1024;
 /// Records between two looks of the background thread.
 const INBOX_COUNT: usize = 32_768;
 const INBOX_BYTES: usize = 16 * 1024 * 1024;
+/// How far the feed's thread stands behind (nice(2)): a third of the weight of those that calls wait for,
+/// so that on a busy machine it is still served.
+#[cfg(target_os = "linux")]
+const BEHIND: i32 = 5;
 /// Asks that wait for the gateway.
 const COMMANDS: usize = 64;
 
@@ -225,6 +229,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// From now on this thread stands behind those that calls wait for, where the system has a priority for
+/// each thread: however many clients read the feed, it is only told late.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(None, BEHIND);
+}
+
 impl Hub {
     /// Listens, announces itself in the run folder, and serves from a thread of its own; missed
     /// records come from the journal.
@@ -298,6 +309,7 @@ impl Hub {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("feed".to_owned()).spawn(move || {
+            give_way();
             let public = public.map(|(listener, _, tls)| (listener, tls));
             runtime.block_on(accept::run(theirs, listener, public));
             // A reader of the journal that still waits for its client is not waited for.

@@ -7,6 +7,8 @@
 //! of the file on disk, with the parts of the other side put in as their neighbours are written.
 
 mod lists;
+#[doc(hidden)]
+pub mod total;
 
 use std::collections::HashMap;
 

@@ -17,7 +17,7 @@ use crate::tui::app::{FeedMsg, Row};
 /// waits is bounded, and a key never waits behind much.
 const WAITING: usize = 8;
 /// Events taken at once.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 4;
 /// Records in one message.
 const BATCH: usize = 512;
 /// How long a gateway that falls silent while it tells its past is waited for, so that the rows of

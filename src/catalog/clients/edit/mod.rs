@@ -10,6 +10,8 @@ mod place;
 #[cfg(test)]
 mod tests;
 mod toml;
+#[doc(hidden)]
+pub mod total;
 mod yaml;
 
 use std::path::Path;
