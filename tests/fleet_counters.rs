@@ -236,6 +236,65 @@ fn freezes_reach_the_whole_fleet_and_operators_find_its_store() {
     }
 }
 
+/// `cargo test --test fleet_counters ten_gateways_of -- --nocapture` says how long it took.
+#[test]
+#[allow(clippy::print_stderr)]
+fn ten_gateways_of_ten_machines_see_a_freeze_and_its_end() {
+    const GATEWAYS: usize = 10;
+    const ROUNDS: usize = 5;
+    let Some(redis) = Redis::in_memory() else { return };
+    let place = redis.url("wide");
+    let homes: Vec<Home> = (0..GATEWAYS).map(|_| Home::new(ALLOW)).collect();
+    let mut gateways: Vec<(Gateway, u64)> =
+        homes.iter().map(|home| (gateway(home, &place, &[]), 0)).collect();
+    let store = redis.store("wide");
+    let mut took: Vec<Duration> = Vec::new();
+    for round in 0..=ROUNDS {
+        for frozen in [true, false] {
+            if frozen {
+                let freeze = Freeze {
+                    id: format!("f{round}"),
+                    server: None,
+                    grant: None,
+                    tool: None,
+                    until: None,
+                    by: "tester".to_owned(),
+                    at: clock::now(),
+                    reason: "an incident".to_owned(),
+                };
+                store.freeze(&freeze).unwrap();
+            } else {
+                assert_eq!(store.unfreeze(None, None, None).unwrap().len(), 1);
+            }
+            let began = Instant::now();
+            std::thread::scope(|scope| {
+                let seen: Vec<_> = gateways
+                    .iter_mut()
+                    .map(|(gateway, id)| {
+                        scope.spawn(move || {
+                            until("what was set", || {
+                                *id += 1;
+                                let answer = gateway.call(*id, "echo", "{}");
+                                let rule = if denied(&answer) { rule(&answer) } else { "" };
+                                (rule == if frozen { "(frozen)" } else { "" }).then(Instant::now)
+                            })
+                        })
+                    })
+                    .collect();
+                let seen = seen.into_iter().map(|one| one.join().unwrap() - began);
+                // The first round waits for the gateways' own start, too.
+                took.extend(seen.filter(|_| round > 0));
+            });
+        }
+    }
+    took.sort();
+    let (half, most) = (took[took.len() / 2], took[took.len() - 1]);
+    eprintln!("seen by {GATEWAYS} gateways over Redis in {half:.0?} (median), {most:.0?} (the last)");
+    for (gateway, _) in &mut gateways {
+        assert_eq!(gateway.finish().1, 0);
+    }
+}
+
 #[test]
 fn a_password_comes_from_the_environment_and_goes_no_further() {
     let Some(redis) = Redis::start(&["--requirepass", "hunter2"]) else { return };
