@@ -131,6 +131,21 @@ fn a_saved_list_is_the_servers_own() {
 }
 
 #[test]
+fn tools_that_stand_for_others_are_said_to() {
+    let home = Home::new();
+    let menu = json!({"tools": [
+        {"name": "storage", "inputSchema": {"type": "object", "properties": {
+            "intent": {"type": "string"}, "command": {"type": "string"}, "parameters": {"type": "object"}}}},
+        {"name": "run", "inputSchema": {"type": "object", "properties": {"command": {"type": "string"}}}},
+    ]});
+    std::fs::write(home.path("menu.json"), menu.to_string()).unwrap();
+    let notes = String::from_utf8(home.run(&["tools", "--tools", "menu.json"]).stderr).unwrap();
+    assert!(notes.contains("1 of the 2 tools of `menu` stand for others"), "{notes}");
+    let notes = String::from_utf8(home.run(&["tools", "--tools", "list.json"]).stderr).unwrap();
+    assert_eq!(notes, "");
+}
+
+#[test]
 fn mistakes_are_told() {
     let home = Home::new();
     assert!(home.fails(2, &["tools"]).contains("--tools FILE"));

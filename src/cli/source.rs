@@ -75,6 +75,18 @@ pub(super) fn load(args: &SourceArgs, timeout: u64, out: &Output) -> Result<Load
             out.note(&format!("note: {note}:\n  {}", shell_words(&stdio.command)));
         }
     }
+    for server in &loaded.servers {
+        let many = server.tools.iter().filter(|tool| tool.stands_for_others()).count();
+        if many > 0 {
+            out.note(&format!(
+                "note: {many} of the {} tools of `{}` stand for others, which an argument of theirs names: conditions \
+                 on that argument tell them apart. If the server can list each one itself (`@azure/mcp` does with \
+                 `--mode all`), start it so here and behind the gateway",
+                server.tools.len(),
+                visible(&server.name),
+            ));
+        }
+    }
     for (name, error) in &loaded.failed {
         out.note(&format!("warning: server `{}` gave no list: {error}", visible(name)));
         if let Some(help) = &error.help {

@@ -75,6 +75,21 @@ impl Tool {
         })
     }
 
+    /// Whether it stands for other tools: one of its arguments is their name, another all of their own
+    /// arguments. Servers with hundreds of tools group them so (`@azure/mcp` unless it is told
+    /// otherwise).
+    pub fn stands_for_others(&self) -> bool {
+        let is = |names: &[&str], wanted: &str| {
+            let properties = self.input_schema.get("properties").and_then(Value::as_object);
+            names.iter().any(|name| {
+                properties
+                    .and_then(|properties| properties.get(*name)?.get("type"))
+                    .is_some_and(|found| found == wanted)
+            })
+        };
+        is(&["command", "tool", "tool_name"], "string") && is(&["parameters", "arguments", "args"], "object")
+    }
+
     /// A boolean annotation such as `readOnlyHint`, when the server gives it.
     pub fn hint(&self, name: &str) -> Option<bool> {
         self.annotations.as_ref()?.get(name)?.as_bool()
