@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 
 use callgate::counters::{Approval, ApprovalVerdict, CallArgs};
-use callgate::gateway::holds::{Hold, PATIENCE_US, Seen, Turn};
-use callgate::gateway::session::{Answer, Asks, Call, Session, gives_back};
+use callgate::gateway::call::holds::{Hold, PATIENCE_US, Seen, Turn};
+use callgate::gateway::call::session::{Answer, Asks, Call, Session, gives_back};
 use callgate::mcp::id::{Id, IdKey};
 use callgate::policy::counter::{Amount, CounterKey, Taken};
 use callgate::policy::model::Scope;

@@ -8,8 +8,8 @@ use super::{Answer, CliError, Output, Verdict, counters};
 use crate::catalog::server_name;
 use crate::gateway::config::{self, ConfigError, Upstream};
 use crate::gateway::http::{self, Server, Serves};
-use crate::gateway::pins::PinMode;
-use crate::gateway::reload::LoadError;
+use crate::gateway::policies::pins::PinMode;
+use crate::gateway::policies::reload::LoadError;
 use crate::gateway::stdio::{self, Config, StartError};
 use crate::paths::Paths;
 use crate::record::mask::Mode;
@@ -248,7 +248,7 @@ fn expand(text: &str, value: &dyn Fn(&str) -> Option<String>) -> Result<String, 
 /// Runs the guard of a stdio gateway's server.
 #[cfg(unix)]
 pub(super) fn guard(args: &GuardArgs) -> Answer {
-    use crate::gateway::guard::{self, GuardError};
+    use crate::gateway::child::guard::{self, GuardError};
     guard::run(args.parent, &args.command).map(Verdict::Code).map_err(|error| {
         let help = match &error {
             GuardError::Start { missing: true, .. } => {

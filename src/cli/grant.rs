@@ -12,7 +12,7 @@ use super::{Answer, CliError, Output, Verdict};
 use crate::clock;
 use crate::feed::message::Role;
 use crate::gateway::config::{self, GatewayConfig};
-use crate::gateway::reload;
+use crate::gateway::policies::reload;
 use crate::paths::{self, Existing};
 use crate::policy::diagnostic::Severity;
 use crate::policy::edit::member;

@@ -1,71 +1,33 @@
 //! The gateway: stands between an agent and a server, and decides each call.
 //!
-//! | part | is |
+//! | room | is |
 //! |---|---|
-//! | [`session`], [`listing`] | the state machine of one session, without I/O |
-//! | `conversation` | one client's session with one server, over any transport |
-//! | `judge`, `answer` | what is to be done with a message of the client, of the server |
-//! | `decider` | policy, freezes and counters together, for one grant on one server |
-//! | `asking` | step 12: a person's approval, and rounds that need none |
-//! | [`holds`], `held` | a call that waits for a person: as data, and looked after |
-//! | `desk` | what all sessions of the process share |
-//! | `recorder` | journal first, then the feed |
-//! | `policies` | keeps a decider's policy as its file is |
-//! | [`frames`] | lines out of a stream, without I/O |
-//! | [`stdio`] | the stdio gateway: threads, lifecycle |
-//! | `link`, `inbound`, `outbound` | its streams, and the two directions |
-//! | `standing` | the copy of freezes and overrides, and how old it is |
-//! | `keeper` | the background: the copy's freshness, screens, retries |
-//! | `operators` | what people ask over the feed, and the records of what they changed |
-//! | [`pins`], `shadow` | what was accepted of tools; a candidate beside the policy |
-//! | [`reload`], `watch` | the policy file and its versions |
+//! | [`call`] | one client's session with one server, and what is to be done with each message of either |
+//! | [`stdio`] | the stdio gateway: two blocking threads, one for each direction |
+//! | [`http`] | the HTTP gateway: sessions, streams, and servers that are processes |
+//! | [`child`] | a server's process, and that it is never left behind |
+//! | [`policies`] | the policy's file and its versions, pins, a candidate beside it |
 //! | [`config`], [`grants`] | gateway.json: servers, grants and tokens |
-//! | `ops`, `notify` | metrics and readiness for programs; a command that tells people |
+//! | `desk` | what all sessions of the process share: journal and feed, the store, the background |
+//! | `ops` | metrics and readiness for programs |
 //! | [`span`], `traces` | calls as spans of traces, told to a collector |
-//! | [`server`], [`guard`] | the server's process, and that it is never left behind |
 //!
-//! A call's way is one direction: transport, judge with [`crate::mcp`] (peek), decider, recorder, and
+//! A call's way is one direction: transport, `call::judge` with [`crate::mcp`] (peek), `call::decider`, `desk::recorder`, and
 //! only then the bytes go on. On stdio that is two plain blocking threads: with one client and one
 //! server there is nothing to schedule, and every hand-over to another thread costs more than
 //! deciding.
 
-mod answer;
-mod asking;
+pub mod call;
+pub mod child;
 pub mod config;
-mod conversation;
-mod decider;
 mod desk;
-mod drift;
-pub mod frames;
 pub mod grants;
-#[cfg(unix)]
-pub mod guard;
-mod held;
-pub mod holds;
 pub mod http;
-mod inbound;
-mod judge;
-mod keeper;
-mod link;
-pub mod listing;
-mod lists;
-mod notify;
-mod operators;
 mod ops;
-mod outbound;
-pub mod pins;
-mod policies;
-mod recorder;
-pub mod reload;
-pub mod server;
-pub mod session;
-mod shadow;
+pub mod policies;
 pub mod span;
-mod standing;
 pub mod stdio;
-mod tally;
 mod traces;
-mod watch;
 
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -157,7 +119,7 @@ fn without_user(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::gateway::*;
 
     #[test]
     fn secrets_on_the_command_line_are_not_shown() {

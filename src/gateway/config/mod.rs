@@ -15,9 +15,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::grants::{Grant, Grants};
-use super::watch::{self, Watch};
 use crate::feed::token::FeedToken;
+use crate::gateway::grants::{Grant, Grants};
+use crate::gateway::policies::watch::{self, Watch};
 use crate::policy::diagnostic::{Diagnostic, Severity, Sink};
 use crate::policy::document::{Meant, revision, syntax_error};
 

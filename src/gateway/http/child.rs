@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use super::super::answer::{Afterwards, Passes};
-use super::super::conversation::Conversation;
-use super::super::frames::{Frame, Frames};
-use super::super::server::{GRACE, Handle, Server};
-use super::super::{foreign_output, lock};
 use super::Errand;
 use super::routes::{Routes, Said, Way};
+use crate::gateway::call::answer::{Afterwards, Passes};
+use crate::gateway::call::conversation::Conversation;
+use crate::gateway::child::{GRACE, Handle, Server};
+use crate::gateway::stdio::frames::{Frame, Frames};
+use crate::gateway::{foreign_output, lock};
 use crate::mcp::server::{ServerMessage, peek_server};
 
 /// How many lines wait for a server that does not read.

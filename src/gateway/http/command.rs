@@ -16,7 +16,6 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use tokio::sync::mpsc;
 
-use super::super::judge::Ruling;
 use super::child::is_answer;
 use super::headers::{self, SESSION, VERSION};
 use super::holding::{self, Onward, ToChild};
@@ -28,6 +27,7 @@ use super::service::Service;
 use super::sse;
 use super::url::{Posted, empty, no_session, on_one_line, refuse, session_of};
 use crate::clock;
+use crate::gateway::call::judge::Ruling;
 use crate::mcp::envelope::{self, Kind, Limits, Line, Message};
 use crate::mcp::id::{Id, IdKey};
 use crate::mcp::reply;
@@ -197,11 +197,11 @@ impl Service {
             if let Some(waiter) = &mut waiter {
                 waiter.modern = false;
             }
-            return said::error(StatusCode::BAD_GATEWAY, unsent.as_deref(), super::super::GONE);
+            return said::error(StatusCode::BAD_GATEWAY, unsent.as_deref(), crate::gateway::GONE);
         }
         let (Some(answers), Some(waiter)) = (answers, waiter) else {
             if ruling.request().is_some() {
-                return said::error(StatusCode::BAD_GATEWAY, raw.as_deref(), super::super::GONE);
+                return said::error(StatusCode::BAD_GATEWAY, raw.as_deref(), crate::gateway::GONE);
             }
             return said::with(StatusCode::ACCEPTED, HeaderMap::new(), said::full(Bytes::new()));
         };
@@ -339,7 +339,7 @@ pub(super) async fn answered(
             said::message(status, answer)
         }
         Ok(Some(first)) => stream(Some(first), answers, Some(waiter), bounds),
-        Ok(None) => said::error(StatusCode::BAD_GATEWAY, Some(&waiter.raw), super::super::GONE),
+        Ok(None) => said::error(StatusCode::BAD_GATEWAY, Some(&waiter.raw), crate::gateway::GONE),
         Err(_) => said::error(
             StatusCode::GATEWAY_TIMEOUT,
             Some(&waiter.raw),
@@ -385,7 +385,7 @@ fn stream(
                 }
                 // The server ended in the middle: its client is told.
                 waiter.done = true;
-                let error = reply::error(Some(&waiter.raw), reply::INTERNAL_ERROR, super::super::GONE);
+                let error = reply::error(Some(&waiter.raw), reply::INTERNAL_ERROR, crate::gateway::GONE);
                 return Some(Ok(Frame::data(Bytes::from(sse::event(&error)))));
             };
             if is_answer(&said) {

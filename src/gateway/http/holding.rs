@@ -84,7 +84,7 @@ impl ToChild {
         }
         waiter.modern = false;
         let unsent = waiter.never_sent();
-        said::error(StatusCode::BAD_GATEWAY, unsent.as_deref(), super::super::GONE)
+        said::error(StatusCode::BAD_GATEWAY, unsent.as_deref(), crate::gateway::GONE)
     }
 }
 

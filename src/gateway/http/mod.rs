@@ -48,20 +48,21 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use super::config::GatewayConfig;
-use super::decider::Who;
-use super::desk::{Desk, Setting};
-use super::held;
-use super::keeper::{self, Keeper};
-use super::operators;
-use super::pins::PinMode;
-use super::reload::LoadError;
-use super::server::{self as process, GRACE};
-use super::watch::Watch;
-use super::{ops, policies};
 use crate::catalog::pins::PinsError;
 use crate::counters::StorePlace;
 use crate::feed::server::{Hub, Public};
+use crate::gateway::call::decider::Who;
+use crate::gateway::call::held;
+use crate::gateway::child::{self as process, GRACE};
+use crate::gateway::config::GatewayConfig;
+use crate::gateway::desk::keeper::{self, Keeper};
+use crate::gateway::desk::operators;
+use crate::gateway::desk::{Desk, Setting};
+use crate::gateway::ops;
+use crate::gateway::policies;
+use crate::gateway::policies::pins::PinMode;
+use crate::gateway::policies::reload::LoadError;
+use crate::gateway::policies::watch::Watch;
 use crate::paths::Paths;
 use crate::record::EventKind;
 use crate::record::mask::Mode;
@@ -240,7 +241,7 @@ pub fn run(config: &Config) -> Result<u8, StartError> {
     };
     let desk = Arc::new(Desk::open(Setting {
         name: config.name.clone(),
-        run: super::fresh_id(),
+        run: crate::gateway::fresh_id(),
         paths: config.paths.clone(),
         counters: config.counters.clone(),
         record_args: config.record_args,
@@ -254,7 +255,7 @@ pub fn run(config: &Config) -> Result<u8, StartError> {
     let Opened { directory, mut watches, configured, seat, told, facts } =
         open(config, means, token.as_ref(), &place)?;
     let started = json!({
-        "name": desk.name, "host": super::host(), "pid": std::process::id(),
+        "name": desk.name, "host": crate::gateway::host(), "pid": std::process::id(),
         "version": env!("CARGO_PKG_VERSION"), "fail_open": config.fail_open, "listen": address.to_string(),
         "pins": config.pins.name(), "serves": facts,
     });
@@ -281,7 +282,7 @@ pub fn run(config: &Config) -> Result<u8, StartError> {
     let served = runtime.spawn(listen::serve(Arc::clone(&service), listener, tls));
     runtime.spawn(serves::sweep(Arc::downgrade(&service), configured.clone()));
     for line in told {
-        super::say(&line);
+        crate::gateway::say(&line);
     }
 
     preside(&errands, Duration::from_hours(1), || true);

@@ -8,17 +8,17 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
-use super::super::conversation::{Conversation, ToClient};
-use super::super::decider::Decider;
-use super::super::judge::Ruling;
-use super::super::listing::Listing;
-use super::super::lock;
 use super::child::{Child, Launch};
 use super::routes::{Asks, Routes, Said};
 use super::streams::Streams;
 use super::upstream::Upstream;
 use super::waits::{Voice, Wait, Waits};
 use crate::clock;
+use crate::gateway::call::conversation::{Conversation, ToClient};
+use crate::gateway::call::decider::Decider;
+use crate::gateway::call::judge::Ruling;
+use crate::gateway::call::listing::Listing;
+use crate::gateway::lock;
 
 /// How long a session must have been unused to go where another needs its room.
 const SETTLED: Duration = Duration::from_secs(30);

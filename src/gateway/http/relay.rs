@@ -12,7 +12,6 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Body as _, Frame, Incoming};
 use tokio::sync::watch;
 
-use super::super::answer::{Afterwards, Passes};
 use super::places::Live;
 use super::said::{self, Answer, Broken};
 use super::skim::Skim;
@@ -20,6 +19,7 @@ use super::sse::{self, Events, Piece};
 use super::streams::Heard;
 use super::{headers, upstream};
 use crate::clock;
+use crate::gateway::call::answer::{Afterwards, Passes};
 use crate::mcp::id::IdKey;
 use crate::mcp::reply;
 use crate::record::Status;
@@ -98,8 +98,8 @@ pub(super) async fn relay(
     let kind = headers::media_type(&headers).unwrap_or_default();
     if parts.status.is_redirection() {
         let to = parts.headers.get(http::header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("");
-        let to = super::super::without_user(to);
-        super::super::say(&format!(
+        let to = crate::gateway::without_user(to);
+        crate::gateway::say(&format!(
             "the server at `{}` answers with a redirect to `{to}`, which is not followed",
             flight.live.conversation.decider.who.upstream
         ));

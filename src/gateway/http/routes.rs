@@ -17,8 +17,8 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc;
 
-use super::super::conversation::ToClient;
-use super::super::lock;
+use crate::gateway::call::conversation::ToClient;
+use crate::gateway::lock;
 use crate::json::{self, Node};
 use crate::mcp::id::{Id, IdKey};
 use crate::mcp::server::ServerMessage;

@@ -10,19 +10,22 @@ use http::Uri;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::json;
 
-use super::super::config::{ConfigError, Difference, GatewayConfig, Upstream as Behinds};
-use super::super::decider::{Decider, Who};
-use super::super::desk::Desk;
-use super::super::grants::Grant;
-use super::super::pins::{self, PinMode};
-use super::super::watch::Watch;
-use super::super::{lock, policies, reload, say, shadow, shown_command, without_user};
 use super::child::Launch;
 use super::places::{Behind, Place, Pool, Seat};
 use super::service::{Directory, Key, Keys, Service};
 use super::upstream::Upstream;
 use super::{Errand, Limits, Server, StartError};
 use crate::clock;
+use crate::gateway::call::decider::{Decider, Who};
+use crate::gateway::config::{ConfigError, Difference, GatewayConfig, Upstream as Behinds};
+use crate::gateway::desk::Desk;
+use crate::gateway::grants::Grant;
+use crate::gateway::policies;
+use crate::gateway::policies::pins::{self, PinMode};
+use crate::gateway::policies::reload;
+use crate::gateway::policies::shadow;
+use crate::gateway::policies::watch::Watch;
+use crate::gateway::{lock, say, shown_command, without_user};
 use crate::record::EventKind;
 use crate::time::Timestamp;
 
@@ -278,7 +281,7 @@ pub(super) fn watch(
     let revision = lock(configured).config.revision.clone();
     let (configured, service) = (Arc::clone(configured), Arc::downgrade(service));
     let desk = Arc::clone(&lock(&configured).means.desk);
-    super::super::config::watch(std::path::absolute(path)?, revision, move |version| match version {
+    crate::gateway::config::watch(std::path::absolute(path)?, revision, move |version| match version {
         Ok(config) => {
             let Some(service) = Weak::upgrade(&service) else { return };
             let mut all = lock(&configured);

@@ -10,14 +10,15 @@ use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use super::super::desk::Desk;
-use super::super::{lock, ops};
 use super::Limits;
 use super::headers;
 use super::places::{Behind, Place, Seat};
 use super::said::{self, Answer};
 use super::url::{self, NoBody};
 use crate::clock;
+use crate::gateway::desk::Desk;
+use crate::gateway::lock;
+use crate::gateway::ops;
 use crate::mcp::envelope;
 use crate::time::Timestamp;
 use crate::token::{self, TokenDigest};

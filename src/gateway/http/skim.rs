@@ -1,9 +1,9 @@
 //! A message too large to be held, looked at as it passes: whose answer it is, and how the call
 //! ended. Where something is hidden, a tool list in it is noticed before its tools have passed.
 
-use super::super::conversation::Conversation;
-use super::super::session::Answer;
 use crate::clock;
+use crate::gateway::call::conversation::Conversation;
+use crate::gateway::call::session::Answer;
 use crate::json::fold::same_ignoring_case;
 use crate::mcp::id::Id;
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc;
 
-use super::super::conversation::ToClient;
-use super::super::lock;
+use crate::gateway::call::conversation::ToClient;
+use crate::gateway::lock;
 use crate::mcp::id::IdKey;
 
 /// How many messages wait for a stream whose client is slow; what comes beyond is lost, as it is

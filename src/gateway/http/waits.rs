@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 use http::HeaderMap;
 use tokio::sync::{mpsc, watch};
 
-use super::super::conversation::{Conversation, ToClient, ToServer};
-use super::super::held::HeldCall;
-use super::super::lock;
 use super::headers;
 use crate::clock;
+use crate::gateway::call::conversation::{Conversation, ToClient, ToServer};
+use crate::gateway::call::held::HeldCall;
+use crate::gateway::lock;
 use crate::mcp::id::IdKey;
 use crate::mcp::server::{ServerMessage, peek_server};
 

@@ -169,7 +169,7 @@ impl Meters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::recorder::Recorder;
+    use crate::gateway::desk::recorder::Recorder;
     use crate::time::Timestamp;
 
     fn decision(tool: &str, rule: &str, pointer: &str, verdict: Verdict) -> Record {

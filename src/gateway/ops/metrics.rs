@@ -12,7 +12,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::meters::Meters;
 use crate::clock;
 use crate::gateway::desk::Desk;
-use crate::gateway::keeper;
+use crate::gateway::desk::keeper;
 use crate::policy::model::Scope;
 
 type Labels = Vec<(&'static str, String)>;

@@ -17,8 +17,8 @@ use serde_json::json;
 pub(super) use listen::serve;
 pub(super) use meters::Meters;
 
-use super::desk::Desk;
-use super::lock;
+use crate::gateway::desk::Desk;
+use crate::gateway::lock;
 
 /// For so long a server that could not be reached makes the gateway unready. Only calls tell whether
 /// it is back, and they may come only to those who are ready.

@@ -21,10 +21,10 @@ use http::Method;
 use http::header::HeaderMap;
 
 use self::setting::Setting;
-use super::http::upstream::Upstream;
-use super::lock;
-use super::span::{Parent, Span};
 use crate::clock;
+use crate::gateway::http::upstream::Upstream;
+use crate::gateway::lock;
+use crate::gateway::span::{Parent, Span};
 
 /// So long the last spans may still be sent once the gateway ends.
 const LAST: Duration = Duration::from_secs(2);
@@ -59,13 +59,13 @@ impl Tracer {
     /// As the environment says; says so where it cannot be followed.
     pub(super) fn from_environment() -> Option<Self> {
         let get = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
-        let read = Setting::read(&get, &mut |remark| super::say(&format!("traces: {remark}")));
+        let read = Setting::read(&get, &mut |remark| crate::gateway::say(&format!("traces: {remark}")));
         let started = match read {
             Ok(None) => return None,
             Ok(Some(setting)) => Self::start(setting).map_err(|error| error.to_string()),
             Err(why) => Err(why),
         };
-        started.map_err(|why| super::say(&format!("there are no traces: {why}"))).ok()
+        started.map_err(|why| crate::gateway::say(&format!("there are no traces: {why}"))).ok()
     }
 
     fn start(setting: Setting) -> io::Result<Self> {
@@ -187,13 +187,13 @@ fn run(shared: &Shared, mut send: impl FnMut(Vec<u8>) -> Sent) {
             None => {
                 shared.sent.fetch_add(count, Ordering::Relaxed);
                 if std::mem::take(&mut failing) {
-                    super::say("traces can be delivered again");
+                    crate::gateway::say("traces can be delivered again");
                 }
             }
             Some(why) => {
                 shared.dropped.fetch_add(count, Ordering::Relaxed);
                 if !std::mem::replace(&mut failing, true) {
-                    super::say(&format!("traces cannot be delivered, and are dropped: {why}"));
+                    crate::gateway::say(&format!("traces cannot be delivered, and are dropped: {why}"));
                 }
             }
         }

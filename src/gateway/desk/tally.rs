@@ -3,20 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use super::lock;
+use crate::gateway::lock;
 
 /// How many different methods are told apart; the rest is counted together.
 const METHODS: usize = 64;
 
 /// Counts requests by method.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(in crate::gateway) struct Tally {
     counts: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Tally {
     /// Counts one request. Calls have records of their own.
-    pub(super) fn count(&self, method: &str) {
+    pub(in crate::gateway) fn count(&self, method: &str) {
         if method == crate::mcp::envelope::TOOLS_CALL {
             return;
         }
@@ -30,7 +30,7 @@ impl Tally {
     }
 
     /// What was counted so far.
-    pub(super) fn counts(&self) -> BTreeMap<String, u64> {
+    pub(in crate::gateway) fn counts(&self) -> BTreeMap<String, u64> {
         lock(&self.counts).clone()
     }
 }

@@ -24,7 +24,7 @@ const MORE: &str = "CALLGATE_NOTIFY_MORE";
 
 /// Runs the command from a thread of its own; ends it when dropped.
 #[derive(Debug)]
-pub(super) struct Notifier {
+pub(in crate::gateway) struct Notifier {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -90,13 +90,13 @@ impl Notifier {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub(super) fn start(command: String) -> std::io::Result<Self> {
+    pub(in crate::gateway) fn start(command: String) -> std::io::Result<Self> {
         Self::with(command, PAUSE, LONGEST)
     }
 
     /// A record came. Never waits for the command; of records that come while it runs, the latest
     /// of the most urgent is kept, and the others are counted.
-    pub(super) fn offer(&self, record: &Record, line: &Arc<[u8]>) {
+    pub(in crate::gateway) fn offer(&self, record: &Record, line: &Arc<[u8]>) {
         let Some(urgency) = urgency(record) else { return };
         let mut pending = self.shared.lock();
         if pending.closed.is_some() {
@@ -116,7 +116,7 @@ impl Notifier {
 
     /// Tells what still waits, for [`LAST`] at most; then the command is ended if it runs, and none
     /// is started any more.
-    pub(super) fn close(&self) {
+    pub(in crate::gateway) fn close(&self) {
         self.shared.lock().closed.get_or_insert(Instant::now() + LAST);
         self.shared.stirred.notify_all();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -153,7 +153,7 @@ fn run(shared: &Shared, command: &str, pause: Duration, longest: Duration) {
         if let Err(why) = tell(shared, command, &line, more, longest)
             && !std::mem::replace(&mut said, true)
         {
-            super::say(&format!("--notify: {why} (said once)"));
+            crate::gateway::say(&format!("--notify: {why} (said once)"));
         }
         let next = began + pause;
         let mut pending = shared.lock();

@@ -14,10 +14,10 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 
-use super::decider::Decider;
-use super::lock;
 use super::reload::{self, Loaded};
 use super::watch::Watch;
+use crate::gateway::call::decider::Decider;
+use crate::gateway::lock;
 use crate::json::canonical::arguments_sha256;
 use crate::mcp::envelope::ToolCall;
 use crate::policy::compiled::Compiled;
@@ -34,7 +34,7 @@ const FORGET_EVERY: u32 = 4096;
 
 /// The candidate of one grant, where there is one.
 #[derive(Debug, Default)]
-pub(super) struct Beside {
+pub(in crate::gateway) struct Beside {
     /// Whether there is one: most gateways have none, and then a call asks nothing more.
     present: AtomicBool,
     candidate: Mutex<Option<Candidate>>,
@@ -55,7 +55,7 @@ struct Counted {
 
 impl Beside {
     /// The path and the revision of the candidate.
-    pub(super) fn describe(&self) -> Option<(PathBuf, String)> {
+    pub(in crate::gateway) fn describe(&self) -> Option<(PathBuf, String)> {
         let candidate = lock(&self.candidate);
         candidate.as_ref().map(|one| (one.path.clone(), one.compiled.revision().to_owned()))
     }
@@ -63,7 +63,7 @@ impl Beside {
 
 impl Decider {
     /// What the candidate would have decided about a call; `None` where there is none.
-    pub(super) fn shadow_opinion(
+    pub(in crate::gateway) fn shadow_opinion(
         &self,
         session: Option<&str>,
         call: &ToolCall<'_, '_>,
@@ -109,7 +109,7 @@ impl Decider {
 ///
 /// # Errors
 /// When the file cannot be watched at all.
-pub(super) fn begin(decider: &Arc<Decider>, path: &Path) -> io::Result<Watch> {
+pub(in crate::gateway) fn begin(decider: &Arc<Decider>, path: &Path) -> io::Result<Watch> {
     let path = std::path::absolute(path)?;
     let first = reload::load(&path);
     let revision = first.as_ref().map_or_else(
@@ -134,7 +134,7 @@ fn take(decider: &Decider, path: &Path, version: Result<Loaded, reload::LoadErro
     match version {
         Ok(loaded) => {
             if let Err(error) = Revisions::new(&decider.desk.paths).keep(loaded.document.text()) {
-                super::say(&format!("the shadow policy's text cannot be kept: {error}"));
+                crate::gateway::say(&format!("the shadow policy's text cannot be kept: {error}"));
             }
             let compiled = Arc::new(loaded.compiled);
             let data = json!({
@@ -151,9 +151,11 @@ fn take(decider: &Decider, path: &Path, version: Result<Loaded, reload::LoadErro
             let was = lock(&decider.shadow.candidate).take();
             let shown = path.display();
             if was.is_none() {
-                return super::say(&format!("there is no shadow until `{shown}` is there; it is watched"));
+                return crate::gateway::say(&format!(
+                    "there is no shadow until `{shown}` is there; it is watched"
+                ));
             }
-            super::say(&format!("the shadow ended: `{shown}` is gone"));
+            crate::gateway::say(&format!("the shadow ended: `{shown}` is gone"));
             decider.desk.served_differently();
             let data = json!({
                 "path": path, "revision": null, "shadow": true, "server": server, "grant": grant,
@@ -166,7 +168,7 @@ fn take(decider: &Decider, path: &Path, version: Result<Loaded, reload::LoadErro
             } else {
                 "there is no shadow, and nothing else changes"
             };
-            super::say(&format!("as a shadow: {error}; {rest}"));
+            crate::gateway::say(&format!("as a shadow: {error}; {rest}"));
             let data = json!({
                 "path": path, "revision": error.revision(), "why": error.to_string(), "shadow": true,
                 "server": server, "grant": grant,

@@ -255,7 +255,7 @@ fn code(status: WaitStatus) -> Option<u8> {
 
 /// The processes whose parent is `parent`, as far as the system shows them.
 #[cfg(target_os = "linux")]
-pub(super) fn children_of(parent: Pid) -> Vec<Pid> {
+pub(in crate::gateway) fn children_of(parent: Pid) -> Vec<Pid> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     let parent = parent.as_raw_nonzero().get();
     entries
@@ -273,7 +273,7 @@ pub(super) fn children_of(parent: Pid) -> Vec<Pid> {
 
 /// The processes whose parent is `parent`, as far as the system shows them.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn children_of(_parent: Pid) -> Vec<Pid> {
+pub(in crate::gateway) fn children_of(_parent: Pid) -> Vec<Pid> {
     Vec::new()
 }
 

@@ -7,15 +7,15 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
 use super::decider::{Decider, InForce};
-use super::desk::Desk;
 use super::held::HeldCalls;
 use super::listing::Listing;
-use super::lock;
 use super::session::Session;
+use crate::gateway::desk::Desk;
+use crate::gateway::lock;
 use crate::mcp::id::IdKey;
 
 /// How a client is told what is no answer of its server: each transport has its own way.
-pub(super) trait ToClient: Send + Sync {
+pub(in crate::gateway) trait ToClient: Send + Sync {
     /// Sends one message, without a line feed. `about` is the request on whose stream it belongs;
     /// without one it belongs to the session as a whole. Must not wait for a client that is slow
     /// for longer than the transport's own deadline.
@@ -26,33 +26,33 @@ pub(super) trait ToClient: Send + Sync {
 }
 
 /// How an approved call goes on to its server: each transport has its own way.
-pub(super) trait ToServer: Send + Sync {
+pub(in crate::gateway) trait ToServer: Send + Sync {
     /// Writes one message, without a line feed, as the very bytes that it is. `false`: it did not
     /// reach the server as a whole.
     fn forward(&self, message: &[u8], request: &IdKey) -> bool;
 }
 
 /// One client's session with one server.
-pub(super) struct Conversation {
-    pub(super) desk: Arc<Desk>,
-    pub(super) decider: Arc<Decider>,
+pub(in crate::gateway) struct Conversation {
+    pub(in crate::gateway) desk: Arc<Desk>,
+    pub(in crate::gateway) decider: Arc<Decider>,
     /// Tells it from others in this process.
-    pub(super) number: u64,
+    pub(in crate::gateway) number: u64,
     id: OnceLock<String>,
     session: Mutex<Session>,
     listing: Arc<Mutex<Listing>>,
     client: Box<dyn ToClient>,
     /// Where calls can be held until a person has approved them.
     server: OnceLock<Box<dyn ToServer>>,
-    pub(super) held: HeldCalls,
+    pub(in crate::gateway) held: HeldCalls,
     /// Itself: the desk keeps it alive while calls of it wait.
-    pub(super) me: Weak<Self>,
+    pub(in crate::gateway) me: Weak<Self>,
 }
 
 impl Conversation {
     /// A conversation in which nothing was said. `listing` is its own, or that of all stateless
     /// requests of the grant.
-    pub(super) fn new(
+    pub(in crate::gateway) fn new(
         desk: Arc<Desk>,
         decider: Arc<Decider>,
         listing: Arc<Mutex<Listing>>,
@@ -74,45 +74,45 @@ impl Conversation {
 
     /// Calls that need an approval are held from now on: approved ones go on this way. Without it
     /// they are denied at once, and their questions stay open.
-    pub(super) fn may_hold(&self, server: Box<dyn ToServer>) {
+    pub(in crate::gateway) fn may_hold(&self, server: Box<dyn ToServer>) {
         let _ = self.server.set(server);
     }
 
     /// See [`Conversation::may_hold`].
-    pub(super) fn server(&self) -> Option<&dyn ToServer> {
+    pub(in crate::gateway) fn server(&self) -> Option<&dyn ToServer> {
         self.server.get().map(AsRef::as_ref)
     }
 
     /// The session's id, once it is known: calls are counted and recorded under it.
-    pub(super) fn id(&self) -> Option<&str> {
+    pub(in crate::gateway) fn id(&self) -> Option<&str> {
         self.id.get().map(String::as_str)
     }
 
     /// The session has this id. Only the first one counts.
-    pub(super) fn named(&self, id: impl Into<String>) {
+    pub(in crate::gateway) fn named(&self, id: impl Into<String>) {
         let _ = self.id.set(id.into());
     }
 
-    pub(super) fn session(&self) -> MutexGuard<'_, Session> {
+    pub(in crate::gateway) fn session(&self) -> MutexGuard<'_, Session> {
         lock(&self.session)
     }
 
-    pub(super) fn listing(&self) -> MutexGuard<'_, Listing> {
+    pub(in crate::gateway) fn listing(&self) -> MutexGuard<'_, Listing> {
         lock(&self.listing)
     }
 
     /// See [`ToClient::say`].
-    pub(super) fn say(&self, message: &[u8], about: Option<&IdKey>) {
+    pub(in crate::gateway) fn say(&self, message: &[u8], about: Option<&IdKey>) {
         self.client.say(message, about);
     }
 
     /// See [`ToClient::ended`].
-    pub(super) fn ended(&self, request: &IdKey) {
+    pub(in crate::gateway) fn ended(&self, request: &IdKey) {
         self.client.ended(request);
     }
 
     /// Another policy is in force than `before`: tells the client where that changes what it sees.
-    pub(super) fn visibility_may_differ(&self, before: Option<&InForce>, now: Option<&InForce>) {
+    pub(in crate::gateway) fn visibility_may_differ(&self, before: Option<&InForce>, now: Option<&InForce>) {
         let hides = |policy: Option<&InForce>| policy.is_some_and(|now| now.compiled.hides_anything());
         if !hides(before) && !hides(now) {
             return;

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::desk::Desk;
 use super::pins::{Drift, PinMode};
 use crate::clock;
 use crate::feed::message::{DriftedTool, State};
+use crate::gateway::desk::Desk;
 use crate::policy::pins::Pins;
 use crate::record::EventKind;
 use crate::visible::visible;
@@ -20,7 +20,7 @@ type Place = (String, PathBuf);
 
 /// What was told so far.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(in crate::gateway) struct Told {
     drift: HashMap<Place, Drift>,
     pins: HashMap<Place, Arc<Pins>>,
     /// The store could not keep a list; it is tried again after a while.
@@ -29,7 +29,7 @@ pub(super) struct Told {
 
 impl Told {
     /// The pins that hold for a server, as screens show them.
-    pub(super) fn pins_of(&self, server: &str) -> BTreeMap<String, String> {
+    pub(in crate::gateway) fn pins_of(&self, server: &str) -> BTreeMap<String, String> {
         let ours = self.pins.iter().filter(|((name, _), _)| name == server);
         ours.flat_map(|(_, pins)| pins.iter())
             .map(|(tool, pin)| (tool.to_owned(), pin.sha256.clone()))
@@ -37,7 +37,7 @@ impl Told {
     }
 
     /// Looks at every grant's pins. Gives the servers whose pins are others than before.
-    pub(super) fn turn(&mut self, desk: &Desk, again: bool) -> BTreeSet<String> {
+    pub(in crate::gateway) fn turn(&mut self, desk: &Desk, again: bool) -> BTreeSet<String> {
         let mut drift: HashMap<Place, Drift> = HashMap::new();
         let mut pins: HashMap<Place, Arc<Pins>> = HashMap::new();
         let mut enforced = BTreeSet::new();
@@ -122,7 +122,7 @@ fn tell(
             continue;
         }
         let then = if enforced { "; its calls are denied" } else { "" };
-        super::say(&format!(
+        crate::gateway::say(&format!(
             "the definition of tool `{}` of server `{}` is not the one that was accepted{then}",
             visible(tool),
             visible(server)

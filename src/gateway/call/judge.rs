@@ -4,13 +4,13 @@
 use super::asking::{self, Asking};
 use super::conversation::Conversation;
 use super::decider::Decided;
-use super::desk::Desk;
 use super::held::HeldCall;
 use super::holds::Hold;
 use super::session::{Asks, Call, Ended, Operation};
-use super::span::{Parent, Span};
 use crate::clock;
 use crate::counters::Approval;
+use crate::gateway::desk::Desk;
+use crate::gateway::span::{Parent, Span};
 use crate::json::Node;
 use crate::json::canonical::arguments_sha256;
 use crate::mcp::envelope::{self, Kind, Limits, Line, Message, Refusal, ToolCall};
@@ -22,7 +22,7 @@ use crate::record::{Decision, Record, Shadow, Verdict};
 use crate::time::Timestamp;
 
 /// What is to be done with a message.
-pub(super) enum Ruling {
+pub(in crate::gateway) enum Ruling {
     /// It goes on as it is. Nothing is recorded of it.
     Forward {
         /// The request that it opens, when it is one.
@@ -42,8 +42,8 @@ pub(super) enum Ruling {
 }
 
 /// A call that may go on.
-pub(super) struct Allowed {
-    pub(super) id: IdKey,
+pub(in crate::gateway) struct Allowed {
+    pub(in crate::gateway) id: IdKey,
     raw_id: String,
     modern: bool,
     visible: bool,
@@ -52,11 +52,11 @@ pub(super) struct Allowed {
 }
 
 /// An answer of the gateway's own.
-pub(super) struct Answer {
+pub(in crate::gateway) struct Answer {
     /// One message, without a line feed.
-    pub(super) reply: Vec<u8>,
+    pub(in crate::gateway) reply: Vec<u8>,
     /// The JSON-RPC code of a message that was refused as malformed.
-    pub(super) refused: Option<i64>,
+    pub(in crate::gateway) refused: Option<i64>,
     record: Record,
     recorded: bool,
     /// What is told of the call, where traces are.
@@ -75,7 +75,7 @@ impl Ruling {
 
     /// The request that it opens: it is in flight from now on, and must be marked as sent, or
     /// withdrawn.
-    pub(super) fn request(&self) -> Option<&IdKey> {
+    pub(in crate::gateway) fn request(&self) -> Option<&IdKey> {
         match self {
             Self::Forward { request, .. } => request.as_ref(),
             Self::Allow(allowed) => Some(&allowed.id),
@@ -88,7 +88,7 @@ impl Conversation {
     /// Looks at a message and decides it. `None`: there is nothing but white space in it. `check`
     /// sees each message that can be read before it is decided, and may refuse it; `carried` is the
     /// trace that its transport says it is part of, asked only where traces are.
-    pub(super) fn judge(
+    pub(in crate::gateway) fn judge(
         &self,
         message: &[u8],
         check: &mut dyn FnMut(&Message<'_>) -> Result<(), Refusal>,
@@ -259,7 +259,7 @@ impl Conversation {
 
     /// A message that is not forwarded, in whole or in part. `began` is when it was first looked at,
     /// as [`clock::tick`].
-    pub(super) fn refuse(&self, refusal: Refusal, began: u64) -> Ruling {
+    pub(in crate::gateway) fn refuse(&self, refusal: Refusal, began: u64) -> Ruling {
         let denial = Denial::malformed(refusal.message);
         let mut decision = self.decision(clock::now());
         decision.client = self.session().client().map(str::to_owned);
@@ -284,7 +284,7 @@ impl Conversation {
 
     /// The journal first: records the rulings that were made together. Afterwards an
     /// [`Ruling::Allow`] may go on; a call whose decision cannot be recorded has become an answer.
-    pub(super) fn record<'r>(&self, rulings: impl Iterator<Item = &'r mut Ruling>) {
+    pub(in crate::gateway) fn record<'r>(&self, rulings: impl Iterator<Item = &'r mut Ruling>) {
         let mut rulings: Vec<&mut Ruling> = rulings.collect();
         // One write for all that came together; where that fails, each for itself.
         let together = {
@@ -348,7 +348,7 @@ impl Conversation {
     /// What goes on is marked as sent, which it must be before it can be answered; what it cancels
     /// ends. The ended calls are to be given to [`Desk::end_call`] once the message has gone on.
     /// `false`: the server is gone, and nothing can go on.
-    pub(super) fn sending<'r>(
+    pub(in crate::gateway) fn sending<'r>(
         &self,
         rulings: impl Iterator<Item = &'r Ruling>,
         ended: &mut Vec<Ended>,
@@ -374,7 +374,7 @@ impl Conversation {
 
     /// A request that did not reach the server as a whole: it did not run. Gives its id as spelt,
     /// unless whoever ended it has answered it already.
-    pub(super) fn never_sent(&self, id: &IdKey) -> Option<String> {
+    pub(in crate::gateway) fn never_sent(&self, id: &IdKey) -> Option<String> {
         let withdrawn = self.session().withdraw(id, clock::tick() / 1000);
         let (raw_id, ended) = withdrawn?;
         if let Some(ended) = ended {
@@ -385,7 +385,7 @@ impl Conversation {
 
     /// The server is gone: ends what is in flight, and gives the ids, as spelt, of the requests that
     /// are still to be answered.
-    pub(super) fn server_gone(&self) -> Vec<String> {
+    pub(in crate::gateway) fn server_gone(&self) -> Vec<String> {
         let left = self.session().server_gone(clock::tick() / 1000);
         for lost in &left.lost {
             self.desk.end_call(lost);
@@ -396,7 +396,7 @@ impl Conversation {
 
 impl Desk {
     /// As [`Desk::end_call`], for each.
-    pub(super) fn end_calls(&self, ended: &[Ended]) {
+    pub(in crate::gateway) fn end_calls(&self, ended: &[Ended]) {
         for ended in ended {
             self.end_call(ended);
         }
@@ -405,7 +405,11 @@ impl Desk {
 
 /// What a further round of a call would be known by; only servers of the 2026-07-28 era want any.
 /// One of a call that was `free` saves nothing, unless that was a round itself.
-pub(super) fn operation(call: &ToolCall<'_, '_>, modern: bool, free: bool) -> Option<Box<Operation>> {
+pub(in crate::gateway) fn operation(
+    call: &ToolCall<'_, '_>,
+    modern: bool,
+    free: bool,
+) -> Option<Box<Operation>> {
     let round = call.input_responses || call.request_state.is_some();
     if !modern || (free && !round) {
         return None;
@@ -415,7 +419,7 @@ pub(super) fn operation(call: &ToolCall<'_, '_>, modern: bool, free: bool) -> Op
 }
 
 /// Whole seconds until an instant.
-pub(super) fn rest(now: Timestamp, until: Timestamp) -> u64 {
+pub(in crate::gateway) fn rest(now: Timestamp, until: Timestamp) -> u64 {
     now.millis_until(until) / 1000
 }
 
@@ -427,7 +431,12 @@ fn raw(text: &str) -> Option<Box<serde_json::value::RawValue>> {
     serde_json::value::RawValue::from_string(text.to_owned()).ok()
 }
 
-pub(super) fn answer_denied(id: &str, decision: &Decision, visible: bool, modern: bool) -> Vec<u8> {
+pub(in crate::gateway) fn answer_denied(
+    id: &str,
+    decision: &Decision,
+    visible: bool,
+    modern: bool,
+) -> Vec<u8> {
     if !visible {
         return reply::unknown_tool(id, decision.tool.as_deref().unwrap_or_default());
     }

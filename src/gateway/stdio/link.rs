@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
-use super::conversation::{Conversation, ToClient, ToServer};
-use super::desk::Desk;
-use super::lock;
+use crate::gateway::call::conversation::{Conversation, ToClient, ToServer};
+use crate::gateway::desk::Desk;
+use crate::gateway::lock;
 use crate::mcp::id::IdKey;
 
 /// What happens around a session.
 #[derive(Debug)]
-pub(super) enum Happening {
+pub(in crate::gateway) enum Happening {
     /// The client's stream has ended.
     ClientEnded,
     /// What the client should get cannot be delivered.
@@ -29,8 +29,8 @@ pub(super) enum Happening {
 
 /// Shared by the threads of one stdio session. The locks are held for moments, never while
 /// waiting for a peer, except those of the two streams.
-pub(super) struct Link {
-    pub(super) conversation: Arc<Conversation>,
+pub(in crate::gateway) struct Link {
+    pub(in crate::gateway) conversation: Arc<Conversation>,
     client: Arc<ClientStream>,
     server: Mutex<Option<ChildStdin>>,
     /// The server's input is to be closed by whoever holds it.
@@ -40,7 +40,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(
+    pub(in crate::gateway) fn new(
         conversation: Arc<Conversation>,
         client: Arc<ClientStream>,
         happenings: Sender<Happening>,
@@ -55,36 +55,36 @@ impl Link {
         }
     }
 
-    pub(super) fn desk(&self) -> &Desk {
+    pub(in crate::gateway) fn desk(&self) -> &Desk {
         &self.conversation.desk
     }
 
     /// Gives it the server's input.
-    pub(super) fn connect(&self, server: ChildStdin) {
+    pub(in crate::gateway) fn connect(&self, server: ChildStdin) {
         *lock(&self.server) = Some(server);
     }
 
     /// Held while lines are decided and forwarded, so that the end can wait for them.
-    pub(super) fn busy(&self) -> MutexGuard<'_, ()> {
+    pub(in crate::gateway) fn busy(&self) -> MutexGuard<'_, ()> {
         lock(&self.busy)
     }
 
     /// Whether nothing is being decided at this moment.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(in crate::gateway) fn is_idle(&self) -> bool {
         self.busy.try_lock().is_ok()
     }
 
-    pub(super) fn happened(&self, happening: Happening) {
+    pub(in crate::gateway) fn happened(&self, happening: Happening) {
         let _ = lock(&self.happenings).send(happening);
     }
 
     /// Writes to the client.
-    pub(super) fn to_client(&self, bytes: &[u8]) {
+    pub(in crate::gateway) fn to_client(&self, bytes: &[u8]) {
         self.client.write(bytes);
     }
 
     /// Writes to the server. Gives how much was written where it was not all.
-    pub(super) fn to_server(&self, bytes: &[u8]) -> Option<usize> {
+    pub(in crate::gateway) fn to_server(&self, bytes: &[u8]) -> Option<usize> {
         let mut slot = lock(&self.server);
         let Some(stream) = slot.as_mut() else { return Some(0) };
         let failed = write_all(stream, bytes).err();
@@ -95,7 +95,7 @@ impl Link {
     }
 
     /// Ends the server's input; at once, unless something is just being written to it.
-    pub(super) fn close_server_input(&self) {
+    pub(in crate::gateway) fn close_server_input(&self) {
         self.closing.store(true, Ordering::Relaxed);
         if let Ok(mut slot) = self.server.try_lock() {
             *slot = None;
@@ -114,14 +114,14 @@ impl ToServer for Weak<Link> {
 }
 
 /// The stream to the client of a stdio session.
-pub(super) struct ClientStream {
+pub(in crate::gateway) struct ClientStream {
     stream: Mutex<File>,
     gone: AtomicBool,
     happenings: Mutex<Sender<Happening>>,
 }
 
 impl ClientStream {
-    pub(super) fn new(stream: File, happenings: Sender<Happening>) -> Self {
+    pub(in crate::gateway) fn new(stream: File, happenings: Sender<Happening>) -> Self {
         let (stream, happenings) = (Mutex::new(stream), Mutex::new(happenings));
         Self { stream, gone: AtomicBool::new(false), happenings }
     }
@@ -147,7 +147,7 @@ impl ToClient for Arc<ClientStream> {
 }
 
 /// A stream that gives bytes as they come.
-pub(super) trait Read {
+pub(in crate::gateway) trait Read {
     /// At least one byte, or 0 at the end.
     fn read_some(&mut self, space: &mut [u8]) -> io::Result<usize>;
 }
@@ -165,7 +165,7 @@ impl<T: io::Read + Wait> Read for T {
 }
 
 /// Something that may have been made non-blocking by whoever gave it to this process.
-pub(super) trait Wait {
+pub(in crate::gateway) trait Wait {
     /// Until bytes can be read, or written.
     fn wait(&self, write: bool);
 }

@@ -1,14 +1,20 @@
 //! Keeps the policy of a decider as its file is: each good version comes into force, each bad one is
 //! reported.
 
+pub(super) mod drift;
+pub mod pins;
+pub mod reload;
+pub(super) mod shadow;
+pub(super) mod watch;
+
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use serde_json::json;
 
-use super::decider::Decider;
-use super::reload::{self, LoadError, Loaded, Watch};
+use self::reload::{LoadError, Loaded, Watch};
+use crate::gateway::call::decider::Decider;
 use crate::record::EventKind;
 use crate::revisions::{By, Revisions};
 
@@ -22,7 +28,7 @@ pub(super) fn keep_text(decider: &Decider) {
         None => revisions.keep(text).map(drop),
     };
     if let Err(error) = kept {
-        super::say(&format!("the policy's text cannot be kept: {error}"));
+        crate::gateway::say(&format!("the policy's text cannot be kept: {error}"));
     }
 }
 
@@ -60,7 +66,7 @@ fn take(decider: &Decider, version: Result<Loaded, LoadError>) {
             }
         }
         Err(error) => {
-            super::say(&format!("{error}; the version before stays in force"));
+            crate::gateway::say(&format!("{error}; the version before stays in force"));
             let data = json!({
                 "path": decider.who.policy, "revision": error.revision(), "why": error.to_string(),
                 "server": decider.who.server, "grant": decider.who.grant,

@@ -1,5 +1,8 @@
 //! The server's process: started under its guard, signalled, and its exit status.
 
+#[cfg(unix)]
+pub mod guard;
+
 use std::process::{Child, ChildStdin, ChildStdout};
 #[cfg(unix)]
 use std::sync::{Arc, Mutex, PoisonError};
@@ -46,9 +49,9 @@ impl Server {
         command: &[String],
         env: &[(String, String)],
     ) -> std::io::Result<(Self, ChildStdin, ChildStdout)> {
-        let mut guard = super::guard::command(command)?;
+        let mut guard = self::guard::command(command)?;
         guard.envs(env.iter().map(|(name, value)| (name, value)));
-        let mut guards = super::lock(&GUARDS);
+        let mut guards = crate::gateway::lock(&GUARDS);
         let mut child = guard.spawn()?;
         guards.push(child.id());
         drop(guards);
@@ -84,7 +87,7 @@ impl Server {
         let mut slot = self.handle.pid.lock().unwrap_or_else(PoisonError::into_inner);
         *slot = None;
         let status = self.child.wait();
-        super::lock(&GUARDS).retain(|guard| *guard != self.child.id());
+        crate::gateway::lock(&GUARDS).retain(|guard| *guard != self.child.id());
         drop(slot);
         match status {
             Ok(status) => {
@@ -130,8 +133,8 @@ fn end_orphans() {
     let started = Instant::now();
     while started.elapsed() < GRACE * 3 {
         // While a guard is being started it is not known yet.
-        let guards = super::lock(&GUARDS);
-        let mut children = super::guard::children_of(rustix::process::getpid());
+        let guards = crate::gateway::lock(&GUARDS);
+        let mut children = self::guard::children_of(rustix::process::getpid());
         children.retain(|pid| {
             !guards.iter().any(|guard| i64::from(*guard) == i64::from(pid.as_raw_nonzero().get()))
         });

@@ -15,17 +15,17 @@ use crate::time::{Timestamp, show_duration};
 const MAX_ARGS: usize = 128 * 1024;
 
 /// How a person is asked about a call.
-pub(super) struct Asking<'c> {
+pub(in crate::gateway) struct Asking<'c> {
     /// The client's name and version, as it claims them.
-    pub(super) client: Option<&'c str>,
+    pub(in crate::gateway) client: Option<&'c str>,
     /// The arguments as they came; `None` for `{}`.
-    pub(super) args: Option<&'c str>,
+    pub(in crate::gateway) args: Option<&'c str>,
     /// The approval that this very call was given while it was held.
-    pub(super) given: Option<&'c str>,
+    pub(in crate::gateway) given: Option<&'c str>,
 }
 
 /// What came of asking.
-pub(super) enum Answered {
+pub(in crate::gateway) enum Answered {
     /// It waits, or is denied.
     Decided(Box<Decided>),
     /// It was approved; the approval is spent, and what the call counts is counted.
@@ -42,7 +42,12 @@ pub(super) enum Answered {
 impl Deciding<'_, '_, '_> {
     /// Whether a person has approved this very call; if nobody was asked yet, somebody is. Its
     /// limits come first.
-    pub(super) fn approval(&self, charges: &[Charge], wants: &[Want], need: &ApprovalNeed) -> Answered {
+    pub(in crate::gateway) fn approval(
+        &self,
+        charges: &[Charge],
+        wants: &[Want],
+        need: &ApprovalNeed,
+    ) -> Answered {
         let decided = |decided: Decided| Answered::Decided(Box::new(decided));
         let desk = &self.decider.desk;
         let unreachable = "approvals cannot be reached, so no call that needs one is allowed";
@@ -135,7 +140,7 @@ impl Deciding<'_, '_, '_> {
         let args = CallArgs::new(text).ok_or_else(|| cannot("its arguments cannot be shown to a person"))?;
         let micros = i64::try_from(need.timeout.saturating_mul(1_000_000)).unwrap_or(i64::MAX);
         Ok(Approval {
-            id: super::fresh_id(),
+            id: crate::gateway::fresh_id(),
             server: who.server.clone(),
             grant: who.grant.clone(),
             tool: self.call.name.to_owned(),
@@ -159,7 +164,7 @@ impl Deciding<'_, '_, '_> {
 impl Decider {
     /// Whether a call is a further round that its server asked for and that nobody has answered yet.
     /// It is taken: another such call is a new one.
-    pub(super) fn takes_round(&self, call: &ToolCall<'_, '_>, now: Timestamp) -> bool {
+    pub(in crate::gateway) fn takes_round(&self, call: &ToolCall<'_, '_>, now: Timestamp) -> bool {
         if !call.input_responses && call.request_state.is_none() {
             return false;
         }
@@ -177,7 +182,7 @@ impl Decider {
 
     /// The server wants a further round of an operation, and gave this state with it (as JSON). What
     /// cannot be remembered is a new call when it comes.
-    pub(super) fn remember(&self, operation: Operation, request_state: Option<&str>) {
+    pub(in crate::gateway) fn remember(&self, operation: Operation, request_state: Option<&str>) {
         let Ok(state_sha256) = state_sha256(request_state) else { return };
         let round = Round {
             server: self.who.server.clone(),
@@ -205,7 +210,7 @@ fn state_sha256(state: Option<&str>) -> Result<Option<String>, ()> {
 }
 
 /// What the agent reads when it is told to come back.
-pub(super) fn later(tool: &str, id: &str, rest_s: u64) -> String {
+pub(in crate::gateway) fn later(tool: &str, id: &str, rest_s: u64) -> String {
     format!(
         "{}. Nobody has answered yet; the request stays open for {} as approval {id}. Call again with the same \
          arguments to use an approval given meanwhile",
@@ -215,6 +220,6 @@ pub(super) fn later(tool: &str, id: &str, rest_s: u64) -> String {
 }
 
 /// What the agent reads when nobody answered in time.
-pub(super) fn timed_out(tool: &str, timeout_s: u64) -> String {
+pub(in crate::gateway) fn timed_out(tool: &str, timeout_s: u64) -> String {
     format!("{}, and nobody gave it within {}", needs_approval(tool), show_duration(timeout_s))
 }

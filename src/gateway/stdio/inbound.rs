@@ -7,10 +7,10 @@
 use std::ops::Range;
 
 use super::frames::{Frame, Frames};
-use super::judge::Ruling;
 use super::link::{Link, Read};
-use super::session::Ended;
 use crate::clock;
+use crate::gateway::call::judge::Ruling;
+use crate::gateway::call::session::Ended;
 use crate::mcp::envelope::{Limits, Refusal};
 use crate::mcp::id::IdKey;
 use crate::mcp::reply;
@@ -25,7 +25,7 @@ struct Step {
 }
 
 /// Relays what the client says until it stops, and gives why it stopped.
-pub(super) fn run(link: &Link, input: impl Read) -> std::io::Result<()> {
+pub(in crate::gateway) fn run(link: &Link, input: impl Read) -> std::io::Result<()> {
     let mut inbound = Inbound {
         link,
         // A carriage return before the line feed is no part of the message.
@@ -128,7 +128,7 @@ impl Inbound<'_> {
                 let whole = first.start + failed_at;
                 for id in block.iter().filter(|(range, _)| range.end > whole).filter_map(|(_, id)| *id) {
                     if let Some(raw_id) = self.link.conversation.never_sent(id) {
-                        let reply = reply::error(Some(&raw_id), reply::INTERNAL_ERROR, super::GONE);
+                        let reply = reply::error(Some(&raw_id), reply::INTERNAL_ERROR, crate::gateway::GONE);
                         self.replies.extend_from_slice(&reply);
                         self.replies.push(b'\n');
                     }

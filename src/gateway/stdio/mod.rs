@@ -1,5 +1,10 @@
 //! The stdio gateway: a drop-in for a server's command.
 
+pub mod frames;
+mod inbound;
+pub(super) mod link;
+mod outbound;
+
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
@@ -10,19 +15,21 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::conversation::Conversation;
-use super::decider::{Decider, Who};
-use super::desk::{Desk, Setting};
-use super::keeper::{self, Keeper};
-use super::link::{ClientStream, Happening, Link};
-use super::pins::PinMode;
-use super::reload::{self, LoadError, Loaded};
-use super::server::{GRACE, Handle, Server};
-use super::{held, inbound, ops, outbound, policies};
+use self::link::{ClientStream, Happening, Link};
 use crate::catalog::pins::PinsError;
 use crate::clock;
 use crate::counters::StorePlace;
 use crate::feed::server::Hub;
+use crate::gateway::call::conversation::Conversation;
+use crate::gateway::call::decider::{Decider, Who};
+use crate::gateway::call::held;
+use crate::gateway::child::{GRACE, Handle, Server};
+use crate::gateway::desk::keeper::{self, Keeper};
+use crate::gateway::desk::{Desk, Setting};
+use crate::gateway::ops;
+use crate::gateway::policies;
+use crate::gateway::policies::pins::PinMode;
+use crate::gateway::policies::reload::{self, LoadError, Loaded};
 use crate::paths::Paths;
 use crate::record::EventKind;
 use crate::record::mask::Mode;
@@ -91,10 +98,14 @@ pub fn run(config: &Config) -> Result<u8, StartError> {
     link.conversation.may_hold(Box::new(Arc::downgrade(&link)));
     let desk = Arc::clone(&link.conversation.desk);
     let decider = &link.conversation.decider;
-    let pins = super::pins::begin(decider, config.pins).map_err(StartError::Pins)?;
+    let pins = crate::gateway::policies::pins::begin(decider, config.pins).map_err(StartError::Pins)?;
     ops::serve(&desk, config.metrics)?;
     announce(&link, config);
-    let shadow = config.shadow.as_ref().map(|path| super::shadow::begin(decider, path)).transpose()?;
+    let shadow = config
+        .shadow
+        .as_ref()
+        .map(|path| crate::gateway::policies::shadow::begin(decider, path))
+        .transpose()?;
     let keeper = Keeper::start(Arc::clone(&desk));
     let commands = desk.recorder.hub().map(Hub::commands);
     let (server, to_server, from_server) = Server::start(&config.command, &[])?;
@@ -129,7 +140,7 @@ pub fn run(config: &Config) -> Result<u8, StartError> {
     drop((watch, pins, shadow));
     end_holds(&link);
     desk.close();
-    super::operators::end_run(&desk);
+    crate::gateway::desk::operators::end_run(&desk);
     desk.recorder.settle();
     desk.recorder.event(
         EventKind::Stop,
@@ -153,7 +164,7 @@ fn end_holds(link: &Link) {
 
 /// Everything that calls are decided and recorded with.
 fn open(config: &Config, loaded: Loaded, output: File, sender: mpsc::Sender<Happening>) -> Link {
-    let run = super::fresh_id();
+    let run = crate::gateway::fresh_id();
     let desk = Arc::new(Desk::open(Setting {
         name: config.name.clone(),
         run: run.clone(),
@@ -168,7 +179,7 @@ fn open(config: &Config, loaded: Loaded, output: File, sender: mpsc::Sender<Happ
         server: config.name.clone(),
         grant: config.grant.clone(),
         session: Some(run.clone()),
-        upstream: super::shown_command(&config.command).join(" "),
+        upstream: crate::gateway::shown_command(&config.command).join(" "),
         policy: Some(std::path::absolute(&config.policy).unwrap_or_else(|_| config.policy.clone())),
     };
     let decider = Decider::new(Arc::clone(&desk), who, Some(loaded));
@@ -190,10 +201,10 @@ fn announce(link: &Link, config: &Config) {
         None,
         None,
         json!({
-            "name": desk.name, "host": super::host(), "pid": std::process::id(),
+            "name": desk.name, "host": crate::gateway::host(), "pid": std::process::id(),
             "version": env!("CARGO_PKG_VERSION"), "grant": config.grant, "fail_open": config.fail_open,
             "pins": config.pins.name(),
-            "command": super::shown_command(&config.command),
+            "command": crate::gateway::shown_command(&config.command),
         }),
     );
     policies::record_in_force(&link.conversation.decider);

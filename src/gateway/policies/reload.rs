@@ -6,8 +6,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::watch;
 pub use super::watch::Watch;
+// The module alone: a function of that name stands beside it.
+use super::watch::{self};
 use crate::policy::compiled::Compiled;
 use crate::policy::diagnostic::Diagnostic;
 use crate::policy::document::Document;

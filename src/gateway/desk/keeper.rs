@@ -10,10 +10,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::desk::{Desk, ShownList};
-use super::drift::Told;
-use super::lists;
-use super::pins::PinMode;
+use super::{Desk, ShownList};
 use crate::clock;
 use crate::counters::{self, SeenTool, Store};
 use crate::feed::message::{
@@ -21,6 +18,9 @@ use crate::feed::message::{
 };
 use crate::feed::server::{Command, Hub, HubConfig, Public};
 use crate::feed::token::FeedToken;
+use crate::gateway::call::lists;
+use crate::gateway::policies::drift::Told;
+use crate::gateway::policies::pins::PinMode;
 use crate::mcp::tool::Tool;
 use crate::policy::counter::{Amount, Want};
 use crate::record::EventKind;
@@ -35,8 +35,8 @@ const RETRY: u32 = 25;
 /// How many counters are shown at most.
 const SHOWN: usize = 512;
 
-pub(super) struct Keeper {
-    pub(super) desk: Arc<Desk>,
+pub(in crate::gateway) struct Keeper {
+    pub(in crate::gateway) desk: Arc<Desk>,
     store_trouble: Option<String>,
     /// Turns since the store last failed.
     quiet: u32,
@@ -50,7 +50,7 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// A first look, before any call is decided.
-    pub(super) fn start(desk: Arc<Desk>) -> Self {
+    pub(in crate::gateway) fn start(desk: Arc<Desk>) -> Self {
         let journal_trouble = !desk.recorder.is_open();
         let mut keeper = Self {
             desk,
@@ -70,7 +70,7 @@ impl Keeper {
     }
 
     /// Runs until the link is closed.
-    pub(super) fn run(mut self, commands: Option<&Receiver<Command>>) {
+    pub(in crate::gateway) fn run(mut self, commands: Option<&Receiver<Command>>) {
         let mut turn: u32 = 0;
         while !self.desk.is_closed() {
             match commands.map(|commands| commands.recv_timeout(TURN)) {
@@ -108,21 +108,21 @@ impl Keeper {
         }
         if self.journal_trouble && self.desk.recorder.reopen().is_ok() {
             self.journal_trouble = false;
-            super::say("the journal can be written again");
+            crate::gateway::say("the journal can be written again");
         }
     }
 
     fn store_failed(&mut self, why: &str) {
         self.quiet = 0;
         if self.store_trouble.as_deref() != Some(why) {
-            super::say(why);
+            crate::gateway::say(why);
             self.desk.recorder.event(EventKind::Store, None, None, json!({"state": "failed", "why": why}));
             self.store_trouble = Some(why.to_owned());
         }
     }
 
     /// Reads freezes and overrides if they changed, or one of them has ended by itself.
-    pub(super) fn refresh(&mut self) {
+    pub(in crate::gateway) fn refresh(&mut self) {
         if let Some(why) = self.desk.trouble() {
             self.store_failed(&why);
         }
@@ -150,13 +150,13 @@ impl Keeper {
             Err(error) => return self.store_failed(&error.to_string()),
         }
         for news in store.news() {
-            super::say(&format!("the counters' store at `{}`: {news}", self.desk.counters));
+            crate::gateway::say(&format!("the counters' store at `{}`: {news}", self.desk.counters));
             self.desk.recorder.event(EventKind::Store, None, None, json!({"state": "news", "why": news}));
         }
         // Not at once: a store that fails every other time is told of once.
         self.quiet = self.quiet.saturating_add(1);
         if self.quiet > RETRY && self.store_trouble.take().is_some() {
-            super::say("the counters' store can be used again");
+            crate::gateway::say("the counters' store can be used again");
             self.desk.recorder.event(EventKind::Store, None, None, json!({"state": "back"}));
         }
     }
@@ -211,7 +211,7 @@ impl Keeper {
                 .iter()
                 .map(|usage| ServerCounter {
                     server: usage.key.server.clone(),
-                    state: super::decider::state(usage),
+                    state: crate::gateway::call::decider::state(usage),
                 })
                 .collect();
             hub.set_state(State::Counters { ts: now, counters });
@@ -273,7 +273,7 @@ impl Keeper {
 }
 
 /// Every counter that the limits of the policies in force name.
-pub(super) fn counters_of_policies(desk: &Desk) -> Vec<Want> {
+pub(in crate::gateway) fn counters_of_policies(desk: &Desk) -> Vec<Want> {
     let mut seen = HashSet::new();
     let mut wants = Vec::new();
     for decider in desk.deciders() {
@@ -292,9 +292,9 @@ pub(super) fn counters_of_policies(desk: &Desk) -> Vec<Want> {
 }
 
 /// Opens the feed. Without one, records are only in the journal.
-pub(super) fn open_feed(desk: &Desk) {
+pub(in crate::gateway) fn open_feed(desk: &Desk) {
     if let Err(error) = open_feed_for(desk, Vec::new(), None) {
-        super::say(&format!("there is no live feed: {error}"));
+        crate::gateway::say(&format!("there is no live feed: {error}"));
     }
 }
 
@@ -302,7 +302,7 @@ pub(super) fn open_feed(desk: &Desk) {
 ///
 /// # Errors
 /// When nothing can be listened on, or the discovery file cannot be written.
-pub(super) fn open_feed_for(
+pub(in crate::gateway) fn open_feed_for(
     desk: &Desk,
     tokens: Vec<FeedToken>,
     public: Option<Public>,
@@ -324,7 +324,7 @@ pub(super) fn open_feed_for(
 }
 
 /// The servers and their grants as screens show them, in the order of their names.
-pub(super) fn server_infos(desk: &Desk) -> Vec<ServerInfo> {
+pub(in crate::gateway) fn server_infos(desk: &Desk) -> Vec<ServerInfo> {
     let mut servers: BTreeMap<String, ServerInfo> = BTreeMap::new();
     for decider in desk.deciders() {
         let who = &decider.who;

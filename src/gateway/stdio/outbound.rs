@@ -3,13 +3,13 @@
 
 use std::ops::Range;
 
-use super::answer::{Afterwards, Passes};
 use super::frames::{Frame, Frames};
 use super::link::{Happening, Link, Read};
+use crate::gateway::call::answer::{Afterwards, Passes};
 use crate::mcp::reply;
 
 /// Relays what the server says until it stops, and answers what it leaves unanswered.
-pub(super) fn run(link: &Link, mut output: impl Read) {
+pub(in crate::gateway) fn run(link: &Link, mut output: impl Read) {
     let frames = Frames::new(usize::MAX);
     let mut outbound = Outbound { link, frames, pass: 0..0, afterwards: Afterwards::default() };
     loop {
@@ -32,7 +32,7 @@ pub(super) fn run(link: &Link, mut output: impl Read) {
     }
     let mut replies = Vec::new();
     for id in link.conversation.server_gone() {
-        replies.extend_from_slice(&reply::error(Some(&id), reply::INTERNAL_ERROR, super::GONE));
+        replies.extend_from_slice(&reply::error(Some(&id), reply::INTERNAL_ERROR, crate::gateway::GONE));
         replies.push(b'\n');
     }
     link.to_client(&replies);
@@ -56,7 +56,7 @@ impl Outbound<'_> {
             Passes::Whole => self.pass(range),
             Passes::Instead(instead) => self.instead(vec![instead]),
             Passes::Parts(parts) => self.instead(parts),
-            Passes::Nothing => super::foreign_output(body),
+            Passes::Nothing => crate::gateway::foreign_output(body),
         }
     }
 

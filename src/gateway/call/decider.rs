@@ -8,13 +8,13 @@ use serde_json::value::RawValue;
 
 use super::asking::{Answered, Asking};
 use super::conversation::Conversation;
-use super::desk::Desk;
-use super::lock;
-use super::pins::Pinned;
-use super::reload::Loaded;
-use super::shadow::Beside;
 use super::standing;
 use crate::counters::{Approval, Freeze, OverrideEffect};
+use crate::gateway::desk::Desk;
+use crate::gateway::lock;
+use crate::gateway::policies::pins::Pinned;
+use crate::gateway::policies::reload::Loaded;
+use crate::gateway::policies::shadow::Beside;
 use crate::json::canonical::arguments_sha256;
 use crate::mcp::envelope::ToolCall;
 use crate::policy::compiled::Compiled;
@@ -28,29 +28,29 @@ use crate::time::Timestamp;
 
 /// A call's decision, as it is recorded and answered.
 #[derive(Debug)]
-pub(super) struct Decided {
-    pub(super) decision: Verdict,
+pub(in crate::gateway) struct Decided {
+    pub(in crate::gateway) decision: Verdict,
     /// `false`: it passes although the store could not be asked.
-    pub(super) enforced: bool,
+    pub(in crate::gateway) enforced: bool,
     /// A denied call of an invisible tool is answered as one of an unknown tool.
-    pub(super) visible: bool,
-    pub(super) rule: String,
-    pub(super) pointer: Option<String>,
-    pub(super) message: String,
-    pub(super) policy: Option<String>,
-    pub(super) counters: Vec<CounterState>,
-    pub(super) counted: bool,
-    pub(super) retry_after_ms: Option<u64>,
-    pub(super) taken: Vec<Taken>,
+    pub(in crate::gateway) visible: bool,
+    pub(in crate::gateway) rule: String,
+    pub(in crate::gateway) pointer: Option<String>,
+    pub(in crate::gateway) message: String,
+    pub(in crate::gateway) policy: Option<String>,
+    pub(in crate::gateway) counters: Vec<CounterState>,
+    pub(in crate::gateway) counted: bool,
+    pub(in crate::gateway) retry_after_ms: Option<u64>,
+    pub(in crate::gateway) taken: Vec<Taken>,
     /// The approval that the call waits for, was given, or was refused.
-    pub(super) approval: Option<String>,
+    pub(in crate::gateway) approval: Option<String>,
     /// The question to a person, where the decision is [`Verdict::Approve`].
-    pub(super) question: Option<Box<Approval>>,
+    pub(in crate::gateway) question: Option<Box<Approval>>,
 }
 
 impl Decided {
     /// Moves what is recorded of it into a call's record.
-    pub(super) fn put(&mut self, decision: &mut Decision) {
+    pub(in crate::gateway) fn put(&mut self, decision: &mut Decision) {
         decision.decision = self.decision;
         decision.enforced = self.enforced;
         decision.counters = std::mem::take(&mut self.counters);
@@ -67,9 +67,9 @@ impl Decided {
 
 /// The policy in force; swapped whole.
 #[derive(Debug)]
-pub(super) struct InForce {
-    pub(super) document: Document,
-    pub(super) compiled: Compiled,
+pub(in crate::gateway) struct InForce {
+    pub(in crate::gateway) document: Document,
+    pub(in crate::gateway) compiled: Compiled,
 }
 
 impl InForce {
@@ -80,34 +80,34 @@ impl InForce {
 
 /// Who is served, and how screens show it.
 #[derive(Debug, Clone)]
-pub(super) struct Who {
+pub(in crate::gateway) struct Who {
     /// The server's name.
-    pub(super) server: String,
+    pub(in crate::gateway) server: String,
     /// The grant's label.
-    pub(super) grant: String,
+    pub(in crate::gateway) grant: String,
     /// The only session that this grant will ever have here: on stdio, the gateway run.
-    pub(super) session: Option<String>,
+    pub(in crate::gateway) session: Option<String>,
     /// The server's command line or address, without secrets.
-    pub(super) upstream: String,
+    pub(in crate::gateway) upstream: String,
     /// The policy's path.
-    pub(super) policy: Option<PathBuf>,
+    pub(in crate::gateway) policy: Option<PathBuf>,
 }
 
 /// Decides the calls of one grant on one server.
-pub(super) struct Decider {
-    pub(super) desk: Arc<Desk>,
-    pub(super) who: Who,
+pub(in crate::gateway) struct Decider {
+    pub(in crate::gateway) desk: Arc<Desk>,
+    pub(in crate::gateway) who: Who,
     /// What was accepted of the tools' definitions, and what has drifted from it.
-    pub(super) pins: Pinned,
+    pub(in crate::gateway) pins: Pinned,
     /// The candidate beside the policy.
-    pub(super) shadow: Beside,
+    pub(in crate::gateway) shadow: Beside,
     in_force: Mutex<Option<Arc<InForce>>>,
     conversations: Mutex<Vec<Weak<Conversation>>>,
 }
 
 impl Decider {
     /// With the policy in force; without one every call is denied. The desk knows it from now on.
-    pub(super) fn new(desk: Arc<Desk>, who: Who, loaded: Option<Loaded>) -> Arc<Self> {
+    pub(in crate::gateway) fn new(desk: Arc<Desk>, who: Who, loaded: Option<Loaded>) -> Arc<Self> {
         let decider = Arc::new(Self {
             desk,
             who,
@@ -121,13 +121,13 @@ impl Decider {
     }
 
     /// The policy in force at this moment.
-    pub(super) fn in_force(&self) -> Option<Arc<InForce>> {
+    pub(in crate::gateway) fn in_force(&self) -> Option<Arc<InForce>> {
         lock(&self.in_force).clone()
     }
 
     /// Puts another policy in force, for the next call of every session, gives the one before, and
     /// tells the clients where they see other tools by it.
-    pub(super) fn replace(&self, loaded: Option<Loaded>) -> Option<Arc<InForce>> {
+    pub(in crate::gateway) fn replace(&self, loaded: Option<Loaded>) -> Option<Arc<InForce>> {
         let now = loaded.map(InForce::of);
         let before = std::mem::replace(&mut *lock(&self.in_force), now.clone());
         self.desk.served_differently();
@@ -138,24 +138,24 @@ impl Decider {
     }
 
     /// The conversation is to be told when what it sees changes, for as long as it lives.
-    pub(super) fn attach(&self, conversation: &Arc<Conversation>) {
+    pub(in crate::gateway) fn attach(&self, conversation: &Arc<Conversation>) {
         let mut conversations = lock(&self.conversations);
         conversations.retain(|known| known.strong_count() > 0);
         conversations.push(Arc::downgrade(conversation));
     }
 
     /// The conversations that are to be told.
-    pub(super) fn conversations(&self) -> Vec<Arc<Conversation>> {
+    pub(in crate::gateway) fn conversations(&self) -> Vec<Arc<Conversation>> {
         lock(&self.conversations).iter().filter_map(Weak::upgrade).collect()
     }
 
     /// Of the policy in force.
-    pub(super) fn revision(&self) -> Option<String> {
+    pub(in crate::gateway) fn revision(&self) -> Option<String> {
         self.in_force().map(|in_force| in_force.document.revision().to_owned())
     }
 
     /// The arguments as they are recorded; `message` is the one that holds them.
-    pub(super) fn recorded_arguments(
+    pub(in crate::gateway) fn recorded_arguments(
         &self,
         message: &[u8],
         call: &ToolCall<'_, '_>,
@@ -168,7 +168,7 @@ impl Decider {
 
     /// Decides one call of a session, and counts it when it is allowed. `session` is `None` in the
     /// stateless era. `asking` says how a person is asked where that is needed.
-    pub(super) fn decide(
+    pub(in crate::gateway) fn decide(
         &self,
         session: Option<&str>,
         call: &ToolCall<'_, '_>,
@@ -269,28 +269,28 @@ impl Decider {
     }
 
     /// Whose counters a call of this session counts towards.
-    pub(super) fn caller<'c>(&'c self, session: Option<&'c str>) -> Caller<'c> {
+    pub(in crate::gateway) fn caller<'c>(&'c self, session: Option<&'c str>) -> Caller<'c> {
         Caller { server: &self.who.server, grant: &self.who.grant, session }
     }
 }
 
 /// One call being decided.
-pub(super) struct Deciding<'d, 'm, 'a> {
-    pub(super) decider: &'d Decider,
+pub(in crate::gateway) struct Deciding<'d, 'm, 'a> {
+    pub(in crate::gateway) decider: &'d Decider,
     in_force: Option<&'d InForce>,
-    pub(super) call: &'d ToolCall<'m, 'a>,
-    pub(super) now: Timestamp,
+    pub(in crate::gateway) call: &'d ToolCall<'m, 'a>,
+    pub(in crate::gateway) now: Timestamp,
     enforced: bool,
-    pub(super) asking: &'d Asking<'d>,
+    pub(in crate::gateway) asking: &'d Asking<'d>,
 }
 
 impl Deciding<'_, '_, '_> {
     /// Of the policy that decides.
-    pub(super) fn revision(&self) -> Option<String> {
+    pub(in crate::gateway) fn revision(&self) -> Option<String> {
         self.in_force.map(|in_force| in_force.document.revision().to_owned())
     }
 
-    pub(super) fn denied(
+    pub(in crate::gateway) fn denied(
         &self,
         denial: Denial,
         counters: Vec<CounterState>,
@@ -326,11 +326,11 @@ impl Deciding<'_, '_, '_> {
         }
     }
 
-    pub(super) fn unavailable(&self, why: &str) -> Decided {
+    pub(in crate::gateway) fn unavailable(&self, why: &str) -> Decided {
         self.denied(Denial::unavailable(why), Vec::new(), None)
     }
 
-    pub(super) fn full(&self, charges: &[Charge], usages: &[Usage]) -> Decided {
+    pub(in crate::gateway) fn full(&self, charges: &[Charge], usages: &[Usage]) -> Decided {
         let counters = usages.iter().map(state).collect();
         let first =
             charges.iter().zip(usages).find(|(_, usage)| !usage.room).or(charges.iter().zip(usages).next());
@@ -345,7 +345,7 @@ impl Deciding<'_, '_, '_> {
 }
 
 /// A counter as records show it.
-pub(super) fn state(usage: &Usage) -> CounterState {
+pub(in crate::gateway) fn state(usage: &Usage) -> CounterState {
     CounterState {
         counter: usage.key.counter.clone(),
         scope: usage.key.scope.name().to_owned(),

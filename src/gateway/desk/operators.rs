@@ -4,11 +4,11 @@
 use serde_json::json;
 
 use super::keeper::Keeper;
-use super::standing::Change;
 use crate::clock;
 use crate::counters::{Answer, Approval, Freeze, Lift, Override, Store, StoreError, approval};
 use crate::feed::message::{ApprovalView, Ask, State};
 use crate::feed::server::Reply;
+use crate::gateway::call::standing::Change;
 use crate::record::EventKind;
 
 /// How much of arguments goes onto the feed for all approvals together, in bytes.
@@ -21,7 +21,7 @@ const LONGEST_RUN: i64 = 30 * 86_400 * 1_000_000;
 
 impl Keeper {
     /// Records what changed, and tells the screens.
-    pub(super) fn changed(&mut self, change: Change) {
+    pub(in crate::gateway) fn changed(&mut self, change: Change) {
         let (standing, _) = self.desk.standing.get();
         for freeze in change.frozen {
             let data = scope(&freeze);
@@ -81,7 +81,8 @@ impl Keeper {
 
     /// Whether calls of that server and grant are decided here.
     fn holds_for(&self, entry: &Approval) -> bool {
-        let same = |who: &super::decider::Who| who.server == entry.server && who.grant == entry.grant;
+        let same =
+            |who: &crate::gateway::call::decider::Who| who.server == entry.server && who.grant == entry.grant;
         self.desk.deciders().iter().any(|decider| same(&decider.who))
     }
 
@@ -106,7 +107,7 @@ impl Keeper {
 
     /// Does what an operator asks. What it changes is recorded when the change is seen, here as in
     /// every gateway.
-    pub(super) fn ask(&mut self, ask: Ask, reply: Reply) {
+    pub(in crate::gateway) fn ask(&mut self, ask: Ask, reply: Reply) {
         let Some(store) = self.desk.store() else {
             return reply.refused("the counters' store cannot be opened");
         };
@@ -153,7 +154,7 @@ impl Keeper {
             Some(entry) if self.holds_for(entry) => {}
             _ => return gone(),
         }
-        match approval::answer(store, now, id, answer, super::fresh_id) {
+        match approval::answer(store, now, id, answer, crate::gateway::fresh_id) {
             Ok(Some(_)) if answer.approved => Ok("approved".to_owned()),
             Ok(Some(_)) => Ok("rejected".to_owned()),
             Ok(None) => gone(),
@@ -194,7 +195,7 @@ impl Keeper {
             return Err("its end is past already".to_owned());
         }
         if entry.id.is_empty() {
-            entry.id = super::fresh_id();
+            entry.id = crate::gateway::fresh_id();
         }
         entry.by = someone(entry.by);
         entry.at = now;
@@ -223,7 +224,7 @@ impl Keeper {
 }
 
 /// The overrides that last until this gateway restarts end with it.
-pub(super) fn end_run(desk: &super::desk::Desk) {
+pub(in crate::gateway) fn end_run(desk: &super::Desk) {
     let Some(store) = desk.store() else { return };
     let (standing, _) = desk.standing.get();
     let run = Some(desk.recorder.gateway.as_str());
@@ -242,7 +243,7 @@ fn freeze_it(store: &dyn Store, mut freeze: Freeze) -> Result<String, String> {
         return Err("a freeze needs a reason: those whose calls are denied see it".to_owned());
     }
     if freeze.id.is_empty() {
-        freeze.id = super::fresh_id();
+        freeze.id = crate::gateway::fresh_id();
     }
     freeze.by = someone(freeze.by);
     if freeze.at.0 == 0 {

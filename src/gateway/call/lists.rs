@@ -10,16 +10,21 @@ use crate::mcp::reply;
 const LONGEST_TTL: u64 = 10_000;
 
 /// A list on its way to the client.
-pub(super) struct Shown {
+pub(in crate::gateway) struct Shown {
     /// What the client gets instead, without a line feed; `None`: the list as it is.
-    pub(super) instead: Option<Vec<u8>>,
+    pub(in crate::gateway) instead: Option<Vec<u8>>,
     /// Whether it is a list that can be read, so that it tells which tools there are.
-    pub(super) is_list: bool,
+    pub(in crate::gateway) is_list: bool,
 }
 
 /// Looks at a list before it goes on: what the client may see of it, and, where `first` tells which
 /// page of a list it is, the names for later decisions. A list that cannot be cut is not shown.
-pub(super) fn look(conversation: &Conversation, list: &[u8], id: Option<&str>, first: Option<bool>) -> Shown {
+pub(in crate::gateway) fn look(
+    conversation: &Conversation,
+    list: &[u8],
+    id: Option<&str>,
+    first: Option<bool>,
+) -> Shown {
     let in_force = conversation.decider.in_force();
     let hides = in_force.as_ref().is_some_and(|in_force| in_force.compiled.hides_anything());
     let visible = |tool: &str| in_force.as_ref().is_none_or(|in_force| in_force.compiled.visible(tool));
@@ -40,7 +45,7 @@ pub(super) fn look(conversation: &Conversation, list: &[u8], id: Option<&str>, f
             Shown { instead, is_list }
         }
         Err(error) if hides => {
-            super::say(&format!("a tool list is not passed on: {error}"));
+            crate::gateway::say(&format!("a tool list is not passed on: {error}"));
             Shown { instead: Some(reply::list_unreadable(id.unwrap_or("null"))), is_list: false }
         }
         Err(_) => Shown { instead: None, is_list: false },
@@ -48,7 +53,7 @@ pub(super) fn look(conversation: &Conversation, list: &[u8], id: Option<&str>, f
 }
 
 /// A list that was relayed, whole; `None` when it cannot be read.
-pub(super) fn whole(line: &[u8]) -> Option<Cut<'_>> {
+pub(in crate::gateway) fn whole(line: &[u8]) -> Option<Cut<'_>> {
     let options = ListOptions { max_message: usize::MAX, ..ListOptions::default() };
     cut_tools(line, &|_| true, &options).ok()
 }

@@ -13,12 +13,12 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::decider::Decider;
-use super::lock;
 use super::watch::{self, Watch};
 use crate::catalog::pins::{PinsError, check, place};
 use crate::clock;
 use crate::counters::SeenTool;
+use crate::gateway::call::decider::Decider;
+use crate::gateway::lock;
 use crate::json::canonical::sha256;
 use crate::mcp::list::Cut;
 use crate::policy::document::revision;
@@ -51,18 +51,18 @@ impl PinMode {
 
 /// A tool whose definition differs from its pin.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Drifted {
-    pub(super) pinned: String,
-    pub(super) seen: String,
-    pub(super) at: Timestamp,
+pub(in crate::gateway) struct Drifted {
+    pub(in crate::gateway) pinned: String,
+    pub(in crate::gateway) seen: String,
+    pub(in crate::gateway) at: Timestamp,
 }
 
 /// By tool.
-pub(super) type Drift = BTreeMap<String, Drifted>;
+pub(in crate::gateway) type Drift = BTreeMap<String, Drifted>;
 
 /// The pins of one grant's policy, and what was seen of its server.
 #[derive(Debug, Default)]
-pub(super) struct Pinned {
+pub(in crate::gateway) struct Pinned {
     state: Mutex<State>,
     /// Whether drift denies, and there is any: most calls ask nothing more.
     denying: AtomicBool,
@@ -109,21 +109,21 @@ struct Own {
 
 impl Pinned {
     /// Whether a call of the tool is to be denied.
-    pub(super) fn denies(&self, tool: &str) -> bool {
+    pub(in crate::gateway) fn denies(&self, tool: &str) -> bool {
         self.denying.load(Ordering::Acquire) && lock(&self.drift).contains_key(tool)
     }
 
     /// What has drifted.
-    pub(super) fn drift(&self) -> Arc<Drift> {
+    pub(in crate::gateway) fn drift(&self) -> Arc<Drift> {
         Arc::clone(&lock(&self.drift))
     }
 
-    pub(super) fn mode(&self) -> PinMode {
+    pub(in crate::gateway) fn mode(&self) -> PinMode {
         lock(&self.state).mode
     }
 
     /// The pins, and where they lie; `None` where nothing is compared.
-    pub(super) fn pins(&self) -> Option<(Arc<Pins>, PathBuf)> {
+    pub(in crate::gateway) fn pins(&self) -> Option<(Arc<Pins>, PathBuf)> {
         let state = lock(&self.state);
         state.path.clone().filter(|_| state.mode != PinMode::Off).map(|path| (Arc::clone(&state.pins), path))
     }
@@ -136,7 +136,7 @@ impl Pinned {
 
     /// A list was relayed: `first` says whether it is the first page of one that was asked for, and
     /// `more` whether another page follows.
-    pub(super) fn see<'d>(
+    pub(in crate::gateway) fn see<'d>(
         &self,
         first: Option<bool>,
         more: bool,
@@ -185,14 +185,14 @@ impl Pinned {
     }
 
     /// What the store says was seen.
-    pub(super) fn heard(&self, seen: &[SeenTool]) {
+    pub(in crate::gateway) fn heard(&self, seen: &[SeenTool]) {
         let mut state = lock(&self.state);
         state.others = seen.iter().map(|tool| (tool.tool.clone(), (tool.digest.clone(), tool.at))).collect();
         self.compare(&state);
     }
 
     /// A complete list that the store is to keep; told once.
-    pub(super) fn take_unsaved(&self) -> Option<Vec<(String, String)>> {
+    pub(in crate::gateway) fn take_unsaved(&self) -> Option<Vec<(String, String)>> {
         let mut state = lock(&self.state);
         if !std::mem::take(&mut state.unsaved) {
             return None;
@@ -201,7 +201,7 @@ impl Pinned {
     }
 
     /// It could not be kept.
-    pub(super) fn still_unsaved(&self) {
+    pub(in crate::gateway) fn still_unsaved(&self) {
         lock(&self.state).unsaved = true;
     }
 
@@ -229,14 +229,14 @@ impl Pinned {
 impl Decider {
     /// A list is about to be relayed: under `enforce` it is compared now, before any call can follow
     /// it.
-    pub(super) fn see_before(&self, first: Option<bool>, list: &Cut<'_>) {
+    pub(in crate::gateway) fn see_before(&self, first: Option<bool>, list: &Cut<'_>) {
         if self.pins.mode() == PinMode::Enforce {
             self.see(first, list);
         }
     }
 
     /// A list was relayed: under `warn` there is time to compare it now.
-    pub(super) fn see_after(&self, first: Option<bool>, list: &Cut<'_>) {
+    pub(in crate::gateway) fn see_after(&self, first: Option<bool>, list: &Cut<'_>) {
         if self.pins.mode() == PinMode::Warn {
             self.see(first, list);
         }
@@ -254,7 +254,7 @@ impl Decider {
 /// # Errors
 /// Under `enforce`, when the pins cannot be read or are not valid: nothing could be held against
 /// them. Also when the file cannot be watched at all.
-pub(super) fn begin(decider: &Arc<Decider>, mode: PinMode) -> Result<Option<Watch>, PinsError> {
+pub(in crate::gateway) fn begin(decider: &Arc<Decider>, mode: PinMode) -> Result<Option<Watch>, PinsError> {
     let Some(policy) = decider.who.policy.clone().filter(|_| mode != PinMode::Off) else { return Ok(None) };
     let path = place(&policy);
     let mut version = String::new();
@@ -303,7 +303,7 @@ pub(super) fn begin(decider: &Arc<Decider>, mode: PinMode) -> Result<Option<Watc
 
 /// A version that is not used.
 fn reject(decider: &Decider, path: &std::path::Path, error: &PinsError) {
-    super::say(&format!("{error}; the pins before stay"));
+    crate::gateway::say(&format!("{error}; the pins before stay"));
     let data = json!({
         "state": "rejected", "path": path, "why": error.to_string(),
         "server": decider.who.server, "grant": decider.who.grant,

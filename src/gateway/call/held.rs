@@ -8,14 +8,14 @@ use std::time::Duration;
 use super::asking::{self, Asking};
 use super::conversation::Conversation;
 use super::decider::Decided;
-use super::desk::Desk;
 use super::holds::{self, Hold, Seen, Turn};
 use super::judge::{answer_denied, operation, rest};
-use super::lock;
 use super::session::{Call, Ended};
-use super::span::Span;
 use crate::clock;
 use crate::counters::Standing;
+use crate::gateway::desk::Desk;
+use crate::gateway::lock;
+use crate::gateway::span::Span;
 use crate::mcp::envelope::{self, Limits, Line};
 use crate::mcp::id::IdKey;
 use crate::mcp::reply;
@@ -34,28 +34,28 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 const MAX_MESSAGE: usize = 256 * 1024;
 
 /// A call that waits.
-pub(super) struct HeldCall {
-    pub(super) id: IdKey,
+pub(in crate::gateway) struct HeldCall {
+    pub(in crate::gateway) id: IdKey,
     /// As the client spelt it.
-    pub(super) raw_id: String,
-    pub(super) modern: bool,
-    pub(super) visible: bool,
+    pub(in crate::gateway) raw_id: String,
+    pub(in crate::gateway) modern: bool,
+    pub(in crate::gateway) visible: bool,
     /// The very bytes that go on.
-    pub(super) message: Vec<u8>,
-    pub(super) tool: String,
-    pub(super) hold: Hold,
-    pub(super) timeout_s: u64,
+    pub(in crate::gateway) message: Vec<u8>,
+    pub(in crate::gateway) tool: String,
+    pub(in crate::gateway) hold: Hold,
+    pub(in crate::gateway) timeout_s: u64,
     /// When its question ends.
-    pub(super) until: Timestamp,
+    pub(in crate::gateway) until: Timestamp,
     /// Its first decision: to ask.
-    pub(super) record: Record,
+    pub(in crate::gateway) record: Record,
     /// What is told of it, where traces are.
-    pub(super) span: Option<Box<Span>>,
+    pub(in crate::gateway) span: Option<Box<Span>>,
 }
 
 /// The calls of one conversation that wait.
 #[derive(Default)]
-pub(super) struct HeldCalls {
+pub(in crate::gateway) struct HeldCalls {
     calls: Mutex<Vec<HeldCall>>,
     /// Held while they are looked after: by one thread at a time.
     tending: Mutex<()>,
@@ -77,7 +77,7 @@ impl HeldCall {
     }
 
     /// The call as one that is denied: the answer, and the record.
-    pub(super) fn refused(&self, denial: &Denial) -> (Vec<u8>, Record) {
+    pub(in crate::gateway) fn refused(&self, denial: &Denial) -> (Vec<u8>, Record) {
         let mut record = self.record.clone();
         let mut answer = Vec::new();
         if let Record::Decision(decision) = &mut record {
@@ -92,7 +92,7 @@ impl HeldCall {
 }
 
 /// Looks after the held calls of every conversation until the gateway is closed.
-pub(super) fn run(desk: &Desk) {
+pub(in crate::gateway) fn run(desk: &Desk) {
     while !desk.is_closed() {
         std::thread::sleep(TURN);
         for conversation in desk.holding() {
@@ -103,7 +103,7 @@ pub(super) fn run(desk: &Desk) {
 
 impl Conversation {
     /// A call waits from now on; that is recorded already.
-    pub(super) fn keep(&self, held: HeldCall) {
+    pub(in crate::gateway) fn keep(&self, held: HeldCall) {
         self.desk.held_bytes.fetch_add(held.message.len(), Ordering::Relaxed);
         lock(&self.held.calls).push(held);
         if let Some(me) = self.me.upgrade() {
@@ -112,24 +112,24 @@ impl Conversation {
     }
 
     /// Whether this message can wait here; otherwise its client is told to come back.
-    pub(super) fn has_room(&self, message: &[u8]) -> bool {
+    pub(in crate::gateway) fn has_room(&self, message: &[u8]) -> bool {
         let bytes = self.desk.held_bytes.load(Ordering::Relaxed).saturating_add(message.len());
         message.len() <= MAX_MESSAGE && bytes <= MAX_BYTES && lock(&self.held.calls).len() < MAX_HELD
     }
 
     /// A call is held for a question no longer.
-    pub(super) fn unask(&self, question: &str, cancelled: bool) {
+    pub(in crate::gateway) fn unask(&self, question: &str, cancelled: bool) {
         // A question that cannot be told so ends by itself.
         let _ = self.desk.with_store(|store| store.leave_approval(clock::now(), question, cancelled));
     }
 
     /// The client is gone: its held calls end, and nothing runs.
-    pub(super) fn client_gone(&self) {
+    pub(in crate::gateway) fn client_gone(&self) {
         self.held.client_gone.store(true, Ordering::Release);
     }
 
     /// Looks after the held calls once.
-    pub(super) fn tend(&self) {
+    pub(in crate::gateway) fn tend(&self) {
         let _tending = match self.held.tending.try_lock() {
             Ok(guard) => guard,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -153,13 +153,13 @@ impl Conversation {
     }
 
     /// The server is gone: held calls are answered, and what was asked stays open for another run.
-    pub(super) fn end_holds(&self) {
+    pub(in crate::gateway) fn end_holds(&self) {
         self.held.server_gone.store(true, Ordering::Release);
         self.tend();
     }
 
     /// Whether no call waits.
-    pub(super) fn holds_none(&self) -> bool {
+    pub(in crate::gateway) fn holds_none(&self) -> bool {
         self.held.tending.try_lock().is_ok() && lock(&self.held.calls).is_empty()
     }
 
@@ -171,7 +171,10 @@ impl Conversation {
             self.unask(&call.hold.question, false);
             self.lost(call, Status::Lost);
             if let Some(raw_id) = self.session().drop_held(&call.id) {
-                self.say(&reply::error(Some(&raw_id), reply::INTERNAL_ERROR, super::GONE), Some(&call.id));
+                self.say(
+                    &reply::error(Some(&raw_id), reply::INTERNAL_ERROR, crate::gateway::GONE),
+                    Some(&call.id),
+                );
             }
             return false;
         }
@@ -281,7 +284,7 @@ impl Conversation {
             match unanswered {
                 Some(raw_id) => {
                     self.say(
-                        &reply::error(Some(&raw_id), reply::INTERNAL_ERROR, super::GONE),
+                        &reply::error(Some(&raw_id), reply::INTERNAL_ERROR, crate::gateway::GONE),
                         Some(&call.id),
                     );
                 }
@@ -291,7 +294,10 @@ impl Conversation {
         }
         let sent = self.server().is_some_and(|server| server.forward(&call.message, &call.id));
         if !sent && let Some(raw_id) = self.never_sent(&call.id) {
-            self.say(&reply::error(Some(&raw_id), reply::INTERNAL_ERROR, super::GONE), Some(&call.id));
+            self.say(
+                &reply::error(Some(&raw_id), reply::INTERNAL_ERROR, crate::gateway::GONE),
+                Some(&call.id),
+            );
         }
         false
     }

@@ -27,7 +27,7 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 ///
 /// # Errors
 /// What the system says, or that it is no regular file or too large.
-pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
+pub(in crate::gateway) fn read(path: &Path) -> io::Result<Vec<u8>> {
     use io::Read as _;
     let file = open(path)?;
     let kind = file.metadata()?.file_type();
@@ -99,7 +99,7 @@ impl Drop for Watch {
 /// # Errors
 /// When the thread cannot be started. Without a watch on the folder (some file systems have none)
 /// the look each second has to do.
-pub(super) fn watch(
+pub(in crate::gateway) fn watch(
     path: PathBuf,
     revision: String,
     mut changed: impl FnMut(io::Result<Vec<u8>>) + Send + 'static,

@@ -1,21 +1,27 @@
 //! What all sessions of one gateway process share: where is recorded, the store, the copy of what
 //! stands above every policy, and whose calls are decided here.
 
+pub(super) mod keeper;
+pub(super) mod notify;
+pub(super) mod operators;
+pub(super) mod recorder;
+pub(super) mod tally;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use super::conversation::Conversation;
-use super::decider::Decider;
-use super::lock;
-use super::notify::Notifier;
-use super::ops::Gauges;
-use super::recorder::Recorder;
-use super::standing;
-use super::tally::Tally;
-use super::traces::Tracer;
+use self::notify::Notifier;
+use self::recorder::Recorder;
+use self::tally::Tally;
 use crate::counters::{Store, StoreError, StorePlace};
+use crate::gateway::call::conversation::Conversation;
+use crate::gateway::call::decider::Decider;
+use crate::gateway::call::standing;
+use crate::gateway::lock;
+use crate::gateway::ops::Gauges;
+use crate::gateway::traces::Tracer;
 use crate::journal;
 use crate::paths::Paths;
 use crate::policy::counter::Taken;
@@ -108,7 +114,7 @@ impl Desk {
     pub(super) fn open(setting: Setting) -> Self {
         let Setting { name, run, paths, counters, record_args, max_message, fail_open, notify } = setting;
         let key = journal::key(&paths.state).unwrap_or_else(|error| {
-            super::say(&format!(
+            crate::gateway::say(&format!(
                 "the key for masking cannot be kept, so masks of this run are its own: {error}"
             ));
             let mut key = [0_u8; 32];
@@ -119,12 +125,12 @@ impl Desk {
         let (recorder, trouble) = Recorder::open(paths.journal(), run);
         if let Some(error) = trouble {
             let then = if fail_open { "calls pass unrecorded (--fail-open)" } else { "every call is denied" };
-            super::say(&format!("the journal cannot be written, so {then}: {error}"));
+            crate::gateway::say(&format!("the journal cannot be written, so {then}: {error}"));
         }
         if let Some(command) = notify {
             match Notifier::start(command) {
                 Ok(notifier) => recorder.notify(notifier),
-                Err(error) => super::say(&format!("nobody is told by --notify: {error}")),
+                Err(error) => crate::gateway::say(&format!("nobody is told by --notify: {error}")),
             }
         }
         if let Some(tracer) = Tracer::from_environment() {
@@ -217,7 +223,7 @@ impl Desk {
     }
 
     /// Gives back what an ended call has to, and records its outcome.
-    pub(super) fn end_call(&self, ended: &super::session::Ended) {
+    pub(super) fn end_call(&self, ended: &crate::gateway::call::session::Ended) {
         let released = self.release(&ended.release);
         self.recorder.outcomes(std::iter::once((ended.clone(), released)), crate::clock::now());
     }
@@ -264,7 +270,7 @@ impl Desk {
         self.closed.store(true, Ordering::Relaxed);
         // The background may have had no turn since the store last failed a call.
         if let Some(why) = self.trouble() {
-            super::say(&why);
+            crate::gateway::say(&why);
             let data = serde_json::json!({"state": "failed", "why": why});
             self.recorder.event(crate::record::EventKind::Store, None, None, data);
         }

@@ -5,9 +5,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::conversation::Conversation;
-use super::desk::ShownList;
 use super::session::{self, Ended, Relay};
 use crate::clock;
+use crate::gateway::desk::ShownList;
 use crate::json::{self, Value};
 use crate::mcp::server::{Response, ServerMessage, peek_server};
 
@@ -16,7 +16,7 @@ const ACKNOWLEDGED: &str = "notifications/subscriptions/acknowledged";
 
 /// What the client gets.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Passes {
+pub(in crate::gateway) enum Passes {
     /// The message as it is.
     Whole,
     /// This instead.
@@ -29,9 +29,9 @@ pub(super) enum Passes {
 
 /// What follows from a message of the server.
 #[derive(Default)]
-pub(super) struct Afterwards {
+pub(in crate::gateway) struct Afterwards {
     /// Calls that ended, each with whether its reservation was given back.
-    pub(super) ended: Vec<(Ended, bool)>,
+    pub(in crate::gateway) ended: Vec<(Ended, bool)>,
     /// Lists that were relayed.
     lists: Vec<ShownList>,
 }
@@ -40,7 +40,12 @@ impl Conversation {
     /// Looks at a message of the server. What has to be given back is given back before this
     /// returns; what may follow once the message has gone on is collected in `afterwards`.
     /// `size` is what the outcome's record says of the answer's size, in bytes.
-    pub(super) fn hear(&self, message: &[u8], size: usize, afterwards: &mut Afterwards) -> Passes {
+    pub(in crate::gateway) fn hear(
+        &self,
+        message: &[u8],
+        size: usize,
+        afterwards: &mut Afterwards,
+    ) -> Passes {
         match peek_server(message) {
             ServerMessage::Response(response) => {
                 let relay = self.answered(&response, size, afterwards);
@@ -63,7 +68,7 @@ impl Conversation {
     }
 
     /// What may follow the answers: outcomes, and what a list tells the screens.
-    pub(super) fn after(&self, afterwards: &mut Afterwards) {
+    pub(in crate::gateway) fn after(&self, afterwards: &mut Afterwards) {
         if !afterwards.ended.is_empty() {
             self.desk.recorder.outcomes(afterwards.ended.drain(..), clock::now());
         }
@@ -145,7 +150,7 @@ impl Conversation {
 
 /// Whether an answer to `initialize` or `server/discover` says that the server tells when its
 /// tools change.
-pub(super) fn advertises_changes(message: &[u8]) -> bool {
+pub(in crate::gateway) fn advertises_changes(message: &[u8]) -> bool {
     says(message, &["result", "capabilities", "tools", "listChanged"])
 }
 

@@ -7,9 +7,9 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::lock;
 use crate::clock;
 use crate::counters::{Approval, Freeze, Override, Standing};
+use crate::gateway::lock;
 use crate::time::Timestamp;
 
 /// A copy older than this is no ground to decide on, in nanoseconds.
@@ -17,7 +17,7 @@ const TOO_OLD: u64 = 2_000_000_000;
 
 /// This gateway's copy of the freezes and overrides.
 #[derive(Debug, Default)]
-pub(super) struct Copy {
+pub(in crate::gateway) struct Copy {
     standing: Mutex<Arc<Standing>>,
     /// The store's version of it.
     version: AtomicU64,
@@ -29,15 +29,15 @@ pub(super) struct Copy {
 
 /// What changed between two readings.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Change {
-    pub(super) frozen: Vec<Freeze>,
-    pub(super) unfrozen: Vec<Freeze>,
-    pub(super) overrides_set: Vec<Override>,
-    pub(super) overrides_ended: Vec<Override>,
+pub(in crate::gateway) struct Change {
+    pub(in crate::gateway) frozen: Vec<Freeze>,
+    pub(in crate::gateway) unfrozen: Vec<Freeze>,
+    pub(in crate::gateway) overrides_set: Vec<Override>,
+    pub(in crate::gateway) overrides_ended: Vec<Override>,
     /// Questions that were answered.
-    pub(super) answered: Vec<Approval>,
+    pub(in crate::gateway) answered: Vec<Approval>,
     /// Questions that are gone unanswered.
-    pub(super) unanswered: Vec<Approval>,
+    pub(in crate::gateway) unanswered: Vec<Approval>,
 }
 
 /// What stands in the first and not in the second, by id.
@@ -48,24 +48,24 @@ fn only_in<T: Clone>(all: &[T], others: &[T], id: fn(&T) -> &str) -> Vec<T> {
 
 impl Copy {
     /// The copy, and whether it may be relied on.
-    pub(super) fn get(&self) -> (Arc<Standing>, bool) {
+    pub(in crate::gateway) fn get(&self) -> (Arc<Standing>, bool) {
         let refreshed = self.refreshed.load(Ordering::Acquire);
         let fresh = refreshed > 0 && clock::tick().saturating_sub(refreshed) <= TOO_OLD;
         (Arc::clone(&lock(&self.standing)), fresh)
     }
 
     /// The copy is as the store was at `tick`.
-    pub(super) fn confirm(&self, tick: u64) {
+    pub(in crate::gateway) fn confirm(&self, tick: u64) {
         self.refreshed.store(tick.max(1), Ordering::Release);
     }
 
     /// Whether it is the store's reading of this version.
-    pub(super) fn is_version(&self, version: u64) -> bool {
+    pub(in crate::gateway) fn is_version(&self, version: u64) -> bool {
         self.read.load(Ordering::Acquire) && self.version.load(Ordering::Acquire) == version
     }
 
     /// Takes a new reading, made at `tick`, when the store's version was this.
-    pub(super) fn replace(&self, standing: Standing, version: u64, tick: u64) -> Change {
+    pub(in crate::gateway) fn replace(&self, standing: Standing, version: u64, tick: u64) -> Change {
         let mut slot = lock(&self.standing);
         let before = &**slot;
         let freeze_id: fn(&Freeze) -> &str = |freeze| &freeze.id;
@@ -95,7 +95,7 @@ impl Copy {
 }
 
 /// The freeze in whose scope a call lies.
-pub(super) fn frozen<'s>(
+pub(in crate::gateway) fn frozen<'s>(
     standing: &'s Standing,
     server: &str,
     grant: &str,
@@ -106,7 +106,7 @@ pub(super) fn frozen<'s>(
 }
 
 /// The override that applies to a call; see [`Standing::overriding`].
-pub(super) fn overriding<'s>(
+pub(in crate::gateway) fn overriding<'s>(
     standing: &'s Standing,
     call: (&str, &str, &str),
     now: Timestamp,

@@ -7,7 +7,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
-use super::span::Span;
+use crate::gateway::span::Span;
 use crate::mcp::id::{Id, IdKey};
 use crate::policy::counter::Taken;
 use crate::record::Status;

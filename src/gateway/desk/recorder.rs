@@ -6,15 +6,15 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use super::lock;
 use super::notify::Notifier;
-use super::ops::Meters;
-use super::session::Ended;
-use super::span::Span;
-use super::traces::Tracer;
 use crate::clock;
 use crate::feed::message::RuleHits;
 use crate::feed::server::Hub;
+use crate::gateway::call::session::Ended;
+use crate::gateway::lock;
+use crate::gateway::ops::Meters;
+use crate::gateway::span::Span;
+use crate::gateway::traces::Tracer;
 use crate::journal::{Options, Writer};
 use crate::record::{Decision, Event, EventKind, Outcome, Record, Verdict};
 use crate::time::Timestamp;
@@ -26,11 +26,11 @@ const WAITING: usize = 10_000;
 type Hits = HashMap<String, HashMap<String, (u64, Timestamp)>>;
 
 /// Writes records.
-pub(super) struct Recorder {
+pub(in crate::gateway) struct Recorder {
     /// The id of this run.
-    pub(super) gateway: String,
+    pub(in crate::gateway) gateway: String,
     /// When it began.
-    pub(super) started: Timestamp,
+    pub(in crate::gateway) started: Timestamp,
     folder: PathBuf,
     /// `None` while the journal cannot be opened.
     writer: Mutex<Option<Arc<Writer>>>,
@@ -52,7 +52,7 @@ pub(super) struct Recorder {
 impl Recorder {
     /// Opens the journal in `folder`; where that fails, why is given too, and it is tried again by
     /// [`Recorder::reopen`].
-    pub(super) fn open(folder: PathBuf, gateway: String) -> (Self, Option<io::Error>) {
+    pub(in crate::gateway) fn open(folder: PathBuf, gateway: String) -> (Self, Option<io::Error>) {
         let recorder = Self {
             gateway,
             started: clock::now(),
@@ -73,7 +73,7 @@ impl Recorder {
     }
 
     /// Opens the journal, unless it is open.
-    pub(super) fn reopen(&self) -> io::Result<()> {
+    pub(in crate::gateway) fn reopen(&self) -> io::Result<()> {
         if lock(&self.writer).is_some() {
             return Ok(());
         }
@@ -83,31 +83,31 @@ impl Recorder {
     }
 
     /// Whether the journal is open.
-    pub(super) fn is_open(&self) -> bool {
+    pub(in crate::gateway) fn is_open(&self) -> bool {
         lock(&self.writer).is_some()
     }
 
     /// From now on records go onto this feed, too.
-    pub(super) fn connect(&self, hub: Hub) {
+    pub(in crate::gateway) fn connect(&self, hub: Hub) {
         let _ = self.hub.set(hub);
     }
 
     /// From now on people are told of what is recorded.
-    pub(super) fn notify(&self, notifier: Notifier) {
+    pub(in crate::gateway) fn notify(&self, notifier: Notifier) {
         let _ = self.notifier.set(notifier);
     }
 
     /// From now on calls are told as spans.
-    pub(super) fn trace(&self, tracer: Tracer) {
+    pub(in crate::gateway) fn trace(&self, tracer: Tracer) {
         let _ = self.tracer.set(tracer);
     }
 
-    pub(super) fn tracer(&self) -> Option<&Tracer> {
+    pub(in crate::gateway) fn tracer(&self) -> Option<&Tracer> {
         self.tracer.get()
     }
 
     /// A call is over with this record, which is all that is told of it.
-    pub(super) fn traced(&self, span: Option<Box<Span>>, record: &Record) {
+    pub(in crate::gateway) fn traced(&self, span: Option<Box<Span>>, record: &Record) {
         let (Some(tracer), Some(mut span)) = (self.tracer(), span) else { return };
         if let Record::Decision(decision) = record {
             span.decided(decision);
@@ -115,26 +115,26 @@ impl Recorder {
         tracer.end(*span);
     }
 
-    pub(super) fn meters(&self) -> &Meters {
+    pub(in crate::gateway) fn meters(&self) -> &Meters {
         &self.meters
     }
 
     /// Whether the journal is open, and took what it was last given.
-    pub(super) fn is_writable(&self) -> bool {
+    pub(in crate::gateway) fn is_writable(&self) -> bool {
         self.is_open() && !self.failing.load(Ordering::Relaxed)
     }
 
     /// How many records wait for the journal.
-    pub(super) fn waiting(&self) -> usize {
+    pub(in crate::gateway) fn waiting(&self) -> usize {
         lock(&self.waiting).len()
     }
 
-    pub(super) fn hub(&self) -> Option<&Hub> {
+    pub(in crate::gateway) fn hub(&self) -> Option<&Hub> {
         self.hub.get()
     }
 
     /// A decision about nothing yet.
-    pub(super) fn decision(
+    pub(in crate::gateway) fn decision(
         &self,
         now: Timestamp,
         server: &str,
@@ -171,7 +171,7 @@ impl Recorder {
 
     /// Records decisions that were made together: when this returns, write(2) of all of them has
     /// returned, and each has its number. After an error none of them is recorded.
-    pub(super) fn record_decisions(&self, records: &mut [&mut Record]) -> io::Result<()> {
+    pub(in crate::gateway) fn record_decisions(&self, records: &mut [&mut Record]) -> io::Result<()> {
         let mut outcomes = self.take_outcomes();
         if outcomes.is_empty() {
             self.append(records)?;
@@ -206,7 +206,7 @@ impl Recorder {
     }
 
     /// The call passes although its decision could not be recorded: that is done later.
-    pub(super) fn record_later(&self, mut record: Record) {
+    pub(in crate::gateway) fn record_later(&self, mut record: Record) {
         if let Record::Decision(decision) = &mut record {
             decision.enforced = false;
         }
@@ -217,7 +217,7 @@ impl Recorder {
     }
 
     /// Records what waits.
-    pub(super) fn catch_up(&self) {
+    pub(in crate::gateway) fn catch_up(&self) {
         let mut waiting = lock(&self.waiting);
         let mut done = 0;
         for record in waiting.iter_mut() {
@@ -233,7 +233,7 @@ impl Recorder {
     /// recorded with the next decision, or by the background thread: an answer has gone on already,
     /// and two threads that write the journal at once would wait for each other. A call whose
     /// decision was not recorded has no number to refer to.
-    pub(super) fn outcomes(&self, ended: impl Iterator<Item = (Ended, bool)>, now: Timestamp) {
+    pub(in crate::gateway) fn outcomes(&self, ended: impl Iterator<Item = (Ended, bool)>, now: Timestamp) {
         let ended = ended.filter_map(|(mut ended, released)| {
             if let (Some(tracer), Some(mut span)) = (self.tracer(), ended.span.take()) {
                 span.seq(ended.decision);
@@ -267,7 +267,7 @@ impl Recorder {
     }
 
     /// Records the outcomes that wait.
-    pub(super) fn settle(&self) {
+    pub(in crate::gateway) fn settle(&self) {
         let mut outcomes = self.take_outcomes();
         if !outcomes.is_empty() && self.append(&mut outcomes.iter_mut().collect::<Vec<_>>()).is_err() {
             let mut waiting = lock(&self.waiting);
@@ -277,7 +277,7 @@ impl Recorder {
     }
 
     /// Records what happened to the gateway.
-    pub(super) fn event(
+    pub(in crate::gateway) fn event(
         &self,
         kind: EventKind,
         by: Option<String>,
@@ -329,12 +329,12 @@ impl Recorder {
     }
 
     /// Whether anything was recorded since this was last asked.
-    pub(super) fn stirred(&self) -> bool {
+    pub(in crate::gateway) fn stirred(&self) -> bool {
         self.stirred.swap(false, Ordering::Relaxed)
     }
 
     /// How often each rule decided.
-    pub(super) fn hits(&self) -> Vec<RuleHits> {
+    pub(in crate::gateway) fn hits(&self) -> Vec<RuleHits> {
         let mut hits: Vec<RuleHits> = lock(&self.hits)
             .iter()
             .flat_map(|(server, rules)| rules.iter().map(move |(rule, hits)| (server, rule, hits)))
@@ -350,7 +350,7 @@ impl Recorder {
     }
 
     /// The last words: everything is on the disk, and the feed is closed.
-    pub(super) fn close(&self) {
+    pub(in crate::gateway) fn close(&self) {
         self.settle();
         self.catch_up();
         if let Some(writer) = lock(&self.writer).clone() {
