@@ -95,7 +95,7 @@ fn main() {
         let options = Options { known: Box::new(move |_| Some(Arc::clone(&known))), ..Options::default() };
         let mut replay = Replay::new(base, candidates, options);
         let began = Instant::now();
-        let mut past = Past::open(&[Source::Folder(folder.path().to_owned())], None).unwrap();
+        let mut past = Past::open(&[Source::Folder(folder.path().to_owned())], None, &[]).unwrap();
         while let Some(line) = past.next_line().unwrap() {
             replay.line(&Line::parse(line).unwrap());
         }

@@ -18,13 +18,14 @@ use std::sync::Arc;
 
 use callgate::policy::compiled::Compiled;
 use callgate::policy::document::Document;
+use callgate::record::Record;
 use callgate::replay::cases;
 use callgate::replay::suggest::{EachLine, learn};
 use callgate::time::Timestamp;
 use callgate::tui::app::learn::cases::{CasesFile, Tested};
 use callgate::tui::app::learn::{LearnEffect, LearnMsg};
 use callgate::tui::app::policy::PolicyMsg;
-use callgate::tui::app::{Effect, Msg};
+use callgate::tui::app::{Effect, FeedMsg, Msg, Row};
 use tui_support::Ui;
 
 const TESTS: &str = r#"{
@@ -117,6 +118,102 @@ fn the_console_explains_while_it_is_typed() {
     // A tool that the policy does not list is denied, and says why.
     ui.select("run_command").keys("W");
     assert!(ui.screen().contains("the policy does not list the tool"), "{}", ui.screen());
+}
+
+#[test]
+fn the_console_completes_what_is_nested_and_says_what_is_to_stand_there() {
+    let tools = serde_json::from_value(serde_json::json!([{ "name": "buy", "inputSchema": {
+        "type": "object", "required": ["order"], "properties": { "order": { "type": "object",
+            "properties": { "mode": { "type": "string", "enum": ["air", "sea"] },
+                "items": { "type": "array", "items": { "type": "object",
+                    "properties": { "qty": { "type": "integer" } } } } } } } } }]))
+    .unwrap();
+    let mut ui = Ui::with(Some(tui_support::POLICY), tools, (100, 30), callgate::tui::theme::Depth::True);
+    ui.select("buy").keys("W ctrl-u tab");
+    assert!(ui.screen().contains(r#"> {"order": {}}"#), "{}", ui.screen());
+    ui.keys("left left tab");
+    assert!(ui.screen().contains(r#"> {"order": {"items": []}}"#), "{}", ui.screen());
+    ui.keys("tab tab");
+    assert!(ui.screen().contains(r#"> {"order": {"items": [{"qty": 0}]}}"#), "{}", ui.screen());
+    assert!(ui.screen().contains("order.items[*].qty: integer"), "{}", ui.screen());
+    ui.keys("end left left");
+    ui.send(Msg::Paste(r#", "mode": "s"#.to_owned()));
+    assert!(ui.screen().contains(r#"order.mode: "air"|"sea""#), "{}", ui.screen());
+    ui.keys("tab");
+    assert!(ui.screen().contains(r#""mode": "sea"}}"#), "{}", ui.screen());
+}
+
+/// The arguments of a call.
+const PUSHED: &str = r#"{"branch": "fix", "repo": "a/b"}"#;
+
+/// A call as a gateway tells of it, with what its counter held after it.
+fn push_call(seq: u64, used: u64) -> Msg {
+    let line = format!(
+        r#"{{"type":"decision","seq":{seq},"ts":"2026-11-20T21:19:59.250000Z","gateway":"g1","server":"git","grant":"local","request_id":1,"method":"tools/call","tool":"push_branch","decision":"allow","enforced":true,"rule":"","pointer":null,"message":"","policy":"0123456789ab","args":{PUSHED},"counters":[{{"counter":"push_branch_rate","scope":"grant","key":"local","window":3600,"used":{used},"max":20,"resets_at":"2026-11-20T22:00:00.000000Z"}}],"counted":true,"decide_us":1.0}}"#
+    );
+    let record = Record::parse(line.as_bytes()).unwrap();
+    Msg::Feed(FeedMsg::Records(1, vec![Row { line: Arc::from(line.as_bytes()), record }].into()))
+}
+
+#[test]
+fn the_console_reckons_with_the_counters_that_gateways_report() {
+    let mut ui = Ui::new();
+    ui.select("push_branch").keys("W");
+    ui.keys("ctrl-u");
+    ui.send(Msg::Paste(PUSHED.to_owned()));
+    assert!(ui.screen().contains("counters taken to be empty: no gateway tells of any"), "{}", ui.screen());
+    ui.keys("esc");
+    ui.send(Msg::Feed(FeedMsg::Connected(1, Arc::new(tui_support::hello()))));
+    ui.send(push_call(1, 19));
+    ui.keys("W");
+    let screen = ui.screen();
+    assert!(screen.contains("counters as reported for git, grant local"), "{screen}");
+    assert!(screen.contains("allow") && !screen.contains("no room"), "{screen}");
+    // Another call fills the limit while the console is open.
+    ui.send(push_call(2, 20));
+    assert!(ui.screen().contains("`push_branch_rate` has no room: 20 an hour"), "{}", ui.screen());
+    ui.app.size = (100, 40);
+    assert!(ui.screen().contains("push_branch_rate: 20 of 20 used, empty again in 40m"), "{}", ui.screen());
+    // With empty counters on a key, and back.
+    ui.keys("f2");
+    let screen = ui.screen();
+    assert!(screen.contains("counters taken to be empty; F2: as git, grant local has them"), "{screen}");
+    assert!(!screen.contains("has no room"), "{screen}");
+    ui.keys("f2");
+    assert!(ui.screen().contains("has no room"), "{}", ui.screen());
+    // The window ends, and the counter is empty again.
+    ui.ms = 41 * 60_000;
+    ui.send(Msg::Tick);
+    assert!(!ui.screen().contains("has no room"), "{}", ui.screen());
+}
+
+#[test]
+fn the_lines_of_why_a_test_fails_scroll() {
+    let mut ui = with_tests(TESTS);
+    ui.app.size = (80, 16);
+    ui.select("push_branch").keys("d");
+    answer(&mut ui);
+    ui.keys("T");
+    let end = "`all_calls`";
+    let screen = ui.screen();
+    assert!(screen.contains("more lines: Enter goes in") && !screen.contains(end), "{screen}");
+    ui.keys("down");
+    assert!(!ui.screen().contains("more line"), "the second one passes: {}", ui.screen());
+    ui.keys("enter up enter G");
+    let bottom = ui.screen();
+    assert!(bottom.contains(end) && !bottom.contains("more line"), "{bottom}");
+    assert!(bottom.contains("feature branches are free"), "the test stays in view: {bottom}");
+    // Keys beyond the end do nothing, and the first key back does something.
+    ui.keys("down pgdn");
+    assert_eq!(bottom, ui.screen());
+    ui.keys("up");
+    assert_ne!(bottom, ui.screen());
+    ui.keys("g");
+    assert!(ui.screen().contains("decision: want allow, got deny"), "{}", ui.screen());
+    ui.keys("esc");
+    assert!(ui.screen().contains("main is protected"), "back in the list: {}", ui.screen());
+    ui.keys("esc");
+    assert!(ui.app.layers.is_empty());
 }
 
 /// Calls of an agent as a journal has them.

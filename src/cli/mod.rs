@@ -2,6 +2,7 @@
 
 mod approvals;
 mod args;
+mod bar;
 mod check;
 mod counters;
 mod demo;

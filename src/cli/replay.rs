@@ -1,19 +1,18 @@
 //! `callgate replay`: recorded calls under another policy.
 
-use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use super::args::ReplayArgs;
+use super::journals::{Journals, unread};
 use super::output::{Format, Tint};
 use super::{Answer, CliError, Output, Verdict};
 use crate::clock;
 use crate::journal;
 use crate::journal::follow::Source;
-use crate::journal::past::{self, Past};
+use crate::journal::past;
 use crate::paths::Paths;
 use crate::policy::compiled::Compiled;
 use crate::policy::document::Document;
@@ -22,17 +21,12 @@ use crate::record::line::Line;
 use crate::record::mask::{Masker, Mode};
 use crate::replay::report::Direction;
 use crate::replay::{Applies, Base, Changed, Example, Group, Options, Replay, Report, Side};
-use crate::time::Timestamp;
 use crate::visible::visible;
 
 /// So many examples are printed of each group, and kept for `--format json`.
 const EXAMPLES: usize = 3;
 /// So many groups are printed as text; `--format json` has all.
 const GROUPS: usize = 40;
-/// How often the progress bar moves.
-const REDRAW: Duration = Duration::from_millis(100);
-/// How many lines are read before the clock is looked at.
-const STEP: u64 = 4096;
 
 /// What `--format json` prints.
 #[derive(Serialize)]
@@ -52,12 +46,8 @@ pub(super) fn run(args: &ReplayArgs, out: &Output) -> Answer {
         args.since.as_deref().map(|text| super::tail::instant("--since", text, clock::now())).transpose()?;
     let candidate = policy(&args.policy)?;
     let against = args.against.as_deref().map(policy).transpose()?;
-    let sources: Vec<Source> = if args.journals.is_empty() {
-        vec![Source::Folder(paths.journal())]
-    } else {
-        args.journals.iter().map(|path| Source::at(path)).collect()
-    };
-    let applies = applies(args, &sources)?;
+    let journals = Journals::find(&args.journals, since)?;
+    let applies = applies(args, journals.sources())?;
     // Without a key, masks cannot be compared: those calls are said not to be replayable.
     let masker = journal::existing_key(&paths.state).map(|key| Masker::new(key, Mode::Masked));
     let kept = paths.policies();
@@ -69,7 +59,12 @@ pub(super) fn run(args: &ReplayArgs, out: &Output) -> Answer {
     };
     let base = against.map_or(Base::Recorded, Base::Policy);
     let mut replay = Replay::new(base, vec![candidate], options);
-    read(&sources, since, out, &mut replay)?;
+    journals.all("replaying", out, &mut |line| {
+        // What is no record is nothing that was decided.
+        if let Ok(line) = Line::parse(line) {
+            replay.line(&line);
+        }
+    })?;
     let elsewhere = replay.elsewhere();
     let report = replay.finish().into_iter().next().unwrap_or_default();
     match out.format {
@@ -110,7 +105,7 @@ fn known(folder: &Path, revision: &str) -> Option<Arc<Compiled>> {
 /// Whose calls: those that `--server` and `--grant` name; else of those who were under one of the two
 /// files; else of the only server there is.
 fn applies(args: &ReplayArgs, sources: &[Source]) -> Result<Applies, CliError> {
-    let found = past::governance(sources).map_err(|error| unreadable(&error))?;
+    let found = past::governance(sources).map_err(|error| unread("journals", &error))?;
     if let Some(server) = &args.server {
         return Ok(Applies::To(vec![(server.clone(), args.grant.clone())]));
     }
@@ -137,48 +132,6 @@ fn applies(args: &ReplayArgs, sources: &[Source]) -> Result<Applies, CliError> {
             ))
         }
     }
-}
-
-fn unreadable(error: &std::io::Error) -> CliError {
-    CliError::outside(
-        format!("the journal cannot be read: {error}"),
-        "check the path and its permissions; `callgate status` shows which gateways ran",
-    )
-}
-
-fn read(
-    sources: &[Source],
-    since: Option<Timestamp>,
-    out: &Output,
-    replay: &mut Replay,
-) -> Result<(), CliError> {
-    let mut past = Past::open(sources, since).map_err(|error| unreadable(&error))?;
-    let bar = std::io::stderr().is_terminal();
-    let (mut lines, mut drawn, mut next) = (0_u64, false, Instant::now() + REDRAW);
-    while let Some(line) = past.next_line().map_err(|error| unreadable(&error))? {
-        // What is no record is nothing that was decided.
-        if let Ok(line) = Line::parse(line) {
-            replay.line(&line);
-        }
-        lines += 1;
-        if bar && lines.is_multiple_of(STEP) && Instant::now() >= next {
-            out.progress(&bar_of(past.progress(), replay.calls()));
-            drawn = true;
-            next = Instant::now() + REDRAW;
-        }
-    }
-    if drawn {
-        out.progress("");
-    }
-    Ok(())
-}
-
-/// How far it is: `[####....]  50% 1000 calls`.
-fn bar_of((done, total): (u64, u64), calls: u64) -> String {
-    const CELLS: u64 = 30;
-    let part = |of: u64| (done * of).checked_div(total).unwrap_or(0).min(of);
-    let bar: String = (0..CELLS).map(|cell| if cell < part(CELLS) { '#' } else { '.' }).collect();
-    format!("[{bar}] {:>3}% {calls} calls", part(100))
 }
 
 fn text(report: &Report, elsewhere: u64, out: &Output) -> String {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::args::TestArgs;
+use super::bar::Bar;
 use super::explain::{self, number};
 use super::output::Tint;
 use super::{Answer, CliError, Output, Verdict};
@@ -45,7 +46,7 @@ pub(super) fn run(args: &TestArgs, printed: Printed, out: &Output) -> Answer {
         .map_err(|error| CliError::no(format!("`{}`: {error}", args.file.display()), ""))?;
     let path = args.cases.clone().unwrap_or_else(|| beside(&args.file));
     let cases = read(&path, args.cases.is_some(), out)?;
-    let report = cases::run(&compiled, &cases);
+    let report = run_all(&compiled, &cases, out);
     match printed {
         Printed::Json => out.json(&Whole {
             policy: args.file.display().to_string(),
@@ -56,6 +57,15 @@ pub(super) fn run(args: &TestArgs, printed: Printed, out: &Output) -> Answer {
         Printed::Text => out.print(&text(&report, &document, args, &path, out))?,
     }
     Ok(if report.failed > 0 { Verdict::No } else { Verdict::Yes })
+}
+
+/// Runs every test, telling how far it is on a terminal.
+fn run_all(policy: &Compiled, cases: &Cases, out: &Output) -> Report {
+    let mut bar = Bar::new(out);
+    let all = cases.tests.len();
+    cases::run_telling(policy, cases, &mut |done| {
+        bar.show("testing", (done as u64, all as u64), &format!("{done} of {}", number(all, "test")));
+    })
 }
 
 /// The file of tests beside a policy: `policy.test.json` of `policy.json`.

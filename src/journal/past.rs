@@ -19,12 +19,13 @@ pub struct Past {
 }
 
 impl Past {
-    /// Begins at an instant, or at the beginning of everything.
+    /// Begins at an instant, or at the beginning of everything. Only lines that hold one of some byte
+    /// strings are read, without any every line.
     ///
     /// # Errors
     /// What the file system says; a folder that does not exist holds no journals.
-    pub fn open(sources: &[Source], since: Option<Timestamp>) -> io::Result<Self> {
-        let follower = Follower::open_all(sources.to_vec(), since, &[])?;
+    pub fn open(sources: &[Source], since: Option<Timestamp>, needles: &[Vec<u8>]) -> io::Result<Self> {
+        let follower = Follower::open_all(sources.to_vec(), since, needles)?;
         let total = follower.size();
         Ok(Self { follower, total, done: 0 })
     }
@@ -41,11 +42,21 @@ impl Past {
         Ok(line)
     }
 
-    /// How many bytes were read, and how many there were at the beginning. With `since` fewer are
-    /// read than there are.
+    /// How many bytes were read, and how many there were at the beginning. With `since` or byte strings
+    /// fewer are read than there are.
     pub fn progress(&self) -> (u64, u64) {
         (self.done.min(self.total), self.total)
     }
+}
+
+/// What every decision's line holds, as gateways print it.
+pub const DECISION: &[u8] = br#""type":"decision""#;
+
+/// What every line about a call of this tool holds, as gateways print it.
+pub fn of_tool(tool: &str) -> Vec<u8> {
+    let mut needle = String::from("\"tool\":");
+    crate::json::canonical::quote(tool, &mut needle);
+    needle.into_bytes()
 }
 
 /// Who was under a policy file.
@@ -153,13 +164,16 @@ mod tests {
             assert_eq!(found.under(Path::new("/p/one.json")), [pair("docker", "local"), pair("pay", "ci")]);
             assert_eq!(found.under(Path::new("/p/none.json")), []);
             assert_eq!(found.servers.len(), 2);
-            let mut past = Past::open(&sources, None).unwrap();
+            let mut past = Past::open(&sources, None, &[]).unwrap();
             let mut lines = 0;
             while past.next_line().unwrap().is_some() {
                 lines += 1;
             }
             let (done, total) = past.progress();
             assert_eq!((lines, done), (4, total));
+            let mut past = Past::open(&sources, None, &[br#""grant":"ci""#.to_vec()]).unwrap();
+            assert!(past.next_line().unwrap().is_some() && past.next_line().unwrap().is_some());
+            assert!(past.next_line().unwrap().is_none(), "lines without what is asked for are passed over");
         }
     }
 

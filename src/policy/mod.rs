@@ -40,6 +40,7 @@ pub mod pins;
 pub mod schema;
 pub mod shadow;
 pub mod state;
+pub(crate) mod strict;
 pub mod suggest;
 #[doc(hidden)]
 pub mod total;

@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::diagnostic::{At, Sink, a_type, tick};
 use super::model::{self, Action, Hide, Policy, Tool};
+use super::strict;
 use super::suggest::closest;
 use crate::json::{self, Member, Node, Span, Value};
 
@@ -123,18 +124,17 @@ pub(super) fn policy(
     let root = &parsed.root;
     reader.sink.whole(parsed);
     let at = At::ROOT;
-    if root.as_object().is_none() {
-        reader.sink.wrong_type(&at, root, "a policy", "an object");
+    if !reader.object(&at, root, Place::Root) {
         return None;
     }
-    reader.keys(&at, root, Place::Root);
     reader.version(&at, root);
     let default = reader.default(&at, root);
     if let Some(node) = root.get("$schema") {
-        reader.string(&at.key("$schema"), node, "`$schema`");
+        reader.sink.string(&at.key("$schema"), node, "`$schema`");
     }
-    let description =
-        root.get("description").and_then(|node| reader.string(&at.key("description"), node, "`description`"));
+    let description = root
+        .get("description")
+        .and_then(|node| reader.sink.string(&at.key("description"), node, "`description`"));
     let hide = root.get("hide").map(|node| reader.hide(&at.key("hide"), node)).unwrap_or_default();
     let hide_denied = root
         .get("hide_denied")
@@ -181,51 +181,13 @@ struct Reader<'r, 's> {
 
 impl Reader<'_, '_> {
     fn missing(&mut self, at: &At<'_>, node: &Node<'_>, place: Place, key: &str, help: &str) {
-        // Only the opening bracket is marked: the whole object would say nothing.
-        let span = Span { start: node.span.start, end: node.span.start + 1 };
-        self.sink.error("missing-key", at, span, format!("{} needs `{key}`", place.name()), help);
+        self.sink.missing(at, node, format!("{} needs `{key}`", place.name()), help);
     }
 
     /// Reports the unknown keys of an object; `false` when the node is none.
     fn object(&mut self, at: &At<'_>, node: &Node<'_>, place: Place) -> bool {
-        if node.as_object().is_none() {
-            self.sink.wrong_type(at, node, place.name(), "an object");
-            return false;
-        }
-        self.keys(at, node, place);
-        true
-    }
-
-    fn keys(&mut self, at: &At<'_>, node: &Node<'_>, place: Place) {
-        for member in node.as_object().unwrap_or_default() {
-            let key = member.key.as_str();
-            if place.keys().contains(&key) {
-                continue;
-            }
-            let help = if let Some(help) = other_words(place, key) {
-                help.to_owned()
-            } else if let Some(meant) = closest(key, place.keys().iter().copied()) {
-                format!("did you mean `{meant}`?")
-            } else {
-                let keys: Vec<String> = place.keys().iter().map(|key| format!("`{key}`")).collect();
-                format!("{} may have {}", place.name(), keys.join(", "))
-            };
-            self.sink.error(
-                "unknown-key",
-                &at.key(key),
-                member.key_span,
-                format!("unknown key {}", tick(key)),
-                help,
-            );
-        }
-    }
-
-    fn string(&mut self, at: &At<'_>, node: &Node<'_>, what: &str) -> Option<String> {
-        let text = node.as_str().map(str::to_owned);
-        if text.is_none() {
-            self.sink.wrong_type(at, node, what, "a string");
-        }
-        text
+        let kind = strict::Place(place.name(), place.keys());
+        self.sink.object(at, node, kind, |key| other_words(place, key)).is_some()
     }
 
     fn boolean(&mut self, at: &At<'_>, node: &Node<'_>, what: &str) -> Option<bool> {
@@ -377,7 +339,8 @@ impl Reader<'_, '_> {
         let deny_if = list("deny_if", Place::Rule);
         let approve_if = list("approve_if", Place::ApproveRule);
         let action = node.get("action").and_then(|node| self.action(&at.key("action"), node));
-        let reason = node.get("reason").and_then(|node| self.string(&at.key("reason"), node, "`reason`"));
+        let reason =
+            node.get("reason").and_then(|node| self.sink.string(&at.key("reason"), node, "`reason`"));
         let limits = node
             .get("limits")
             .map(|node| self.limits(&at.key("limits"), node, Some(&name)))

@@ -28,7 +28,7 @@ pub mod total;
 
 pub use pin::{NotPinned, Pinned, add, pin};
 pub use read::{FILE_KEYS, read};
-pub use run::{Difference, Failure, Report, TestResult, run};
+pub use run::{Difference, Failure, Report, TestResult, run, run_telling};
 
 use crate::json::Span;
 use crate::policy::diagnostic::Diagnostic;

@@ -10,6 +10,7 @@ use crate::feed::token::FeedToken;
 use crate::gateway::grants::{Grant, Grants};
 use crate::json::{self, Member, Node, Span};
 use crate::policy::diagnostic::{At, Severity, Sink, a_type, tick};
+use crate::policy::strict::Place;
 use crate::policy::suggest::closest;
 use crate::time::Timestamp;
 use crate::token::TokenDigest;
@@ -47,10 +48,6 @@ const OWN_HEADERS: &[&str] = &[
     "upgrade",
 ];
 
-/// A kind of object: what messages call it, and its keys.
-#[derive(Clone, Copy)]
-struct Place(&'static str, &'static [&'static str]);
-
 /// Words of other places and other programs, and what they are here.
 fn other_words(key: &str) -> Option<&'static str> {
     Some(match key {
@@ -79,16 +76,16 @@ pub(super) fn config(
     reader.sink.whole(parsed);
     reader.object(&at, root, ROOT)?;
     if let Some(node) = root.get("$schema") {
-        reader.string(&at.key("$schema"), node, "`$schema`");
+        reader.sink.string(&at.key("$schema"), node, "`$schema`");
     }
-    let listen = reader.needed(&at, root, ROOT, "listen", "write where to listen: `\"127.0.0.1:8808\"`");
+    let listen = reader.sink.needed(&at, root, ROOT, "listen", "write where to listen: `\"127.0.0.1:8808\"`");
     let listen = listen.and_then(|node| reader.address(&at.key("listen"), node));
     let feed = root.get("feed").and_then(|node| reader.feed(&at.key("feed"), node));
     let journal = root.get("journal").and_then(|node| reader.path(&at.key("journal"), node, "`journal`"));
     let counters = root.get("counters").and_then(|node| reader.counters(&at.key("counters"), node));
-    let servers = reader.needed(&at, root, ROOT, "servers", "name the servers: `\"servers\": {}`");
+    let servers = reader.sink.needed(&at, root, ROOT, "servers", "name the servers: `\"servers\": {}`");
     let servers = servers.map(|node| reader.servers(&at.key("servers"), node));
-    let grants = reader.needed(&at, root, ROOT, "grants", "`callgate grant add` writes them");
+    let grants = reader.sink.needed(&at, root, ROOT, "grants", "`callgate grant add` writes them");
     let grants = grants.map(|node| reader.grants(&at.key("grants"), node, root));
     reader.tokens_differ(root);
     Some(GatewayConfig {
@@ -112,65 +109,14 @@ struct Reader<'r, 's> {
 impl Reader<'_, '_> {
     /// The members of an object, after its unknown keys have been named.
     fn object<'n, 'a>(&mut self, at: &At<'_>, node: &'n Node<'a>, place: Place) -> Option<&'n [Member<'a>]> {
-        let members = self.members(at, node, place.0)?;
-        for member in members {
-            let key = member.key.as_str();
-            if place.1.contains(&key) {
-                continue;
-            }
-            let help = if let Some(help) = other_words(key) {
-                help.to_owned()
-            } else if let Some(meant) = closest(key, place.1.iter().copied()) {
-                format!("did you mean `{meant}`?")
-            } else {
-                let keys: Vec<String> = place.1.iter().map(|key| format!("`{key}`")).collect();
-                format!("{} may have {}", place.0, keys.join(", "))
-            };
-            let message = format!("unknown key {}", tick(key));
-            self.sink.error("unknown-key", &at.key(key), member.key_span, message, help);
-        }
-        Some(members)
+        self.sink.object(at, node, place, other_words)
     }
 
-    fn members<'n, 'a>(&mut self, at: &At<'_>, node: &'n Node<'a>, what: &str) -> Option<&'n [Member<'a>]> {
-        let members = node.as_object();
-        if members.is_none() {
-            self.sink.wrong_type(at, node, what, "an object");
-        }
-        members
-    }
-
-    fn needed<'n, 'a>(
-        &mut self,
-        at: &At<'_>,
-        node: &'n Node<'a>,
-        place: Place,
-        key: &str,
-        help: &str,
-    ) -> Option<&'n Node<'a>> {
-        let found = node.get(key);
-        if found.is_none() {
-            // Only the opening bracket is marked: the whole object would say nothing.
-            let span = Span { start: node.span.start, end: node.span.start + 1 };
-            self.sink.error("missing-key", at, span, format!("{} needs `{key}`", place.0), help);
-        }
-        found
-    }
-
-    fn string(&mut self, at: &At<'_>, node: &Node<'_>, what: &str) -> Option<String> {
-        let text = node.as_str().map(str::to_owned);
-        if text.is_none() {
-            self.sink.wrong_type(at, node, what, "a string");
-        }
-        text
-    }
-
-    /// A string that holds something.
+    /// A string that holds something, and nothing that no path, address or name can hold.
     fn filled(&mut self, at: &At<'_>, node: &Node<'_>, what: &str) -> Option<String> {
-        let text = self.string(at, node, what)?;
-        if text.is_empty() || text.contains('\0') {
-            let wrong = if text.is_empty() { "is empty" } else { "holds a zero byte" };
-            self.sink.error("bad-value", at, node.span, format!("{what} {wrong}"), "");
+        let text = self.sink.filled(at, node, what)?;
+        if text.contains('\0') {
+            self.sink.error("bad-value", at, node.span, format!("{what} holds a zero byte"), "");
             return None;
         }
         Some(text)
@@ -237,7 +183,7 @@ impl Reader<'_, '_> {
         let mut tokens = Vec::new();
         if let Some(node) = node.get("tokens") {
             let at = at.key("tokens");
-            for member in self.members(&at, node, "`tokens`").unwrap_or_default() {
+            for member in self.sink.members(&at, node, "`tokens`").unwrap_or_default() {
                 let label = member.key.as_str();
                 let at = at.key(label);
                 self.label(&at, member, "label");
@@ -245,7 +191,7 @@ impl Reader<'_, '_> {
                 if self.object(&at, token, FEED_TOKEN).is_none() {
                     continue;
                 }
-                let role = self.needed(&at, token, FEED_TOKEN, "role", "it is `viewer` or `operator`");
+                let role = self.sink.needed(&at, token, FEED_TOKEN, "role", "it is `viewer` or `operator`");
                 let role = role.and_then(|node| self.role(&at.key("role"), node));
                 let (digest, expires) = self.secret(&at, token, FEED_TOKEN);
                 if let (Some(role), Some(digest)) = (role, digest) {
@@ -257,7 +203,7 @@ impl Reader<'_, '_> {
     }
 
     fn role(&mut self, at: &At<'_>, node: &Node<'_>) -> Option<Role> {
-        let text = self.string(at, node, "`role`")?;
+        let text = self.sink.string(at, node, "`role`")?;
         match text.as_str() {
             "viewer" => Some(Role::Viewer),
             "operator" => Some(Role::Operator),
@@ -281,10 +227,11 @@ impl Reader<'_, '_> {
         place: Place,
     ) -> (Option<TokenDigest>, Option<Timestamp>) {
         let digest = self
+            .sink
             .needed(at, node, place, "token_sha256", "`callgate grant add` makes a token")
             .and_then(|node| {
                 let at = at.key("token_sha256");
-                let text = self.string(&at, node, "`token_sha256`")?;
+                let text = self.sink.string(&at, node, "`token_sha256`")?;
                 let digest = TokenDigest::parse(&text);
                 if digest.is_none() {
                     // Perhaps somebody put the token itself here: it is not repeated.
@@ -300,7 +247,7 @@ impl Reader<'_, '_> {
             });
         let expires = node.get("expires").and_then(|node| {
             let at = at.key("expires");
-            let text = self.string(&at, node, "`expires`")?;
+            let text = self.sink.string(&at, node, "`expires`")?;
             let instant = Timestamp::parse(&text);
             if instant.is_none() {
                 let message = format!("{} is no instant", tick(&text));
@@ -329,7 +276,7 @@ impl Reader<'_, '_> {
 
     fn servers(&mut self, at: &At<'_>, node: &Node<'_>) -> Vec<(String, Upstream)> {
         let mut servers = Vec::new();
-        for member in self.members(at, node, "`servers`").unwrap_or_default() {
+        for member in self.sink.members(at, node, "`servers`").unwrap_or_default() {
             let name = member.key.as_str();
             let at = at.key(name);
             if let Some(wrong) = server_name_error(name) {
@@ -370,11 +317,9 @@ impl Reader<'_, '_> {
             }
             (None, None) => {
                 self.object(at, node, SERVER)?;
-                let span = Span { start: node.span.start, end: node.span.start + 1 };
-                let message = "a server needs `command` or `url`".to_owned();
                 let help =
                     "`\"command\": [\"npx\", \"-y\", \"PACKAGE\"]`, or `\"url\": \"https://HOST/mcp\"`";
-                self.sink.error("missing-key", at, span, message, help);
+                self.sink.missing(at, node, "a server needs `command` or `url`".to_owned(), help);
                 None
             }
         }
@@ -393,7 +338,7 @@ impl Reader<'_, '_> {
         let mut words = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
             let at = at.index(index);
-            let word = self.string(&at, item, "a word of `command`")?;
+            let word = self.sink.string(&at, item, "a word of `command`")?;
             if word.contains('\0') || (index == 0 && word.is_empty()) {
                 let message = "no program can be started with this word".to_owned();
                 self.sink.error("bad-value", &at, item.span, message, "");
@@ -417,7 +362,7 @@ impl Reader<'_, '_> {
 
     fn variables(&mut self, at: &At<'_>, node: &Node<'_>) -> Vec<(String, String)> {
         let mut variables = Vec::new();
-        for member in self.members(at, node, "`env`").unwrap_or_default() {
+        for member in self.sink.members(at, node, "`env`").unwrap_or_default() {
             let name = member.key.as_str();
             let at = at.key(name);
             if name.is_empty() || name.contains(['=', '\0']) {
@@ -438,7 +383,7 @@ impl Reader<'_, '_> {
 
     fn headers(&mut self, at: &At<'_>, node: &Node<'_>) -> Vec<(String, String)> {
         let mut headers: Vec<(String, String)> = Vec::new();
-        for member in self.members(at, node, "`headers`").unwrap_or_default() {
+        for member in self.sink.members(at, node, "`headers`").unwrap_or_default() {
             let name = member.key.as_str();
             let at = at.key(name);
             let known = http::HeaderName::from_bytes(name.as_bytes()).ok();
@@ -494,7 +439,7 @@ impl Reader<'_, '_> {
 
     /// A string with `${VAR}` filled in from the environment. The value is in no message.
     fn expanded(&mut self, at: &At<'_>, node: &Node<'_>, what: &str) -> Option<String> {
-        let text = self.string(at, node, what)?;
+        let text = self.sink.string(at, node, what)?;
         let mut out = String::with_capacity(text.len());
         let mut rest = text.as_str();
         while let Some((before, after)) = rest.split_once("${") {
@@ -522,7 +467,7 @@ impl Reader<'_, '_> {
         let servers = root.get("servers").and_then(Node::as_object).unwrap_or_default();
         let servers: Vec<&str> = servers.iter().map(|member| member.key.as_str()).collect();
         let mut grants = Vec::new();
-        for member in self.members(at, node, "`grants`").unwrap_or_default() {
+        for member in self.sink.members(at, node, "`grants`").unwrap_or_default() {
             let at = at.key(member.key.as_str());
             self.label(&at, member, "grant's label");
             if let Some(grant) = self.grant(&at, member, &servers) {
@@ -535,7 +480,7 @@ impl Reader<'_, '_> {
     fn grant(&mut self, at: &At<'_>, member: &Member<'_>, servers: &[&str]) -> Option<Grant> {
         let node = &member.value;
         self.object(at, node, GRANT)?;
-        let server = self.needed(at, node, GRANT, "server", "name one of `servers`");
+        let server = self.sink.needed(at, node, GRANT, "server", "name one of `servers`");
         let server = server.and_then(|node| {
             let at = at.key("server");
             let name = self.filled(&at, node, "`server`")?;
@@ -550,7 +495,7 @@ impl Reader<'_, '_> {
             Some(name)
         });
         let policy =
-            self.needed(at, node, GRANT, "policy", "without a policy nothing is allowed: name a file");
+            self.sink.needed(at, node, GRANT, "policy", "without a policy nothing is allowed: name a file");
         let policy = policy.and_then(|node| self.path(&at.key("policy"), node, "`policy`"));
         let shadow = node.get("shadow").and_then(|node| self.path(&at.key("shadow"), node, "`shadow`"));
         let (digest, expires) = self.secret(at, node, GRANT);

@@ -42,7 +42,7 @@ impl Reader<'_, '_> {
         };
         let on_deny = match node.get("on_deny") {
             None => Some(None),
-            Some(node) => self.string(&at.key("on_deny"), node, "`on_deny`").map(Some),
+            Some(node) => self.sink.string(&at.key("on_deny"), node, "`on_deny`").map(Some),
         };
         let increment_from = match path {
             None => None,
@@ -66,7 +66,7 @@ impl Reader<'_, '_> {
             return None;
         };
         let at = at.key("counter");
-        let counter = self.string(&at, node, "`counter`")?;
+        let counter = self.sink.string(&at, node, "`counter`")?;
         if counter.trim().is_empty() {
             let help = format!("name what is counted, for instance {}", example(tool));
             self.sink.error("empty-counter", &at, node.span, "the counter's name is empty".to_owned(), help);
@@ -86,7 +86,7 @@ impl Reader<'_, '_> {
             );
             return None;
         }
-        let path = self.string(at, node, "`increment_from`")?;
+        let path = self.sink.string(at, node, "`increment_from`")?;
         self.path(at, node.span, &path).then_some(path)
     }
 

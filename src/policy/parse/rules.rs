@@ -38,7 +38,7 @@ impl Reader<'_, '_> {
         let message_key = if place == Place::ApproveRule { "on_approve" } else { "on_deny" };
         let message = match node.get(message_key) {
             None => Some(None),
-            Some(node) => self.string(&at.key(message_key), node, &format!("`{message_key}`")).map(Some),
+            Some(node) => self.sink.string(&at.key(message_key), node, &format!("`{message_key}`")).map(Some),
         };
         let timeout = match node.get("timeout").filter(|_| place == Place::ApproveRule) {
             None => Some(None),
@@ -99,7 +99,7 @@ impl Reader<'_, '_> {
             }
             Some(node) => {
                 let at = at.key("path");
-                self.string(&at, node, "`path`").filter(|path| self.path(&at, node.span, path))
+                self.sink.string(&at, node, "`path`").filter(|path| self.path(&at, node.span, path))
             }
         };
         let op = match node.get("op") {

@@ -5,10 +5,11 @@
 use std::collections::HashMap;
 
 use super::{Case, CaseCall, Cases, Expect, MOST_CALLS, Parsed, START};
-use crate::json::{self, Member, Node, Span, Value};
-use crate::policy::diagnostic::{At, Lines, Severity, Sink, a_type, tick};
+use crate::json::{self, Member, Node, Value};
+use crate::policy::diagnostic::{At, Lines, Sink, a_type, tick};
 use crate::policy::document::{Meant, syntax_error};
 use crate::policy::explain::Decision;
+use crate::policy::strict::Place;
 use crate::policy::suggest::closest;
 use crate::time::{Timestamp, parse_duration};
 
@@ -33,10 +34,6 @@ const MEANT: Meant = Meant {
 /// The form of `expect`.
 const EXPECT_FORM: &str =
     "write `\"expect\": \"deny\"` or `\"expect\": { \"decision\": \"deny\", \"rule\": ... }`";
-
-/// A kind of object: what messages call it, and its keys.
-#[derive(Clone, Copy)]
-struct Place(&'static str, &'static [&'static str]);
 
 /// Words of other programs, and what they are here.
 fn other_words(place: Place, key: &str) -> Option<&'static str> {
@@ -100,10 +97,10 @@ impl Reader<'_> {
         self.object(&at, root, FILE)?;
         for key in ["$schema", "description"] {
             if let Some(node) = root.get(key) {
-                self.string(&at.key(key), node, &format!("`{key}`"));
+                self.sink.string(&at.key(key), node, &format!("`{key}`"));
             }
         }
-        let tests = self.needed(&at, root, FILE, "tests", "write the tests: `\"tests\": []`")?;
+        let tests = self.sink.needed(&at, root, FILE, "tests", "write the tests: `\"tests\": []`")?;
         let at = at.key("tests");
         let Some(items) = tests.as_array() else {
             self.sink.wrong_type(&at, tests, "`tests`", "an array");
@@ -130,10 +127,10 @@ impl Reader<'_> {
     fn test(&mut self, at: &At<'_>, node: &Node<'_>) -> Option<Case> {
         self.object(at, node, TEST)?;
         let line = self.lines.place(node.span.start).0;
-        let name = self.needed(at, node, TEST, "name", "say in a few words what must be so");
-        let name = name.and_then(|name| self.filled(&at.key("name"), name, "`name`"));
+        let name = self.sink.needed(at, node, TEST, "name", "say in a few words what must be so");
+        let name = name.and_then(|name| self.sink.filled(&at.key("name"), name, "`name`"));
         let text = |reader: &mut Self, key: &'static str| {
-            node.get(key).and_then(|found| reader.filled(&at.key(key), found, &format!("`{key}`")))
+            node.get(key).and_then(|found| reader.sink.filled(&at.key(key), found, &format!("`{key}`")))
         };
         let tool = text(self, "tool");
         let server = text(self, "server").unwrap_or_else(|| "server".to_owned());
@@ -203,16 +200,14 @@ impl Reader<'_> {
     fn call(&mut self, at: &At<'_>, node: &Node<'_>, place: Place, given: &Given<'_>) -> Option<CaseCall> {
         node.as_object()?;
         let mut text = |key: &'static str| {
-            node.get(key).map(|found| self.filled(&at.key(key), found, &format!("`{key}`")))
+            node.get(key).map(|found| self.sink.filled(&at.key(key), found, &format!("`{key}`")))
         };
         let tool = text("tool").unwrap_or_else(|| given.tool.map(str::to_owned));
         let server = text("server").flatten().unwrap_or_else(|| given.server.to_owned());
         let grant = text("grant").flatten().unwrap_or_else(|| given.grant.to_owned());
         let session = text("session").flatten().or_else(|| given.session.map(str::to_owned));
         if tool.is_none() && node.get("tool").is_none() {
-            let span = Span { start: node.span.start, end: node.span.start + 1 };
-            let message = format!("{} needs `tool`", place.0);
-            self.sink.error("missing-key", at, span, message, "name the tool that is called");
+            self.sink.missing(at, node, format!("{} needs `tool`", place.0), "name the tool that is called");
         }
         let arguments = node.get("arguments").and_then(|found| self.arguments(&at.key("arguments"), found));
         let when = match node.get("at").filter(|_| place.0 == CALL.0) {
@@ -231,7 +226,7 @@ impl Reader<'_> {
             );
         }
         let times = node.get("times").map_or(Some(1), |found| self.times(&at.key("times"), found));
-        let expect = self.needed(at, node, place, "expect", EXPECT_FORM);
+        let expect = self.sink.needed(at, node, place, "expect", EXPECT_FORM);
         let expect = expect.and_then(|found| self.expect(&at.key("expect"), found));
         Some(CaseCall {
             tool: tool?,
@@ -257,7 +252,7 @@ impl Reader<'_> {
 
     /// An instant, or a length of time after `from`.
     fn instant(&mut self, at: &At<'_>, node: &Node<'_>, from: Timestamp) -> Option<Timestamp> {
-        let text = self.filled(at, node, "`at`")?;
+        let text = self.sink.filled(at, node, "`at`")?;
         let after = || {
             let micros = i64::try_from(parse_duration(&text)?).ok()?.checked_mul(1_000_000)?;
             Some(from.plus_micros(micros))
@@ -294,10 +289,10 @@ impl Reader<'_> {
             return None;
         }
         self.object(at, node, EXPECT)?;
-        let decision = self.needed(at, node, EXPECT, "decision", "write `allow`, `deny` or `approve`");
+        let decision = self.sink.needed(at, node, EXPECT, "decision", "write `allow`, `deny` or `approve`");
         let decision = decision.and_then(|found| self.decision(&at.key("decision"), found));
         let mut text = |key: &'static str| {
-            node.get(key).and_then(|found| self.string(&at.key(key), found, &format!("`{key}`")))
+            node.get(key).and_then(|found| self.sink.string(&at.key(key), found, &format!("`{key}`")))
         };
         let (rule, pointer, message_contains) = (text("rule"), text("pointer"), text("message_contains"));
         if pointer.as_deref().is_some_and(|pointer| !pointer.starts_with('/')) {
@@ -323,7 +318,7 @@ impl Reader<'_> {
     }
 
     fn decision(&mut self, at: &At<'_>, node: &Node<'_>) -> Option<Decision> {
-        let text = self.string(at, node, "the decision")?;
+        let text = self.sink.string(at, node, "the decision")?;
         let all = [Decision::Allow, Decision::Deny, Decision::Approve];
         let found = all.into_iter().find(|decision| decision.name() == text);
         if found.is_none() {
@@ -343,67 +338,6 @@ impl Reader<'_> {
 
     /// The members of an object, after its unknown keys have been named.
     fn object<'n, 'a>(&mut self, at: &At<'_>, node: &'n Node<'a>, place: Place) -> Option<&'n [Member<'a>]> {
-        let Some(members) = node.as_object() else {
-            self.sink.wrong_type(at, node, place.0, "an object");
-            return None;
-        };
-        for member in members {
-            let key = member.key.as_str();
-            if place.1.contains(&key) {
-                continue;
-            }
-            let help = if let Some(help) = other_words(place, key) {
-                help.to_owned()
-            } else if let Some(meant) = closest(key, place.1.iter().copied()) {
-                format!("did you mean `{meant}`?")
-            } else {
-                let keys: Vec<String> = place.1.iter().map(|key| format!("`{key}`")).collect();
-                format!("{} may have {}", place.0, keys.join(", "))
-            };
-            let message = format!("unknown key {}", tick(key));
-            self.sink.add(
-                Severity::Error,
-                "unknown-key",
-                at.key(key).to_string(),
-                member.key_span,
-                message,
-                help,
-            );
-        }
-        Some(members)
-    }
-
-    fn needed<'n, 'a>(
-        &mut self,
-        at: &At<'_>,
-        node: &'n Node<'a>,
-        place: Place,
-        key: &str,
-        help: &str,
-    ) -> Option<&'n Node<'a>> {
-        let found = node.get(key);
-        if found.is_none() {
-            // Only the opening bracket is marked: the whole object would say nothing.
-            let span = Span { start: node.span.start, end: node.span.start + 1 };
-            self.sink.error("missing-key", at, span, format!("{} needs `{key}`", place.0), help);
-        }
-        found
-    }
-
-    fn string(&mut self, at: &At<'_>, node: &Node<'_>, what: &str) -> Option<String> {
-        let text = node.as_str().map(str::to_owned);
-        if text.is_none() {
-            self.sink.wrong_type(at, node, what, "a string");
-        }
-        text
-    }
-
-    fn filled(&mut self, at: &At<'_>, node: &Node<'_>, what: &str) -> Option<String> {
-        let text = self.string(at, node, what)?;
-        if text.is_empty() {
-            self.sink.error("bad-value", at, node.span, format!("{what} is empty"), "");
-            return None;
-        }
-        Some(text)
+        self.sink.object(at, node, place, |key| other_words(place, key))
     }
 }

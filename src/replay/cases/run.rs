@@ -77,8 +77,14 @@ pub struct Difference {
 
 /// Runs every test against a policy, each with counters of its own that start empty.
 pub fn run(policy: &Compiled, cases: &Cases) -> Report {
+    run_telling(policy, cases, &mut |_| {})
+}
+
+/// As [`run`], calling back before each test with how many were run.
+pub fn run_telling(policy: &Compiled, cases: &Cases, tell: &mut dyn FnMut(usize)) -> Report {
     let mut report = Report::default();
     for case in &cases.tests {
+        tell(report.tests.len());
         let failure = test(policy, case);
         if failure.is_some() {
             report.failed += 1;

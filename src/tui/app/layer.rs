@@ -190,7 +190,12 @@ impl Layer {
             Self::Form(_) => {
                 &[("Enter", "done"), ("Tab", "next field"), ("Left Right", "change"), ("Esc", "drop")]
             }
-            Self::Console(_) => &[("Tab", "complete"), ("Up Down", "scroll"), ("Esc", "close")],
+            Self::Console(_) => &[
+                ("Tab", "complete"),
+                ("Up Down", "scroll"),
+                ("F2", "counters reported or empty"),
+                ("Esc", "close"),
+            ],
             Self::Review(_) | Self::Cases(_) | Self::Suggest(_) => &[],
             Self::Climb(_) => &[
                 ("Enter", "into the draft"),
@@ -466,10 +471,7 @@ pub(super) fn click(app: &mut App, item: usize, effects: &mut Vec<Effect>) {
         Some(Layer::Picker(picker)) => picker.selected = item,
         Some(Layer::Ask(ask)) => ask.selected = item,
         Some(Layer::Form(form)) => return form.click(item),
-        Some(Layer::Cases(view)) => {
-            view.selected = item;
-            return;
-        }
+        Some(Layer::Cases(view)) => return view.select(item),
         Some(Layer::Suggest(view)) => {
             view.selected = item;
             return;

@@ -416,7 +416,7 @@ impl App {
 
     pub(crate) fn can_open(&self) -> When {
         let here = match self.screen {
-            _ if !self.layers.is_empty() => false,
+            _ if !self.layers.is_empty() => learn::cases::can_go_in(self),
             Screen::Policy => self.policy.can_open(),
             Screen::Live => self.live.live.count() > 0 || self.live.pivot.is_some(),
             Screen::Counters => !self.counters.is_empty(),

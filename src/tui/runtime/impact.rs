@@ -112,7 +112,7 @@ impl Job {
             Span::All => None,
             Span::Recent => latest(&folder).map(|at| at.plus_micros(-RECENT)),
         };
-        let mut past = Past::open(&sources, since).map_err(unreadable)?;
+        let mut past = Past::open(&sources, since, &[]).map_err(unreadable)?;
         let (mut lines, mut said) = (0_u64, Instant::now());
         while let Some(line) = past.next_line().map_err(unreadable)? {
             if let Ok(line) = Line::parse(line) {

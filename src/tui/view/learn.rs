@@ -4,23 +4,37 @@ use ratatui::layout::Rect;
 use unicode_width::UnicodeWidthStr;
 
 use super::paint::{Paint, middle};
-use crate::policy::explain::{ConditionTrace, Decision, Explanation, Outcome, Truth};
-use crate::replay::cases::Failure;
+use crate::policy::explain::Decision;
 use crate::replay::suggest::{Proposal, ProposalKind, Suggestion};
 use crate::tui::app::learn::cases::{CasesView, Tested};
-use crate::tui::app::learn::console::Console;
+use crate::tui::app::learn::console::{Console, counted};
 use crate::tui::app::learn::suggest::{Standing, SuggestState, SuggestView, standing};
-use crate::tui::app::policy::inspect::wrap;
+use crate::tui::app::learn::trace::{self, Line};
 use crate::tui::app::{App, Hit};
 use crate::tui::theme::Role;
 use crate::visible::visible;
 
-/// A line of text with its indentation.
-type Line = (Role, usize, String);
-
 /// The part of a list that is shown around its selected row.
 fn window(selected: usize, rows: usize, height: usize) -> usize {
     selected.saturating_sub(height.saturating_sub(1)).min(rows.saturating_sub(height.min(rows)))
+}
+
+/// The list of tests with what is below it, in the terminal without its first and last line.
+fn list(area: Rect) -> Rect {
+    middle(area, 110, area.height.min(30))
+}
+
+/// How many rows of the list are drawn above why the selected one fails.
+fn listed(rows: usize, height: u16, inside: bool) -> u16 {
+    let most = if inside { 1 } else { height / 3 };
+    u16::try_from(rows).unwrap_or(u16::MAX).min(most).max(1)
+}
+
+/// The columns and the lines that there are for why the selected test fails.
+pub fn sizes((width, height): (u16, u16), rows: usize, inside: bool) -> (u16, u16) {
+    let dialog = list(Rect::new(0, 1, width, height.saturating_sub(2)));
+    let height = dialog.height.saturating_sub(2);
+    (dialog.width.saturating_sub(4), height.saturating_sub(listed(rows, height, inside) + 1))
 }
 
 /// Draws the list of tests, and the selected failure below it.
@@ -28,7 +42,7 @@ pub(super) fn cases(app: &App, view: &CasesView, area: Rect, paint: &mut Paint<'
     let state = &app.learn.cases;
     let title = state.mark().map_or_else(|| "Tests".to_owned(), |(_, mark)| capital(&mark));
     let failed = matches!(state.last(), Some(Tested::Ran(report)) if report.failed > 0);
-    let inside = paint.dialog(middle(area, 110, area.height.min(30)), &title, failed);
+    let inside = paint.dialog(list(area), &title, failed);
     if let Some(why) = state.trouble() {
         paint.text(inside.x, inside.y, inside.right(), Role::Bad, why);
         return;
@@ -39,7 +53,7 @@ pub(super) fn cases(app: &App, view: &CasesView, area: Rect, paint: &mut Paint<'
             lines.push((Role::Bad, 0, format!("line {}, column {}: {}", one.line, one.column, one.message)));
             lines.extend(one.help.iter().map(|help| (Role::Muted, 2, help.clone())));
         }
-        text(&lines, 0, inside, paint);
+        text(&lines, 0, inside, "", paint);
         return;
     }
     let rows = state.rows();
@@ -50,8 +64,8 @@ pub(super) fn cases(app: &App, view: &CasesView, area: Rect, paint: &mut Paint<'
     }
     let selected = view.selected.min(rows.len() - 1);
     let failure = rows.get(selected).and_then(|row| row.failure.as_ref());
-    let wanted = u16::try_from(rows.len()).unwrap_or(u16::MAX);
-    let height = if failure.is_some() { wanted.min(inside.height / 3).max(1) } else { inside.height };
+    let height =
+        if failure.is_some() { listed(rows.len(), inside.height, view.inside) } else { inside.height };
     let top = window(selected, rows.len(), usize::from(height));
     for (y, (index, row)) in (inside.y..inside.y + height).zip(rows.iter().enumerate().skip(top)) {
         let (role, word) = if row.failure.is_some() { (Role::Bad, "FAIL") } else { (Role::Good, "pass") };
@@ -61,7 +75,7 @@ pub(super) fn cases(app: &App, view: &CasesView, area: Rect, paint: &mut Paint<'
         paint.text(inside.x + 6, y, end.saturating_sub(1), Role::Text, &visible(&row.name));
         let line = Rect { x: inside.x.saturating_sub(1), y, width: inside.width + 2, height: 1 };
         if index == selected {
-            paint.select(line, true);
+            paint.select(line, !view.inside);
         }
         paint.hits.push((line, Hit::Item(index)));
     }
@@ -70,7 +84,8 @@ pub(super) fn cases(app: &App, view: &CasesView, area: Rect, paint: &mut Paint<'
         let rule = paint.glyphs().line.repeat(usize::from(below.width));
         paint.text(below.x, below.y, below.right(), Role::Faint, &rule);
         let below = Rect { y: below.y + 1, height: below.height.saturating_sub(1), ..below };
-        text(&failure_lines(failure), 0, below, paint);
+        let how = if view.inside { "" } else { ": Enter goes in" };
+        text(&trace::failure(failure), view.top, below, how, paint);
     }
 }
 
@@ -79,81 +94,9 @@ fn capital(text: &str) -> String {
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
-fn failure_lines(failure: &Failure) -> Vec<Line> {
-    let mut lines = Vec::new();
-    if failure.times > 1 {
-        lines.push((Role::Muted, 0, format!("call {} of {}", failure.time, failure.times)));
-    }
-    for found in &failure.differences {
-        let shown =
-            |text: &str| if text.is_empty() { "(none)".to_owned() } else { visible(text).into_owned() };
-        lines.push((
-            Role::Strong,
-            0,
-            format!("{}: want {}, got {}", found.what, shown(&found.want), shown(&found.got)),
-        ));
-    }
-    lines.push((Role::Text, 0, String::new()));
-    trace(&failure.explanation, &mut lines);
-    lines
-}
-
-/// The steps of a decision, each with its conditions and what they found.
-fn trace(explanation: &Explanation, lines: &mut Vec<Line>) {
-    for step in &explanation.trace {
-        let role = match step.outcome {
-            Outcome::Pass => Role::Allow,
-            Outcome::Deny => Role::Deny,
-            Outcome::Approve => Role::Approve,
-            Outcome::Skipped => Role::Faint,
-        };
-        let decided = if step.decided { "  << decided" } else { "" };
-        let name = visible(step.pointer.as_deref().unwrap_or(step.list));
-        lines.push((role, 0, format!("{:<8} {name}{decided}", step.outcome.name())));
-        let why = if step.outcome == Outcome::Skipped { Role::Faint } else { Role::Muted };
-        lines.push((why, 9, visible(&step.why).into_owned()));
-        for condition in &step.conditions {
-            condition_lines(condition, lines);
-        }
-    }
-}
-
-fn condition_lines(condition: &ConditionTrace, lines: &mut Vec<Line>) {
-    let tone = |truth: Truth| match truth {
-        Truth::True => Role::Text,
-        Truth::False => Role::Muted,
-        Truth::Indeterminate => Role::Warn,
-    };
-    let text = format!("{} {} {}", visible(&condition.path), condition.op, visible(&condition.value));
-    lines.push((tone(condition.outcome), 11, format!("{text}: {}", condition.outcome.name())));
-    let several = condition.found.len() > 1;
-    for found in &condition.found {
-        let value = match &found.value {
-            Some(value) => format!("= {}", visible(value)),
-            None if found.type_name == "missing" => "is missing".to_owned(),
-            None => continue,
-        };
-        let truth = if several { format!(": {}", found.outcome.name()) } else { String::new() };
-        lines.push((Role::Muted, 13, format!("{} {value}{truth}", visible(&found.path))));
-    }
-    if condition.more > 0 {
-        lines.push((Role::Muted, 13, format!("and {} more", condition.more)));
-    }
-    if let Some(why) = &condition.why {
-        lines.push((Role::Warn, 13, visible(why).into_owned()));
-    }
-}
-
-/// Draws lines from one of them on, wrapped, with a word where more follow.
-fn text(lines: &[Line], top: usize, area: Rect, paint: &mut Paint<'_>) {
-    let wrapped: Vec<Line> = lines
-        .iter()
-        .flat_map(|(role, indent, text)| {
-            let room = usize::from(area.width).saturating_sub(*indent);
-            let parts = if text.width() <= room { vec![text.clone()] } else { wrap(text, room) };
-            parts.into_iter().map(|part| (*role, *indent, part))
-        })
-        .collect();
+/// Draws lines from one of them on, wrapped, with a word where more follow, and how they are reached.
+fn text(lines: &[Line], top: usize, area: Rect, how: &str, paint: &mut Paint<'_>) {
+    let wrapped = trace::wrapped(lines, area.width);
     let height = usize::from(area.height);
     let top = top.min(wrapped.len().saturating_sub(height));
     for (y, (role, indent, text)) in (area.y..area.bottom()).zip(wrapped.iter().skip(top)) {
@@ -163,7 +106,8 @@ fn text(lines: &[Line], top: usize, area: Rect, paint: &mut Paint<'_>) {
     let below = wrapped.len().saturating_sub(top + height);
     if below > 0 {
         let lines = if below == 1 { "line" } else { "lines" };
-        paint.right(area.x, area.bottom(), area.right(), Role::Muted, &format!(" {below} more {lines} "));
+        let more = format!(" {below} more {lines}{how} ");
+        paint.right(area.x, area.bottom(), area.right(), Role::Muted, &more);
     }
 }
 
@@ -175,12 +119,12 @@ pub(super) fn console(app: &App, console: &Console, area: Rect, paint: &mut Pain
     let x = paint.text(inside.x, y, inside.right(), Role::Key, "> ");
     paint.field(x, y, inside.right(), &console.field, app.layers.last().is_some());
     y += 1;
-    if console.offer.is_empty() {
-        paint.text(inside.x, y, inside.right(), Role::Muted, &console.signature());
-    } else {
-        let x = paint.text(inside.x, y, inside.right(), Role::Key, "Tab");
-        paint.text(x + 1, y, inside.right(), Role::Muted, &visible(console.offer.trim()));
+    let mut x = inside.x;
+    if !console.offer.text.is_empty() {
+        x = paint.text(x, y, inside.right(), Role::Key, "Tab") + 1;
+        x = paint.text(x, y, inside.right(), Role::Text, &visible(console.offer.text.trim())) + 2;
     }
+    paint.text(x, y, inside.right(), Role::Muted, &console.offer.about);
     y += 1;
     for remark in console.remarks.iter().take(3) {
         paint.text(inside.x, y, inside.right(), Role::Warn, remark);
@@ -190,6 +134,10 @@ pub(super) fn console(app: &App, console: &Console, area: Rect, paint: &mut Pain
     paint.text(inside.x, y, inside.right(), Role::Faint, &rule);
     y += 1;
     let Some(answer) = &console.answer else { return };
+    if !answer.limits.is_empty() {
+        let words = format!(" {} ", console.counters_words());
+        paint.right(inside.x, y - 1, inside.right(), Role::Muted, &words);
+    }
     let glyphs = paint.glyphs();
     let (tone, glyph) = match answer.decision {
         Decision::Allow => (Role::Allow, glyphs.allow),
@@ -204,12 +152,11 @@ pub(super) fn console(app: &App, console: &Console, area: Rect, paint: &mut Pain
     paint.text(x + 2, y, inside.right(), Role::Text, &visible(says));
     y += 1;
     let mut lines: Vec<Line> = Vec::new();
-    trace(answer, &mut lines);
-    if !answer.limits.is_empty() {
-        lines.push((Role::Muted, 0, "Counters are taken to be empty here.".to_owned()));
-    }
+    trace::steps(answer, &mut lines);
+    let now = app.now.ts;
+    lines.extend(answer.limits.iter().map(|limit| (Role::Muted, 0, counted::words(limit, now))));
     let below = Rect { y: y + 1, height: inside.bottom().saturating_sub(y + 1), ..inside };
-    text(&lines, console.top, below, paint);
+    text(&lines, console.top, below, "", paint);
 }
 
 /// Draws the proposals, and what the selected one rests on.
@@ -230,7 +177,7 @@ pub(super) fn suggest(app: &App, view: &SuggestView, area: Rect, paint: &mut Pai
                         .to_owned(),
                 ),
             ];
-            text(&lines, 0, inside, paint);
+            text(&lines, 0, inside, "", paint);
             return;
         }
         SuggestState::Ready(suggestion) => suggestion,
@@ -330,5 +277,5 @@ fn evidence(proposal: &Proposal, area: Rect, paint: &mut Paint<'_>) {
         None => {}
     }
     let below = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
-    text(&lines, 0, below, paint);
+    text(&lines, 0, below, "", paint);
 }

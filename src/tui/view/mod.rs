@@ -9,7 +9,7 @@ pub mod health;
 mod inspector;
 mod layers;
 pub mod layout;
-mod learn;
+pub mod learn;
 pub mod live;
 pub mod paint;
 mod policy;

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use super::LearnEffect;
+use super::{LearnEffect, trace};
 use crate::policy::diagnostic::Diagnostic;
-use crate::replay::cases::{Report, TestResult};
+use crate::replay::cases::{Failure, Report, TestResult};
 use crate::tui::action::{Action, When};
 use crate::tui::app::layer::{Layer, Step};
 use crate::tui::app::{App, Effect};
 use crate::tui::theme::Role;
+use crate::tui::view::learn::sizes;
 
 /// The file of tests.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,6 +51,17 @@ pub struct CasesState {
 pub struct CasesView {
     /// The selected row.
     pub selected: usize,
+    /// Keys move over the lines of why it fails.
+    pub inside: bool,
+    /// The first of these lines that is drawn.
+    pub top: usize,
+}
+
+impl CasesView {
+    /// Selects a row.
+    pub(in crate::tui::app) fn select(&mut self, row: usize) {
+        *self = Self { selected: row, ..Self::default() };
+    }
 }
 
 impl CasesState {
@@ -152,14 +164,36 @@ pub(in crate::tui::app) fn open(app: &mut App) {
     app.layers.push(Layer::Cases(CasesView::default()));
 }
 
+/// Whether the selected test of an open list fails, so that there is something to go into.
+pub(in crate::tui::app) fn can_go_in(app: &App) -> bool {
+    let Some(Layer::Cases(view)) = app.layers.last() else { return false };
+    !view.inside && failure(app, view).is_some()
+}
+
+fn failure<'a>(app: &'a App, view: &CasesView) -> Option<&'a Failure> {
+    let rows = app.learn.cases.rows();
+    rows.get(view.selected.min(rows.len().saturating_sub(1)))?.failure.as_ref()
+}
+
 /// Does an action of the list.
 pub(in crate::tui::app) fn act(app: &mut App, action: Action) {
-    let last = app.learn.cases.rows().len().saturating_sub(1);
+    let rows = app.learn.cases.rows().len();
+    let last = rows.saturating_sub(1);
     let page = usize::from(app.size.1 / 2).max(1);
+    let Some(Layer::Cases(view)) = app.layers.last() else { return };
+    // Of the lines of why it fails the last ones stay in view.
+    let (columns, height) = sizes(app.size, rows, view.inside);
+    let lines = failure(app, view).map_or(0, |it| trace::wrapped(&trace::failure(it), columns).len());
+    let last_top = lines.saturating_sub(usize::from(height));
     let Some(Layer::Cases(view)) = app.layers.last_mut() else { return };
-    if let Some(step) = Step::of(action, page) {
-        view.selected = step.from(view.selected.min(last), last);
-    } else if action == Action::Back {
-        app.layers.pop();
+    match (Step::of(action, page), action) {
+        (Some(step), _) if view.inside => view.top = step.from(view.top.min(last_top), last_top),
+        (Some(step), _) => view.select(step.from(view.selected.min(last), last)),
+        (None, Action::Open) => view.inside = true,
+        (None, Action::Back) if view.inside => (view.inside, view.top) = (false, 0),
+        (None, Action::Back) => {
+            app.layers.pop();
+        }
+        _ => {}
     }
 }

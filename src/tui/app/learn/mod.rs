@@ -5,12 +5,14 @@
 //! | [`cases`] | the tests beside the policy, run after each edit; the list of them |
 //! | [`console`] | why a call would be decided as it is, while its arguments are typed |
 //! | [`suggest`] | what recorded calls need: accepted, widened or dropped one by one |
+//! | [`trace`] | a decision in lines, for the list, the console and the review |
 //!
 //! What costs more than a frame is an effect with a number; an answer with an older one is ignored.
 
 pub mod cases;
 pub mod console;
 pub mod suggest;
+pub mod trace;
 
 use std::sync::Arc;
 
