@@ -126,6 +126,46 @@ fn journal(folder: &Path) -> String {
 }
 
 #[test]
+fn recorded_calls_are_tests_of_a_policy() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal(folder.path());
+    let policy = |rules: &str| {
+        let text = format!(r#"{{"version":"1","default":"allow","tools":{{"pay":{{{rules}}}}}}}"#);
+        std::fs::write(folder.path().join("policy.json"), text).unwrap();
+    };
+    policy(r#""deny_if":[{"conditions":[{"path":"args.amount","op":"gt","value":1000}]}]"#);
+    // The recorded denies came from nowhere in a document: they are decided by this one as they were.
+    let same = run(folder.path(), &["test", "policy.json", &journal]);
+    assert_eq!(same.status.code(), Some(0), "{}{}", stdout(&same), stderr(&same));
+    assert!(stdout(&same).ends_with("42 recorded calls, all decided as they were\n"), "{}", stdout(&same));
+    let quiet = run(folder.path(), &["test", "policy.json", &journal, "--quiet"]);
+    assert_eq!(stdout(&quiet), "42 recorded calls, all decided as they were\n");
+    // A folder is one, too, and another server's calls are none of this policy's.
+    let inside = folder.path().display().to_string();
+    assert_eq!(run(folder.path(), &["test", "policy.json", &inside]).status.code(), Some(0));
+    let other = run(folder.path(), &["test", "policy.json", &inside, "--server", "none"]);
+    assert_eq!(other.status.code(), Some(1));
+    assert!(stderr(&other).contains("tests nothing"), "{}", stderr(&other));
+
+    policy(r#""deny_if":[{"conditions":[{"path":"args.amount","op":"gt","value":45}]}]"#);
+    let tighter = run(folder.path(), &["test", "policy.json", &journal]);
+    assert_eq!(tighter.status.code(), Some(1));
+    let text = stdout(&tighter);
+    // 46 to 49 of the amounts 10 to 49.
+    assert!(text.ends_with("42 recorded calls, 4 decided otherwise\n"), "{text}");
+    assert!(text.contains("-4 pay: allow -> deny by /tools/pay/deny_if/args.amount-gt"), "{text}");
+    let json = run(folder.path(), &["test", "policy.json", &journal, "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!((&json["passed"], &json["failed"], &json["skipped"]), (&38.into(), &4.into(), &0.into()));
+    let junit = run(folder.path(), &["test", "policy.json", &journal, "--format", "junit"]);
+    assert_eq!(junit.status.code(), Some(1));
+    let xml = stdout(&junit);
+    assert!(xml.contains("tests=\"2\" failures=\"1\" errors=\"0\" skipped=\"0\""), "{xml}");
+    assert!(xml.contains("name=\"38 calls decided as recorded\""), "{xml}");
+    assert!(xml.contains("message=\"4 calls decided otherwise\""), "{xml}");
+}
+
+#[test]
 fn a_policy_is_learnt_from_a_journal() {
     let folder = tempfile::tempdir().unwrap();
     let journal = journal(folder.path());

@@ -307,8 +307,12 @@ pub struct ExplainArgs {
 pub struct TestArgs {
     /// The policy
     pub file: PathBuf,
-    /// The file of tests; the one beside the policy when left out (`policy.test.json`)
+    /// The file of tests, the one beside the policy when left out (`policy.test.json`); or a journal
+    /// (`.jsonl`, or a folder of them), whose calls are all to be decided as they were
     pub cases: Option<PathBuf>,
+    /// Of a journal only calls at this server
+    #[arg(long, value_name = "NAME")]
+    pub server: Option<String>,
     /// Print only what failed, and the sum
     #[arg(short, long)]
     pub quiet: bool,

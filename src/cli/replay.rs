@@ -41,6 +41,23 @@ struct Printed<'r> {
 
 /// Runs the command.
 pub(super) fn run(args: &ReplayArgs, out: &Output) -> Answer {
+    let (report, elsewhere) = replayed(args, "replaying", out)?;
+    match out.format {
+        Format::Json => out.json(&Printed {
+            calls: report.calls,
+            replayable: report.replayable,
+            not_replayable: &report.not_replayable,
+            changed: report.changed,
+            groups: &report.groups,
+            examples: report.groups.iter().flat_map(|group| &group.examples).collect(),
+        })?,
+        Format::Text => out.print(&text(&report, elsewhere, out))?,
+    }
+    Ok(if args.exit_code && report.changed.total() > 0 { Verdict::No } else { Verdict::Yes })
+}
+
+/// What changes, and how many calls were passed over. `doing` is what the progress bar says.
+pub(super) fn replayed(args: &ReplayArgs, doing: &str, out: &Output) -> Result<(Report, u64), CliError> {
     let paths = Paths::from_env().map_err(|error| CliError::outside(error.to_string(), ""))?;
     let since =
         args.since.as_deref().map(|text| super::tail::instant("--since", text, clock::now())).transpose()?;
@@ -59,7 +76,7 @@ pub(super) fn run(args: &ReplayArgs, out: &Output) -> Answer {
     };
     let base = against.map_or(Base::Recorded, Base::Policy);
     let mut replay = Replay::new(base, vec![candidate], options);
-    journals.all("replaying", out, &mut |line| {
+    journals.all(doing, out, &mut |line| {
         // What is no record is nothing that was decided.
         if let Ok(line) = Line::parse(line) {
             replay.line(&line);
@@ -67,18 +84,7 @@ pub(super) fn run(args: &ReplayArgs, out: &Output) -> Answer {
     })?;
     let elsewhere = replay.elsewhere();
     let report = replay.finish().into_iter().next().unwrap_or_default();
-    match out.format {
-        Format::Json => out.json(&Printed {
-            calls: report.calls,
-            replayable: report.replayable,
-            not_replayable: &report.not_replayable,
-            changed: report.changed,
-            groups: &report.groups,
-            examples: report.groups.iter().flat_map(|group| &group.examples).collect(),
-        })?,
-        Format::Text => out.print(&text(&report, elsewhere, out))?,
-    }
-    Ok(if args.exit_code && report.changed.total() > 0 { Verdict::No } else { Verdict::Yes })
+    Ok((report, elsewhere))
 }
 
 /// A policy that decides.
@@ -134,7 +140,8 @@ fn applies(args: &ReplayArgs, sources: &[Source]) -> Result<Applies, CliError> {
     }
 }
 
-fn text(report: &Report, elsewhere: u64, out: &Output) -> String {
+/// The report for people.
+pub(super) fn text(report: &Report, elsewhere: u64, out: &Output) -> String {
     let mut text = String::new();
     let mut line = |parts: &[&str]| {
         for part in parts {
@@ -217,7 +224,7 @@ fn text(report: &Report, elsewhere: u64, out: &Output) -> String {
 }
 
 /// A decision with its rule: `deny by /tools/t/deny_if/0`.
-fn side(side: &Side) -> String {
+pub(super) fn side(side: &Side) -> String {
     let word = match side.decision {
         record::Verdict::Allow => "allow",
         record::Verdict::Deny => "deny",

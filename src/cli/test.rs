@@ -18,6 +18,7 @@ use crate::replay::cases::{self, Cases, Failure, Report};
 use crate::visible::visible;
 
 mod junit;
+mod recorded;
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +42,9 @@ struct Whole<'r> {
 
 /// Runs the command.
 pub(super) fn run(args: &TestArgs, printed: Printed, out: &Output) -> Answer {
+    if let Some(journal) = args.cases.as_deref().filter(|path| recorded::is_journal(path)) {
+        return recorded::run(args, journal, printed, out);
+    }
     let document = explain::read(&args.file)?;
     let compiled = Compiled::new(&document)
         .map_err(|error| CliError::no(format!("`{}`: {error}", args.file.display()), ""))?;

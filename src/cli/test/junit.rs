@@ -66,7 +66,7 @@ fn decided_by<'r>(rule: &'r str, pointer: Option<&'r str>) -> &'r str {
 
 /// Text for an attribute or an element: visible, so that it holds nothing XML forbids, and with the
 /// five characters that XML reads itself written as entities.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in visible(text).chars() {
         match c {
