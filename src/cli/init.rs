@@ -4,8 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::args::InitArgs;
+use super::explain::number;
 use super::source::{self, shell_words};
-use super::tools::tools_word;
 use super::{Answer, CliError, Output, Verdict};
 use crate::catalog::{Launch, ServerTools};
 use crate::paths::{Existing, Paths, private_dir, write_whole};
@@ -135,7 +135,7 @@ pub(super) fn describe(server: &ServerTools, profile: Profile) -> String {
         Profile::Balanced => "balanced",
         Profile::Open => "open",
     };
-    format!("{}, {}, {profile}", visible(&server.name), tools_word(server.tools.len()))
+    format!("{}, {}, {profile}", visible(&server.name), number(server.tools.len(), "tool"))
 }
 
 /// What people do next: look at it, and put it in force.

@@ -3,8 +3,8 @@
 use std::io::IsTerminal as _;
 use std::path::Path;
 
+use super::explain::number;
 use super::freeze::{ask, user};
-use super::tools::tools_word;
 use super::{Answer, CliError, Output, Verdict};
 use crate::catalog::ServerTools;
 use crate::catalog::pins::{self, PinsError};
@@ -39,10 +39,10 @@ pub(super) fn run(policy: &Path, servers: &[ServerTools], yes: bool, out: &Outpu
     let wanted = pins::preview(&known, &definitions);
     let gone = known.iter().filter(|(name, _)| !definitions.iter().any(|one| one.name == *name)).count();
     if gone > 0 {
-        out.note(&format!("{} of the pins are not in this list; they stay", tools_word(gone)));
+        out.note(&format!("{} of the pins are not in this list; they stay", number(gone, "tool")));
     }
     if wanted.new.is_empty() && wanted.changed.is_empty() {
-        out.note(&format!("`{}`: {} accepted already", place.display(), tools_word(wanted.same)));
+        out.note(&format!("`{}`: {} accepted already", place.display(), number(wanted.same, "tool")));
         return Ok(Verdict::Yes);
     }
     for (word, names) in [("changed", &wanted.changed), ("new", &wanted.new)] {
@@ -70,7 +70,7 @@ pub(super) fn run(policy: &Path, servers: &[ServerTools], yes: bool, out: &Outpu
     let accepted =
         pins::accept(&place, definitions, &user(), clock::now()).map_err(|error| failed(&error))?;
     let count = accepted.new.len() + accepted.changed.len();
-    out.note(&format!("accepted {} in `{}`", tools_word(count), place.display()));
+    out.note(&format!("accepted {} in `{}`", number(count, "tool"), place.display()));
     Ok(Verdict::Yes)
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::args::ToolsArgs;
+use super::explain::number;
 use super::output::{Format, Tint};
 use super::{Answer, CliError, Output, Verdict, source};
 use crate::catalog::{ServerTools, saved_text};
@@ -47,7 +48,7 @@ pub(super) fn run(args: &ToolsArgs, out: &Output) -> Answer {
         write_whole(path, saved_text(&server.raw).as_bytes(), Existing::Replace).map_err(|error| {
             CliError::outside(format!("`{}` cannot be written: {error}", path.display()), "")
         })?;
-        out.note(&format!("saved {} to `{}`", tools_word(server.tools.len()), path.display()));
+        out.note(&format!("saved {} to `{}`", number(server.tools.len(), "tool"), path.display()));
     }
     let several = loaded.servers.len() > 1;
     let mut all = Vec::new();
@@ -151,7 +152,7 @@ fn table(server: &ServerTools, rows: &[Row<'_>], out: &Output, width: Option<usi
     let mut text = format!(
         "{}  {}  {}\n",
         out.tint(Tint::Strong, &visible(&server.name)),
-        tools_word(rows.len()),
+        number(rows.len(), "tool"),
         out.tint(Tint::Dim, &cut(&visible(&server.label), width.map(|width| width.saturating_sub(20)))),
     );
     let names: Vec<String> =
@@ -222,11 +223,6 @@ fn counts(rows: &[Row<'_>]) -> String {
         })
         .collect();
     if parts.is_empty() { String::new() } else { format!("{}\n", parts.join(", ")) }
-}
-
-/// `1 tool`, `24 tools`
-pub(super) fn tools_word(count: usize) -> String {
-    if count == 1 { "1 tool".to_owned() } else { format!("{count} tools") }
 }
 
 /// The terminal's width; `None` where the output is no terminal and nothing is cut.
