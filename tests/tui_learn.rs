@@ -22,6 +22,8 @@ use callgate::record::Record;
 use callgate::replay::cases;
 use callgate::replay::suggest::{EachLine, learn};
 use callgate::time::Timestamp;
+use callgate::tui::app::impact::pinned::Tests;
+use callgate::tui::app::impact::{ImpactEffect, ImpactMsg};
 use callgate::tui::app::learn::cases::{CasesFile, Tested};
 use callgate::tui::app::learn::{LearnEffect, LearnMsg};
 use callgate::tui::app::policy::PolicyMsg;
@@ -94,6 +96,111 @@ fn tests_run_after_each_edit_and_only_then() {
     ui.send(Msg::Policy(PolicyMsg::Tests(CasesFile::Missing)));
     ui.keys("T");
     assert!(ui.screen().contains("there is no policy.test.json"), "{}", ui.screen());
+}
+
+/// The last question about the tests in the review, and its answer.
+fn compared(ui: &Ui) -> (u64, Tests) {
+    let asked = ui.effects.iter().rev().find_map(|effect| match effect {
+        Effect::Impact(ImpactEffect::Test(question)) => Some(question.clone()),
+        _ => None,
+    });
+    let asked = asked.expect("the tests are asked for");
+    let policy = |text: &str| Compiled::new(&Document::parse(text).valid().unwrap()).unwrap();
+    let old = asked.base.as_deref().map(policy);
+    let cases = cases::read(&asked.cases).cases.unwrap();
+    let found = cases::compare(old.as_ref(), &policy(&asked.candidate), &cases, &|| true).unwrap();
+    (asked.number, Tests::Done(Arc::new(found)))
+}
+
+#[test]
+fn the_review_shows_first_which_tests_the_edits_break_and_mend() {
+    // The third fails under the file already, and the edits mend it.
+    let more = TESTS.replace(
+        "\n  ]",
+        ",\n    { \"name\": \"branches are secret\", \"tool\": \"list_branches\", \"expect\": \"deny\" },\n    { \"name\": \"never\", \"tool\": \"push_branch\", \"expect\": \"approve\" }\n  ]",
+    );
+    let mut ui = with_tests(&more);
+    ui.select("push_branch").keys("d");
+    ui.select("list_branches").keys("d");
+    ui.effects.clear();
+    ui.keys("ctrl-s");
+    assert!(ui.screen().contains("Tests  being run"), "{}", ui.screen());
+    let (number, answer) = compared(&ui);
+    ui.send(Msg::Impact(ImpactMsg::Tested(number - 1, Tests::Broken("an earlier question".to_owned()))));
+    assert!(ui.screen().contains("Tests  being run"), "an earlier answer is none: {}", ui.screen());
+    ui.send(Msg::Impact(ImpactMsg::Tested(number, answer)));
+    insta::assert_snapshot!("80x24_review_tests", ui.screen());
+    let lines = |ui: &mut Ui| ui.screen().lines().map(str::to_owned).collect::<Vec<_>>();
+    let at = |lines: &[String], text: &str| lines.iter().position(|line| line.contains(text));
+    let shown = lines(&mut ui);
+    let order = ["now fails", "now passes", "still fails", "Decisions", "Text"].map(|text| {
+        at(&shown, &format!(" {text} ")).unwrap_or_else(|| panic!("{text}: {}", shown.join("\n")))
+    });
+    assert!(order.is_sorted(), "{order:?}");
+    // The cursor is on what breaks, and shows why.
+    ui.keys("right");
+    assert!(ui.screen().contains("decision: want allow, got deny"), "{}", ui.screen());
+    insta::assert_snapshot!("80x24_review_test_open", ui.screen());
+    // What is heard of the replay leaves the cursor where it is.
+    ui.keys("j");
+    let asked = ui.effects.iter().find_map(|effect| match effect {
+        Effect::Impact(ImpactEffect::Ask(question)) => Some((question.slot, question.number)),
+        _ => None,
+    });
+    let (slot, replay) = asked.expect("a replay is asked for");
+    let before = ui.app.layers.clone();
+    ui.send(Msg::Impact(ImpactMsg::Done(slot, replay, Ok(Arc::from([callgate::replay::Report::default()])))));
+    assert_eq!(format!("{before:?}"), format!("{:?}", ui.app.layers));
+    ui.keys("k space j right");
+    assert!(ui.screen().contains("decision: want deny, got allow"), "how it failed before: {}", ui.screen());
+    // A change of the tests' file is a new question.
+    ui.send(Msg::Policy(PolicyMsg::Tests(CasesFile::Text(Arc::from(TESTS)))));
+    let (later, answer) = compared(&ui);
+    assert!(later > number);
+    ui.send(Msg::Impact(ImpactMsg::Tested(later, answer)));
+    let screen = ui.screen();
+    assert!(screen.contains("1 now fails") && !screen.contains("still fails"), "{screen}");
+    ui.keys("esc");
+    assert!(ui.app.layers.is_empty());
+    // Without a file there is nothing to tell; a broken one is told.
+    ui.send(Msg::Policy(PolicyMsg::Tests(CasesFile::Missing)));
+    ui.keys("ctrl-s");
+    assert!(!ui.screen().contains("Tests  "), "{}", ui.screen());
+    ui.keys("esc");
+    ui.send(Msg::Policy(PolicyMsg::Tests(CasesFile::Unreadable("no permission\u{1b}[2J".to_owned()))));
+    ui.keys("ctrl-s");
+    assert!(ui.screen().contains("Tests  not run: no permission"), "{}", ui.screen());
+}
+
+#[cfg(unix)]
+#[test]
+fn the_real_program_runs_the_tests_in_the_review() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.json");
+    let tests = folder.path().join("policy.test.json");
+    std::fs::write(&file, tui_support::POLICY).unwrap();
+    std::fs::write(&tests, TESTS).unwrap();
+    let home = folder.path().join("home");
+    let mut term = pty_support::Program::new(&home).arg(&file).cwd(folder.path()).size(120, 36).start();
+    term.wait("tests 2/2");
+    term.type_keys("/push_branch\r");
+    term.type_keys("d");
+    term.wait("1 of 2 tests fails");
+    term.type_keys("\u{13}");
+    term.wait("Tests  1 now fails  1/2 pass");
+    term.wait("now fails   feature branches are free");
+    term.type_keys(" ");
+    term.wait("decision: want allow, got deny");
+    // A mistake in the tests is told here, too, and a file that is right again is run.
+    std::fs::write(&tests, "{\"tests\": [], \"tets\": []}").unwrap();
+    term.wait("unknown key `tets`");
+    std::fs::write(&tests, TESTS.replace("\"allow\"", "\"deny\"")).unwrap();
+    term.wait("Tests  1 now passes  2/2 pass");
+    term.type_keys("\r");
+    term.wait_gone("Save policy.json");
+    term.type_keys("q");
+    assert_eq!(term.end(), 0);
+    assert!(std::fs::read_to_string(&file).unwrap().contains("{ \"conditions\": [] }"));
 }
 
 #[test]
