@@ -4,8 +4,9 @@
 //! To ask: [`App::ask_impact`] with a [`Slot`] of your own, the base and any number of candidates. The
 //! answer has one report for each candidate, in their order. In each slot the latest question wins:
 //! an earlier one is given up, and what is still heard of it is ignored. The same holds for the tests
-//! beside the policy ([`pinned`]).
+//! beside the policy ([`pinned`]) and for a limit that is being written ([`peak`]).
 
+pub mod peak;
 pub mod pinned;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use super::{App, Effect};
 use crate::replay::Report;
+use crate::replay::peak::Peak;
 use crate::replay::report::Direction;
 use crate::time::Timestamp;
 
@@ -27,11 +29,13 @@ pub enum Slot {
     Ladder,
     /// The review before saving, about the tests beside the policy.
     Tests,
+    /// The form of a limit: how close calls would have come.
+    Limit,
 }
 
 impl Slot {
     /// How many there are.
-    pub const COUNT: usize = 4;
+    pub const COUNT: usize = 5;
 
     /// Its place among them.
     pub fn index(self) -> usize {
@@ -40,6 +44,7 @@ impl Slot {
             Self::Review => 1,
             Self::Ladder => 2,
             Self::Tests => 3,
+            Self::Limit => 4,
         }
     }
 }
@@ -97,6 +102,8 @@ pub enum ImpactEffect {
     Ask(Box<Question>),
     /// Run the tests beside the policy.
     Test(Box<pinned::Question>),
+    /// Say how close recorded calls would have come to a limit.
+    Peak(Box<peak::Question>),
     /// Give up what was asked in a slot.
     Stop(Slot),
 }
@@ -121,6 +128,9 @@ pub enum ImpactMsg {
     Done(Slot, u64, Result<Arc<[Report]>, String>),
     /// Tests were run: the number of the question, and what came of it.
     Tested(u64, pinned::Tests),
+    /// Recorded calls were counted: the number of the question, and what the fullest window held, where
+    /// there were calls.
+    Peak(u64, Result<Option<Peak>, String>),
 }
 
 /// How a question stands.
@@ -151,6 +161,8 @@ pub struct Impact {
     numbers: u64,
     /// The tests beside the policy, for the review.
     pub(super) pinned: pinned::Pinned,
+    /// How close recorded calls would have come to a limit, for its form.
+    pub(super) peak: peak::Asked,
     /// The document that the margin speaks of.
     margin_of: Option<(u64, bool)>,
 }
@@ -303,19 +315,25 @@ impl App {
 pub(super) fn update(app: &mut App, msg: ImpactMsg) {
     match msg {
         ImpactMsg::Progress { slot, number, percent, calls, so_far } => {
-            app.impact.put(slot, number, State::Running { percent, calls, so_far });
+            let ours = app.impact.put(slot, number, State::Running { percent, calls, so_far });
+            if ours && slot == Slot::Limit {
+                peak::say(app);
+            }
         }
         ImpactMsg::Done(slot, number, answer) => {
             let state = answer.map_or_else(State::Failed, State::Done);
             app.impact.put(slot, number, state);
         }
         ImpactMsg::Tested(number, tests) => pinned::tested(app, number, tests),
+        ImpactMsg::Peak(number, found) => peak::found(app, number, found),
     }
 }
 
-/// Keeps the margin's question that of the unsaved edits, and the review's tests those of the file.
+/// Keeps the margin's question that of the unsaved edits, the review's tests those of the file, and the
+/// limit's question that of its form.
 pub(super) fn watch(app: &mut App, effects: &mut Vec<Effect>) {
     pinned::watch(app, effects);
+    peak::watch(app, effects);
     let Some(editor) = &app.policy.editor else { return };
     let now = Some((editor.generation(), editor.is_unsaved()));
     if app.impact.margin_of == now {

@@ -17,11 +17,12 @@ use crate::policy::document::Document;
 use crate::record::line::Line;
 use crate::record::mask::{Masker, Mode};
 use crate::replay::cases;
+use crate::replay::peak::{Peak, Peaks};
 use crate::replay::{Applies, Base, Options, Replay, Report};
 use crate::time::Timestamp;
 use crate::tui::app::Msg;
 use crate::tui::app::impact::pinned::{self, Tests};
-use crate::tui::app::impact::{ImpactEffect, ImpactMsg, Question, Slot, Span, Whose};
+use crate::tui::app::impact::{ImpactEffect, ImpactMsg, Question, Slot, Span, Whose, peak};
 
 /// While somebody types on, nothing is read.
 const SETTLE: Duration = Duration::from_millis(120);
@@ -31,6 +32,8 @@ const SAY: Duration = Duration::from_millis(100);
 const STEP: u64 = 1024;
 /// What recent means, in microseconds.
 const RECENT: i64 = 24 * 3600 * 1_000_000;
+/// Of more tools than these every call is read.
+const NEEDLES: usize = 32;
 
 /// Answers the questions of every slot.
 #[derive(Debug)]
@@ -61,6 +64,13 @@ impl Worker {
                 };
                 self.answer(Slot::Tests, number, done, move |job| Ok(tested(&question, &|| job.wanted())));
             }
+            ImpactEffect::Peak(question) => {
+                let number = question.number;
+                let done = move |answer: Result<Counted, String>| {
+                    ImpactMsg::Peak(number, answer.map(|Counted(found)| found))
+                };
+                self.answer(Slot::Limit, number, done, move |job| job.peak(&question));
+            }
         }
     }
 
@@ -84,7 +94,7 @@ impl Worker {
         let (failed, out) = (done.clone(), self.out.clone());
         // A thread: one that reads much must not hold back the end of the program.
         let run = move || {
-            if slot == Slot::Margin {
+            if matches!(slot, Slot::Margin | Slot::Limit) {
                 std::thread::sleep(SETTLE);
             }
             if !job.wanted() {
@@ -101,6 +111,9 @@ impl Worker {
         }
     }
 }
+
+/// What the fullest window held, where there were calls.
+struct Counted(Option<Peak>);
 
 /// A question that is being answered.
 struct Job {
@@ -142,6 +155,21 @@ impl Job {
         let take = |replay: &mut Replay, line: &Line<'_>| replay.line(line);
         let whole = self.read(since, &[], &mut replay, take, told)?;
         Ok(whole.then(|| replay.finish().into()))
+    }
+
+    /// How close recorded calls would have come to a limit.
+    fn peak(&self, question: &peak::Question) -> Result<Option<Counted>, String> {
+        let applies = self.applies(&question.whose)?;
+        let tools = &question.bound.tools;
+        let needles = match tools.len() {
+            1..=NEEDLES => tools.iter().map(|tool| past::of_tool(tool)).collect(),
+            _ => vec![past::DECISION.to_vec()],
+        };
+        let mut peaks = Peaks::new(&question.bound);
+        let take = |peaks: &mut Peaks, line: &Line<'_>| peaks.line(line, &applies);
+        let told = |peaks: &Peaks| (peaks.peak().map_or(0, |peak| peak.calls), None);
+        let whole = self.read(None, &needles, &mut peaks, take, told)?;
+        Ok(whole.then(|| Counted(peaks.peak())))
     }
 
     fn sources(&self) -> [Source; 1] {
@@ -251,6 +279,9 @@ fn latest(folder: &Path) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::counter::Amount;
+    use crate::policy::model::Scope;
+    use crate::replay::peak::Bound;
 
     const DENY: &str = r#"{"type":"decision","seq":1,"ts":"2026-11-20T21:20:00.000001Z","gateway":"a","server":"git","grant":"local","request_id":1,"method":"tools/call","tool":"push","decision":"deny","enforced":true,"rule":"/tools/push/action","pointer":null,"message":"no","policy":null,"args":{},"counters":[],"counted":false,"decide_us":1.5}"#;
 
@@ -300,5 +331,53 @@ mod tests {
         assert_eq!(answer(ask(2, "other", Timestamp(0))), [(0, 0), (0, 0)]);
         let later = Timestamp::parse("2026-11-20T21:20:01Z").unwrap();
         assert_eq!(answer(ask(3, "git", later)), [(0, 0), (0, 0)]);
+    }
+
+    #[test]
+    fn a_limit_is_held_against_the_journals_and_given_up_for_a_later_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (worker, mut heard) = worker(folder.path());
+        let ask = |number, tool: &str, servers: &[&str]| {
+            ImpactEffect::Peak(Box::new(peak::Question {
+                number,
+                whose: Whose::Policy {
+                    path: folder.path().join("policy.json"),
+                    servers: servers.iter().map(|name| (*name).to_owned()).collect(),
+                },
+                bound: Bound {
+                    tools: vec![tool.to_owned()],
+                    apart: false,
+                    window: 60,
+                    scope: Scope::Grant,
+                    from: None,
+                    max: Some(Amount::ONE),
+                },
+            }))
+        };
+        // No journal says who was under which policy: nobody's calls are meant.
+        worker.perform(ask(1, "push", &["git"]));
+        assert!(matches!(heard.blocking_recv(), Some(Msg::Impact(ImpactMsg::Peak(1, Ok(None))))));
+        let event = format!(
+            r#"{{"type":"event","seq":3,"ts":"2026-11-20T21:20:02.000000Z","gateway":"a","kind":"policy","data":{{"path":{:?},"revision":"r","server":"git","grant":"local"}}}}"#,
+            folder.path().join("policy.json")
+        );
+        let path = worker.paths.journal().join("a.1.jsonl");
+        let text = std::fs::read_to_string(&path).unwrap() + &event + "\n";
+        std::fs::write(&path, text).unwrap();
+        worker.perform(ask(2, "pull", &[]));
+        worker.perform(ask(3, "push", &[]));
+        let mut next = || match heard.blocking_recv() {
+            Some(Msg::Impact(ImpactMsg::Peak(number, Ok(found)))) => (number, found),
+            other => panic!("an answer, not {other:?}"),
+        };
+        // The earlier one is given up, unless this thread was held up meanwhile.
+        let mut answer = next();
+        while answer.0 == 2 {
+            answer = next();
+        }
+        let peak = answer.1.unwrap();
+        assert_eq!((peak.calls, peak.over, peak.most.to_string().as_str()), (2, 1, "2"));
+        worker.perform(ask(4, "pull", &[]));
+        assert_eq!(next(), (4, None));
     }
 }
