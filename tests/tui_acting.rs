@@ -10,11 +10,11 @@ use std::sync::Arc;
 use callgate::feed::message::Ask;
 use callgate::policy::document::Document;
 use callgate::record::Record;
-use callgate::replay::Changed;
+use callgate::replay::{Changed, Report};
 use callgate::tui::action;
 use callgate::tui::app::acting::export::{Export, Outcome, What};
-use callgate::tui::app::acting::ladder::Impact;
 use callgate::tui::app::acting::{ActingEffect, ActingMsg};
+use callgate::tui::app::impact::{ImpactEffect, ImpactMsg, Slot, Whose};
 use callgate::tui::app::layer::Layer;
 use callgate::tui::app::policy::{PolicyEffect, PolicyMsg};
 use callgate::tui::app::{Effect, FeedMsg, Hit, Mouse, Msg, Row, Screen};
@@ -102,41 +102,46 @@ fn each_rung_shows_what_it_changes_on_recorded_calls() {
         .effects
         .iter()
         .find_map(|effect| match effect {
-            Effect::Acting(ActingEffect::Replay { number, candidates, server, .. }) => {
-                assert_eq!(server, "git");
-                Some((*number, candidates.len()))
+            Effect::Impact(ImpactEffect::Ask(question)) if question.slot == Slot::Ladder => {
+                assert_eq!(question.whose, Whose::Server("git".to_owned()));
+                Some((question.number, question.candidates.len()))
             }
             _ => None,
         })
         .expect("it is asked for");
-    let impact = |denied: u64| Impact {
-        calls: 1204,
-        rungs: (0..count as u64)
-            .map(|rung| (Changed { allow_to_deny: denied * (rung + 1), ..Changed::default() }, rung))
-            .collect(),
-        whole: denied > 2,
+    let reports = |denied: u64| -> Arc<[Report]> {
+        (0..count as u64)
+            .map(|rung| Report {
+                calls: 1204,
+                replayable: 1204 - rung,
+                changed: Changed { allow_to_deny: denied * (rung + 1), ..Changed::default() },
+                ..Report::default()
+            })
+            .collect()
     };
-    let tell = |ui: &mut Ui, number, impact| {
-        ui.send(Msg::Acting(ActingMsg::Replayed { number, impact }));
+    let tell = |ui: &mut Ui, number, denied: u64| {
+        let slot = Slot::Ladder;
+        ui.send(Msg::Impact(if denied > 2 {
+            ImpactMsg::Done(slot, number, Ok(reports(denied)))
+        } else {
+            ImpactMsg::Progress { slot, number, percent: 9, calls: 1204, so_far: Some(reports(denied)) }
+        }));
         ui.screen()
     };
-    let screen = tell(&mut ui, number, impact(1));
+    let screen = tell(&mut ui, number, 1);
     assert!(screen.contains("of 1204 calls of a day so far: 1 allowed before and denied then"), "{screen}");
-    let screen = tell(&mut ui, number, impact(7));
+    let screen = tell(&mut ui, number, 7);
     assert!(screen.contains("of 1204 calls of a day: 7 allowed before and denied then"), "{screen}");
     ui.keys("down");
     assert!(ui.screen().contains("14 allowed before and denied then, 1 cannot be told"), "{}", ui.screen());
     // Another aim is another replay: what an older one still tells is ignored.
     ui.keys("tab");
-    let screen = tell(&mut ui, number, impact(9));
+    let screen = tell(&mut ui, number, 9);
     assert!(screen.contains("replaying a day's calls"), "{screen}");
     // Closed, it is given up.
     ui.keys("esc");
-    let last = ui.effects.iter().rev().find_map(|effect| match effect {
-        Effect::Acting(ActingEffect::Replay { candidates, .. }) => Some(candidates.len()),
-        _ => None,
-    });
-    assert_eq!(last, Some(0));
+    let stop = |effect: &Effect| matches!(effect, Effect::Impact(ImpactEffect::Stop(Slot::Ladder)));
+    assert!(ui.effects.last().is_some_and(stop), "{:?}", ui.effects.last());
 }
 
 #[test]

@@ -17,11 +17,15 @@ mod tui_support;
 use std::sync::Arc;
 
 use callgate::policy::compiled::Compiled;
+use callgate::policy::counter::Amount;
 use callgate::policy::document::Document;
 use callgate::record::Record;
 use callgate::replay::cases;
+use callgate::replay::peak::Peak;
 use callgate::replay::suggest::{EachLine, learn};
 use callgate::time::Timestamp;
+use callgate::tui::app::impact::pinned::Tests;
+use callgate::tui::app::impact::{ImpactEffect, ImpactMsg, Slot};
 use callgate::tui::app::learn::cases::{CasesFile, Tested};
 use callgate::tui::app::learn::{LearnEffect, LearnMsg};
 use callgate::tui::app::policy::PolicyMsg;
@@ -94,6 +98,111 @@ fn tests_run_after_each_edit_and_only_then() {
     ui.send(Msg::Policy(PolicyMsg::Tests(CasesFile::Missing)));
     ui.keys("T");
     assert!(ui.screen().contains("there is no policy.test.json"), "{}", ui.screen());
+}
+
+/// The last question about the tests in the review, and its answer.
+fn compared(ui: &Ui) -> (u64, Tests) {
+    let asked = ui.effects.iter().rev().find_map(|effect| match effect {
+        Effect::Impact(ImpactEffect::Test(question)) => Some(question.clone()),
+        _ => None,
+    });
+    let asked = asked.expect("the tests are asked for");
+    let policy = |text: &str| Compiled::new(&Document::parse(text).valid().unwrap()).unwrap();
+    let old = asked.base.as_deref().map(policy);
+    let cases = cases::read(&asked.cases).cases.unwrap();
+    let found = cases::compare(old.as_ref(), &policy(&asked.candidate), &cases, &|| true).unwrap();
+    (asked.number, Tests::Done(Arc::new(found)))
+}
+
+#[test]
+fn the_review_shows_first_which_tests_the_edits_break_and_mend() {
+    // The third fails under the file already, and the edits mend it.
+    let more = TESTS.replace(
+        "\n  ]",
+        ",\n    { \"name\": \"branches are secret\", \"tool\": \"list_branches\", \"expect\": \"deny\" },\n    { \"name\": \"never\", \"tool\": \"push_branch\", \"expect\": \"approve\" }\n  ]",
+    );
+    let mut ui = with_tests(&more);
+    ui.select("push_branch").keys("d");
+    ui.select("list_branches").keys("d");
+    ui.effects.clear();
+    ui.keys("ctrl-s");
+    assert!(ui.screen().contains("Tests  being run"), "{}", ui.screen());
+    let (number, answer) = compared(&ui);
+    ui.send(Msg::Impact(ImpactMsg::Tested(number - 1, Tests::Broken("an earlier question".to_owned()))));
+    assert!(ui.screen().contains("Tests  being run"), "an earlier answer is none: {}", ui.screen());
+    ui.send(Msg::Impact(ImpactMsg::Tested(number, answer)));
+    insta::assert_snapshot!("80x24_review_tests", ui.screen());
+    let lines = |ui: &mut Ui| ui.screen().lines().map(str::to_owned).collect::<Vec<_>>();
+    let at = |lines: &[String], text: &str| lines.iter().position(|line| line.contains(text));
+    let shown = lines(&mut ui);
+    let order = ["now fails", "now passes", "still fails", "Decisions", "Text"].map(|text| {
+        at(&shown, &format!(" {text} ")).unwrap_or_else(|| panic!("{text}: {}", shown.join("\n")))
+    });
+    assert!(order.is_sorted(), "{order:?}");
+    // The cursor is on what breaks, and shows why.
+    ui.keys("right");
+    assert!(ui.screen().contains("decision: want allow, got deny"), "{}", ui.screen());
+    insta::assert_snapshot!("80x24_review_test_open", ui.screen());
+    // What is heard of the replay leaves the cursor where it is.
+    ui.keys("j");
+    let asked = ui.effects.iter().find_map(|effect| match effect {
+        Effect::Impact(ImpactEffect::Ask(question)) => Some((question.slot, question.number)),
+        _ => None,
+    });
+    let (slot, replay) = asked.expect("a replay is asked for");
+    let before = ui.app.layers.clone();
+    ui.send(Msg::Impact(ImpactMsg::Done(slot, replay, Ok(Arc::from([callgate::replay::Report::default()])))));
+    assert_eq!(format!("{before:?}"), format!("{:?}", ui.app.layers));
+    ui.keys("k space j right");
+    assert!(ui.screen().contains("decision: want deny, got allow"), "how it failed before: {}", ui.screen());
+    // A change of the tests' file is a new question.
+    ui.send(Msg::Policy(PolicyMsg::Tests(CasesFile::Text(Arc::from(TESTS)))));
+    let (later, answer) = compared(&ui);
+    assert!(later > number);
+    ui.send(Msg::Impact(ImpactMsg::Tested(later, answer)));
+    let screen = ui.screen();
+    assert!(screen.contains("1 now fails") && !screen.contains("still fails"), "{screen}");
+    ui.keys("esc");
+    assert!(ui.app.layers.is_empty());
+    // Without a file there is nothing to tell; a broken one is told.
+    ui.send(Msg::Policy(PolicyMsg::Tests(CasesFile::Missing)));
+    ui.keys("ctrl-s");
+    assert!(!ui.screen().contains("Tests  "), "{}", ui.screen());
+    ui.keys("esc");
+    ui.send(Msg::Policy(PolicyMsg::Tests(CasesFile::Unreadable("no permission\u{1b}[2J".to_owned()))));
+    ui.keys("ctrl-s");
+    assert!(ui.screen().contains("Tests  not run: no permission"), "{}", ui.screen());
+}
+
+#[cfg(unix)]
+#[test]
+fn the_real_program_runs_the_tests_in_the_review() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.json");
+    let tests = folder.path().join("policy.test.json");
+    std::fs::write(&file, tui_support::POLICY).unwrap();
+    std::fs::write(&tests, TESTS).unwrap();
+    let home = folder.path().join("home");
+    let mut term = pty_support::Program::new(&home).arg(&file).cwd(folder.path()).size(120, 36).start();
+    term.wait("tests 2/2");
+    term.type_keys("/push_branch\r");
+    term.type_keys("d");
+    term.wait("1 of 2 tests fails");
+    term.type_keys("\u{13}");
+    term.wait("Tests  1 now fails  1/2 pass");
+    term.wait("now fails   feature branches are free");
+    term.type_keys(" ");
+    term.wait("decision: want allow, got deny");
+    // A mistake in the tests is told here, too, and a file that is right again is run.
+    std::fs::write(&tests, "{\"tests\": [], \"tets\": []}").unwrap();
+    term.wait("unknown key `tets`");
+    std::fs::write(&tests, TESTS.replace("\"allow\"", "\"deny\"")).unwrap();
+    term.wait("Tests  1 now passes  2/2 pass");
+    term.type_keys("\r");
+    term.wait_gone("Save policy.json");
+    term.type_keys("q");
+    assert_eq!(term.end(), 0);
+    assert!(std::fs::read_to_string(&file).unwrap().contains("{ \"conditions\": [] }"));
 }
 
 #[test]
@@ -185,6 +294,93 @@ fn the_console_reckons_with_the_counters_that_gateways_report() {
     ui.ms = 41 * 60_000;
     ui.send(Msg::Tick);
     assert!(!ui.screen().contains("has no room"), "{}", ui.screen());
+}
+
+/// The last question about a limit: its number, the window and the most.
+fn bound(ui: &Ui) -> (u64, u64, String) {
+    let asked = ui.effects.iter().rev().find_map(|effect| match effect {
+        Effect::Impact(ImpactEffect::Peak(question)) => Some(question.clone()),
+        _ => None,
+    });
+    let asked = asked.expect("the journals are asked");
+    assert_eq!(asked.bound.tools, ["push_branch"]);
+    (asked.number, asked.bound.window, asked.bound.max.unwrap().to_string())
+}
+
+#[test]
+fn the_limit_form_says_what_the_journals_hold_against_it() {
+    let mut ui = Ui::new();
+    ui.select("push_branch").keys("l");
+    assert!(ui.screen().contains("reading the journals, 0 %"), "{}", ui.screen());
+    let (number, window, max) = bound(&ui);
+    assert_eq!((window, max.as_str()), (60, "30"));
+    let (slot, so_far) = (Slot::Limit, None);
+    ui.send(Msg::Impact(ImpactMsg::Progress { slot, number, percent: 40, calls: 9, so_far }));
+    assert!(ui.screen().contains("reading the journals, 40 %"), "{}", ui.screen());
+    let at = |text: &str| Timestamp::parse(text).unwrap();
+    let peak = |since: &str, until: &str| Peak {
+        most: Amount::parse("27").unwrap(),
+        calls: 12_345,
+        over: 12,
+        since: at(since),
+        until: at(until),
+    };
+    let found = |number, peak| Msg::Impact(ImpactMsg::Peak(number, Ok(peak)));
+    ui.send(found(number, Some(peak("2026-11-03T01:00:00Z", "2026-11-20T21:00:00Z"))));
+    let said = "Nov 3 to Nov 20: 27 at most, denies 12 of 12345 calls";
+    assert!(ui.screen().contains(said), "{}", ui.screen());
+    // Another window is another question; what is still heard of the one before is ignored.
+    ui.keys("5");
+    assert!(ui.screen().contains("reading the journals"), "{}", ui.screen());
+    let (later, window, max) = bound(&ui);
+    assert_eq!((later > number, window, max.as_str()), (true, 3600, "100"));
+    ui.send(found(number, Some(peak("2026-11-03T01:00:00Z", "2026-11-20T21:00:00Z"))));
+    assert!(ui.screen().contains("reading the journals"), "{}", ui.screen());
+    ui.send(found(later, Some(peak("2025-11-20T21:00:00Z", "2025-11-20T21:05:00Z"))));
+    assert!(ui.screen().contains("Nov 20 2025: 27 at most"), "{}", ui.screen());
+    // Without a journal the rows at hand speak.
+    ui.keys("esc l");
+    ui.send(found(bound(&ui).0, None));
+    assert!(ui.screen().contains("no recorded call at hand"), "{}", ui.screen());
+    ui.keys("esc");
+    ui.send(Msg::Feed(FeedMsg::Connected(1, Arc::new(tui_support::hello()))));
+    ui.send(push_call(1, 1));
+    ui.keys("l");
+    ui.send(Msg::Impact(ImpactMsg::Peak(bound(&ui).0, Err("no permission".to_owned()))));
+    let said = "live, 21:19: 1 at most, denies none of 1 call";
+    assert!(ui.screen().contains(said), "{}", ui.screen());
+    // A form that is closed while it waits gives its question up.
+    ui.keys("5 esc");
+    let stop = Effect::Impact(ImpactEffect::Stop(Slot::Limit));
+    assert!(ui.effects.contains(&stop), "{:?}", ui.effects.last());
+}
+
+#[cfg(unix)]
+#[test]
+fn the_real_program_holds_a_limit_against_the_journals() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    let file = folder.path().join("policy.json");
+    std::fs::write(&file, tui_support::POLICY).unwrap();
+    std::fs::create_dir_all(home.join("state/journal")).unwrap();
+    let event = format!(
+        r#"{{"type":"event","seq":31,"ts":"2026-11-20T21:20:00.000000Z","gateway":"g1","kind":"policy","data":{{"path":{file:?},"revision":"r","server":"git","grant":"local"}}}}"#
+    );
+    std::fs::write(home.join("state/journal/g1.1.jsonl"), lines() + &event + "\n").unwrap();
+    let mut term = pty_support::Program::new(&home).arg(&file).cwd(folder.path()).size(120, 36).start();
+    term.wait("push_branch");
+    term.type_keys("/push_branch\r");
+    // Ten calls, 270 seconds between them: at most one in a minute, all of them in one hour.
+    term.type_keys("l");
+    term.wait(": 1 at most, denies none of 10 calls");
+    term.type_keys("5");
+    term.wait(": 10 at most, denies none of 10 calls");
+    term.type_keys("\t\u{15}7");
+    term.wait("10 at most, denies 3 of 10 calls");
+    term.type_keys("\u{1b}");
+    term.wait_gone("denies 3 of 10 calls");
+    term.type_keys("q");
+    assert_eq!(term.end(), 0);
 }
 
 #[test]

@@ -257,7 +257,8 @@ fn the_review_shows_the_decisions_that_change_before_the_text() {
         let mut ui = Ui::with(Some(POLICY), tools(), size, Depth::True);
         ui.keys("x j a ctrl-s");
         let number = asked(&ui, Slot::Review);
-        ui.send(Msg::Impact(ImpactMsg::Progress { slot: Slot::Review, number, percent: 40, calls: 512 }));
+        let slot = Slot::Review;
+        ui.send(Msg::Impact(ImpactMsg::Progress { slot, number, percent: 40, calls: 512, so_far: None }));
         assert!(ui.screen().contains("replaying recorded calls, 40 %"), "{}", ui.screen());
         // An answer to an earlier question is none.
         ui.send(changes(number - 1, groups));

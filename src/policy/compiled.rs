@@ -276,6 +276,11 @@ impl Limit {
     }
 }
 
+/// How much a call adds to a limit that counts the number at a path; `None` where that cannot be told.
+pub fn amount_at(path: &Path, arguments: Option<&Node<'_>>) -> Option<Amount> {
+    amount(path, arguments, &Plain).ok()
+}
+
 fn entry(tool: &model::Tool) -> Result<Entry, NotValid> {
     let mut at = "/tools".to_owned();
     pointer::push(&mut at, &tool.name);

@@ -17,15 +17,17 @@
 //! }
 //! ```
 //!
-//! `read` names every mistake in a text, `run` judges a policy, `pin` makes a test of a recorded
-//! call. `assets/tests.schema.json` states the format for other programs.
+//! `read` names every mistake in a text, `run` judges a policy, `compare` two of them, `pin` makes a
+//! test of a recorded call. `assets/tests.schema.json` states the format for other programs.
 
+mod compare;
 mod pin;
 mod read;
 mod run;
 #[doc(hidden)]
 pub mod total;
 
+pub use compare::{Compared, Turn, Turned, compare};
 pub use pin::{NotPinned, Pinned, add, pin};
 pub use read::{FILE_KEYS, read};
 pub use run::{Difference, Failure, Report, TestResult, run, run_telling};

@@ -96,7 +96,8 @@ pub fn run_telling(policy: &Compiled, cases: &Cases, tell: &mut dyn FnMut(usize)
     report
 }
 
-fn test(policy: &Compiled, case: &Case) -> Option<Failure> {
+/// Runs one test; how it fails, where it does.
+pub(super) fn test(policy: &Compiled, case: &Case) -> Option<Failure> {
     let mut counters = MemoryCounters::new();
     case.calls.iter().find_map(|call| {
         let parsed = call.arguments.as_deref().and_then(|text| json::parse(text).ok());

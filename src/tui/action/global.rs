@@ -100,8 +100,8 @@ pub(super) const TABLE: &[Entry] = &[
     Entry::new(
         Action::ShowExamples,
         "review.examples",
-        "calls",
-        "Show or hide the recorded calls of this row",
+        "open",
+        "Show or hide the recorded calls of this row, or why its test fails",
     )
     .keys(&["right", "space"])
     .on(&[Context::Review])

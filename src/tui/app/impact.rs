@@ -3,14 +3,20 @@
 //!
 //! To ask: [`App::ask_impact`] with a [`Slot`] of your own, the base and any number of candidates. The
 //! answer has one report for each candidate, in their order. In each slot the latest question wins:
-//! an earlier one is given up, and what is still heard of it is ignored.
+//! an earlier one is given up, and what is still heard of it is ignored. The same holds for the tests
+//! beside the policy ([`pinned`]) and for a limit that is being written ([`peak`]).
+
+pub mod peak;
+pub mod pinned;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{App, Effect};
 use crate::replay::Report;
+use crate::replay::peak::Peak;
 use crate::replay::report::Direction;
+use crate::time::Timestamp;
 
 /// Who asks; one question at a time each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -19,19 +25,42 @@ pub enum Slot {
     Margin,
     /// The review before saving: the same on all calls, with examples.
     Review,
+    /// The rules that would have decided a row otherwise: each against the draft, on its server's calls.
+    Ladder,
+    /// The review before saving, about the tests beside the policy.
+    Tests,
+    /// The form of a limit: how close calls would have come.
+    Limit,
 }
 
 impl Slot {
     /// How many there are.
-    pub const COUNT: usize = 2;
+    pub const COUNT: usize = 5;
 
     /// Its place among them.
     pub fn index(self) -> usize {
         match self {
             Self::Margin => 0,
             Self::Review => 1,
+            Self::Ladder => 2,
+            Self::Tests => 3,
+            Self::Limit => 4,
         }
     }
+}
+
+/// Whose calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whose {
+    /// Of those who were under a policy file; where no journal names it, of these servers.
+    Policy {
+        /// The file.
+        path: PathBuf,
+        /// The servers.
+        servers: Vec<String>,
+    },
+    /// Of one server.
+    Server(String),
 }
 
 /// Which calls.
@@ -41,6 +70,8 @@ pub enum Span {
     All,
     /// Those of the last day before the latest one.
     Recent,
+    /// Those from an instant on.
+    Since(Timestamp),
 }
 
 /// A question about recorded calls.
@@ -50,10 +81,8 @@ pub struct Question {
     pub slot: Slot,
     /// Names the question; later ones have larger numbers.
     pub number: u64,
-    /// The policy file: asked about are the calls of those who were under it, else of `servers`.
-    pub path: PathBuf,
-    /// Servers whose calls are asked about where no journal names the file.
-    pub servers: Vec<String>,
+    /// Whose calls.
+    pub whose: Whose,
     /// What candidates are compared with: a policy's text, or what was decided.
     pub base: Option<Arc<str>>,
     /// The candidates' texts.
@@ -62,13 +91,19 @@ pub struct Question {
     pub span: Span,
     /// How many examples are kept of each group.
     pub examples: usize,
+    /// What was found so far is told on the way.
+    pub tells: bool,
 }
 
-/// What the runtime is to do.
+/// What the runtime is to do. What was asked before in the same slot is given up.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ImpactEffect {
-    /// Answer a question; what was asked before in its slot is given up.
+    /// Answer a question.
     Ask(Box<Question>),
+    /// Run the tests beside the policy.
+    Test(Box<pinned::Question>),
+    /// Say how close recorded calls would have come to a limit.
+    Peak(Box<peak::Question>),
     /// Give up what was asked in a slot.
     Stop(Slot),
 }
@@ -86,9 +121,16 @@ pub enum ImpactMsg {
         percent: u8,
         /// Calls so far.
         calls: u64,
+        /// What was found so far, where the question tells it.
+        so_far: Option<Arc<[Report]>>,
     },
     /// It is answered: one report for each candidate; or why it cannot be.
     Done(Slot, u64, Result<Arc<[Report]>, String>),
+    /// Tests were run: the number of the question, and what came of it.
+    Tested(u64, pinned::Tests),
+    /// Recorded calls were counted: the number of the question, and what the fullest window held, where
+    /// there were calls.
+    Peak(u64, Result<Option<Peak>, String>),
 }
 
 /// How a question stands.
@@ -103,6 +145,8 @@ pub enum State {
         percent: u8,
         /// Calls so far.
         calls: u64,
+        /// What was found so far, where the question tells it.
+        so_far: Option<Arc<[Report]>>,
     },
     /// It is answered.
     Done(Arc<[Report]>),
@@ -115,6 +159,10 @@ pub enum State {
 pub struct Impact {
     slots: [(u64, State); Slot::COUNT],
     numbers: u64,
+    /// The tests beside the policy, for the review.
+    pub(super) pinned: pinned::Pinned,
+    /// How close recorded calls would have come to a limit, for its form.
+    pub(super) peak: peak::Asked,
     /// The document that the margin speaks of.
     margin_of: Option<(u64, bool)>,
 }
@@ -143,10 +191,24 @@ impl Margin {
     }
 }
 
+/// What was heard so far for the review before saving.
+#[derive(Debug, Clone, Copy)]
+pub struct Heard<'a> {
+    /// How the replay of recorded calls stands.
+    pub replay: &'a State,
+    /// How the tests beside the policy stand.
+    pub tests: &'a pinned::Tests,
+}
+
 impl Impact {
     /// How the question of a slot stands.
     pub fn state(&self, slot: Slot) -> &State {
         self.slots.get(slot.index()).map_or(&State::Idle, |(_, state)| state)
+    }
+
+    /// What the review before saving is drawn from.
+    pub fn heard(&self) -> Heard<'_> {
+        Heard { replay: self.state(Slot::Review), tests: &self.pinned.tests }
     }
 
     /// What the unsaved edits change of a tool's recent decisions, or of all tools'.
@@ -164,16 +226,36 @@ impl Impact {
         margin
     }
 
-    fn put(&mut self, slot: Slot, number: u64, state: State) {
-        if let Some(place) = self.slots.get_mut(slot.index())
-            && place.0 == number
-        {
-            place.1 = state;
+    /// Takes in how a question stands; `false`: another one was asked since.
+    fn put(&mut self, slot: Slot, number: u64, state: State) -> bool {
+        match self.slots.get_mut(slot.index()) {
+            Some(place) if place.0 == number => {
+                place.1 = state;
+                true
+            }
+            _ => false,
         }
     }
 }
 
 impl App {
+    /// A new question in a slot: its number. What is heard of earlier ones is ignored from now on.
+    fn begin_impact(&mut self, slot: Slot) -> u64 {
+        self.impact.numbers += 1;
+        let number = self.impact.numbers;
+        if let Some(place) = self.impact.slots.get_mut(slot.index()) {
+            *place = (number, State::Running { percent: 0, calls: 0, so_far: None });
+        }
+        number
+    }
+
+    /// The calls that this policy is about.
+    fn calls_of_policy(&self) -> Whose {
+        let mut servers = self.policy.enforced_by.clone();
+        servers.extend(self.policy.current().map(|server| server.name.clone()));
+        Whose::Policy { path: self.policy.path.clone(), servers }
+    }
+
     /// Asks what candidates would change. `candidates` are texts of valid policies; without a `base`
     /// they are compared with what was decided.
     pub fn ask_impact(
@@ -183,27 +265,39 @@ impl App {
         candidates: Vec<Arc<str>>,
         effects: &mut Vec<Effect>,
     ) {
-        self.impact.numbers += 1;
-        let number = self.impact.numbers;
-        if let Some(place) = self.impact.slots.get_mut(slot.index()) {
-            *place = (number, State::Running { percent: 0, calls: 0 });
-        }
         let (span, examples) = match slot {
             Slot::Margin => (Span::Recent, 0),
-            Slot::Review => (Span::All, 20),
+            _ => (Span::All, 20),
         };
-        let mut servers = self.policy.enforced_by.clone();
-        servers.extend(self.policy.current().map(|server| server.name.clone()));
-        effects.push(Effect::Impact(ImpactEffect::Ask(Box::new(Question {
-            slot,
-            number,
-            path: self.policy.path.clone(),
-            servers,
-            base,
-            candidates,
-            span,
-            examples,
-        }))));
+        let whose = self.calls_of_policy();
+        self.ask_replay(slot, base, candidates, (whose, span, examples), effects);
+    }
+
+    /// As [`App::ask_impact`], about one server's calls from an instant on; what is found is told on the
+    /// way.
+    pub(super) fn ask_ladder(
+        &mut self,
+        base: Arc<str>,
+        candidates: Vec<Arc<str>>,
+        (server, since): (String, Timestamp),
+        effects: &mut Vec<Effect>,
+    ) {
+        let which = (Whose::Server(server), Span::Since(since), 0);
+        self.ask_replay(Slot::Ladder, Some(base), candidates, which, effects);
+    }
+
+    fn ask_replay(
+        &mut self,
+        slot: Slot,
+        base: Option<Arc<str>>,
+        candidates: Vec<Arc<str>>,
+        (whose, span, examples): (Whose, Span, usize),
+        effects: &mut Vec<Effect>,
+    ) {
+        let number = self.begin_impact(slot);
+        let tells = slot == Slot::Ladder;
+        let question = Question { slot, number, whose, base, candidates, span, examples, tells };
+        effects.push(Effect::Impact(ImpactEffect::Ask(Box::new(question))));
     }
 
     /// Nobody waits for a slot's answer any more.
@@ -220,16 +314,26 @@ impl App {
 /// Something was heard of a question.
 pub(super) fn update(app: &mut App, msg: ImpactMsg) {
     match msg {
-        ImpactMsg::Progress { slot, number, percent, calls } => {
-            app.impact.put(slot, number, State::Running { percent, calls });
+        ImpactMsg::Progress { slot, number, percent, calls, so_far } => {
+            let ours = app.impact.put(slot, number, State::Running { percent, calls, so_far });
+            if ours && slot == Slot::Limit {
+                peak::say(app);
+            }
         }
-        ImpactMsg::Done(slot, number, Ok(reports)) => app.impact.put(slot, number, State::Done(reports)),
-        ImpactMsg::Done(slot, number, Err(why)) => app.impact.put(slot, number, State::Failed(why)),
+        ImpactMsg::Done(slot, number, answer) => {
+            let state = answer.map_or_else(State::Failed, State::Done);
+            app.impact.put(slot, number, state);
+        }
+        ImpactMsg::Tested(number, tests) => pinned::tested(app, number, tests),
+        ImpactMsg::Peak(number, found) => peak::found(app, number, found),
     }
 }
 
-/// Keeps the margin's question that of the unsaved edits.
+/// Keeps the margin's question that of the unsaved edits, the review's tests those of the file, and the
+/// limit's question that of its form.
 pub(super) fn watch(app: &mut App, effects: &mut Vec<Effect>) {
+    pinned::watch(app, effects);
+    peak::watch(app, effects);
     let Some(editor) = &app.policy.editor else { return };
     let now = Some((editor.generation(), editor.is_unsaved()));
     if app.impact.margin_of == now {
@@ -265,7 +369,7 @@ mod tests {
     #[test]
     fn the_margin_adds_up_and_stale_answers_are_ignored() {
         let mut impact = Impact::default();
-        impact.slots[Slot::Margin.index()] = (7, State::Running { percent: 0, calls: 0 });
+        impact.slots[Slot::Margin.index()] = (7, State::Running { percent: 0, calls: 0, so_far: None });
         let groups = vec![
             group("a", Verdict::Allow, 3),
             group("a", Verdict::Deny, 12),

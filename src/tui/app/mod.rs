@@ -483,10 +483,7 @@ pub fn update(app: &mut App, msg: Msg, now: Now) -> Vec<Effect> {
         }
         Msg::Acting(msg) => acting::update(app, msg, &mut effects),
         Msg::Learn(msg) => learn::update(app, msg),
-        Msg::Impact(msg) => {
-            impact::update(app, msg);
-            policy::review::answered(app);
-        }
+        Msg::Impact(msg) => policy::review::heard(app, msg),
         Msg::Live(msg) => live::news::update(app, msg),
         Msg::Terminate => {
             app.leaving = true;

@@ -2,8 +2,6 @@
 
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use crate::export;
 use crate::export::report::{Frame, Report};
@@ -12,15 +10,9 @@ use crate::journal::find::find;
 use crate::journal::follow::{Follower, Source};
 use crate::journal::read::files;
 use crate::paths::{Existing, write_whole};
-use crate::policy::compiled::Compiled;
-use crate::policy::document::Document;
 use crate::record::line::Line;
-use crate::record::mask::{Masker, Mode};
 use crate::replay::cases::{self, Pinned};
-use crate::replay::{Applies, Base, Options, Replay};
-use crate::time::Timestamp;
 use crate::tui::app::acting::export::{Export, Outcome, What};
-use crate::tui::app::acting::ladder::Impact;
 
 /// A record's line as the journal has it, or what is known of it otherwise; and whether it is the
 /// journal's.
@@ -37,74 +29,6 @@ pub(super) fn link(journal: &Path, gateway: &str, seq: u64) -> String {
         Ok(Some(found)) => format!("{}:{}", found.path.display(), found.number),
         Ok(None) | Err(_) => format!("{gateway}:{seq}"),
     }
-}
-
-/// Policies to be tried on recorded calls.
-pub(super) struct Ask {
-    /// The policy as it is.
-    pub(super) base: Arc<str>,
-    /// What it could become.
-    pub(super) candidates: Vec<String>,
-    /// Whose calls.
-    pub(super) server: String,
-    /// From when on.
-    pub(super) since: Timestamp,
-}
-
-/// How often it is told what was found so far.
-const TELL: Duration = Duration::from_millis(250);
-/// After so many lines it is looked whether that is due.
-const LINES: u32 = 2048;
-
-/// Replays recorded calls; gives up once `tell` answers `false`. What cannot be read is passed over:
-/// this is a forecast, and the review before saving has the last word.
-pub(super) fn replay(journal: &Path, state: &Path, ask: &Ask, tell: &mut dyn FnMut(Impact) -> bool) {
-    let compile = |text: &str| {
-        let document = Document::parse(text).valid().ok()?;
-        Compiled::new(&document).ok().map(Arc::new)
-    };
-    let candidates: Vec<_> = ask.candidates.iter().filter_map(|text| compile(text)).collect();
-    if candidates.is_empty() || candidates.len() != ask.candidates.len() {
-        return;
-    }
-    let Some(base) = compile(&ask.base) else { return };
-    let options = Options {
-        applies: Applies::To(vec![(ask.server.clone(), None)]),
-        // A key that is not there yet has masked nothing.
-        masker: state
-            .join("masking.key")
-            .exists()
-            .then(|| crate::journal::key(state).ok())
-            .flatten()
-            .map(|key| Masker::new(key, Mode::Masked)),
-        examples: 0,
-        ..Options::default()
-    };
-    let mut replay = Replay::new(Base::Policy(base), candidates, options);
-    let impact = |reports: Vec<crate::replay::Report>, whole| Impact {
-        calls: reports.first().map_or(0, |report| report.calls),
-        rungs: reports
-            .into_iter()
-            .map(|report| (report.changed, report.calls.saturating_sub(report.replayable)))
-            .collect(),
-        whole,
-    };
-    let source = Source::Folder(journal.to_owned());
-    let Ok(mut follower) = Follower::open(source, Some(ask.since)) else { return };
-    let (mut lines, mut told) = (0_u32, Instant::now());
-    while let Ok(Some(bytes)) = follower.next_line() {
-        if let Ok(line) = Line::parse(bytes) {
-            replay.line(&line);
-        }
-        lines = lines.wrapping_add(1);
-        if lines.is_multiple_of(LINES) && told.elapsed() >= TELL {
-            told = Instant::now();
-            if !tell(impact(replay.reports(), false)) {
-                return;
-            }
-        }
-    }
-    tell(impact(replay.finish(), true));
 }
 
 /// Puts a test into the file beside a policy: all of it or nothing of it.
@@ -234,6 +158,7 @@ fn fill(journal: &Path, export: &Export, file: &mut std::fs::File) -> io::Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Timestamp;
 
     const DENY: &str = r#"{"type":"decision","seq":1,"ts":"2026-11-20T21:20:00.000001Z","gateway":"a","server":"git","grant":"local","request_id":1,"method":"tools/call","tool":"push","decision":"deny","enforced":true,"rule":"/tools/push/action","pointer":null,"message":"no","policy":null,"args":{},"counters":[],"counted":false,"decide_us":1.5}"#;
 
@@ -273,22 +198,6 @@ mod tests {
             use std::os::unix::fs::PermissionsExt as _;
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
-        let ask = Ask {
-            base: Arc::from(r#"{"version":"1","default":"allow","tools":{}}"#),
-            candidates: vec![
-                r#"{"version":"1","default":"allow","tools":{"push":{"action":"deny"}}}"#.to_owned(),
-                r#"{"version":"1","default":"allow","tools":{"pull":{"action":"deny"}}}"#.to_owned(),
-            ],
-            server: "git".to_owned(),
-            since: Timestamp(0),
-        };
-        let mut last = Impact::default();
-        replay(&journal, folder.path(), &ask, &mut |impact| {
-            last = impact;
-            true
-        });
-        let changed: Vec<u64> = last.rungs.iter().map(|(changed, _)| changed.allow_to_deny).collect();
-        assert_eq!((last.calls, changed, last.whole), (2, vec![2, 0], true));
         assert_eq!(link(&journal, "a", 2), format!("{}:2", journal.join("a.1.jsonl").display()));
         assert_eq!(link(&journal, "far", 2), "far:2");
         let policy = folder.path().join("policy.json");

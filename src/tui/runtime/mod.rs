@@ -15,7 +15,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -27,7 +26,6 @@ use self::keep::Keep;
 use self::redraw::Redraw;
 use self::terminal::{Canvas, Guard};
 use super::app::acting::{ActingEffect, ActingMsg};
-use super::app::impact::ImpactEffect;
 use super::app::policy::{PolicyEffect, PolicyMsg, Saved, Server, search, table::ToolRow};
 use super::app::toast::Kind;
 use super::app::{self, App, Effect, FeedMsg, Msg, Now, Start};
@@ -124,10 +122,6 @@ struct Loop {
     journal: PathBuf,
     revisions: Revisions,
     impact: Worker,
-    /// The state folder.
-    state: PathBuf,
-    /// The number of the newest replay; others give up.
-    replays: Arc<AtomicU64>,
     feeds: Option<crate::feed::client::Handle>,
     live: Option<live::Worker>,
     quit: bool,
@@ -194,8 +188,6 @@ impl Loop {
             journal: options.paths.journal(),
             revisions: Revisions::new(&options.paths),
             impact: Worker::new(options.paths.clone(), inner),
-            state: options.paths.state.clone(),
-            replays: Arc::default(),
             feeds: None,
             live: None,
             quit: false,
@@ -371,8 +363,7 @@ impl Loop {
             }
             Effect::Policy(effect) => self.perform_policy(effect),
             Effect::Learn(effect) => learn::perform(effect, self.journal.clone(), self.inner.clone()),
-            Effect::Impact(ImpactEffect::Ask(question)) => self.impact.ask(*question),
-            Effect::Impact(ImpactEffect::Stop(slot)) => self.impact.stop(slot),
+            Effect::Impact(effect) => self.impact.perform(effect),
             Effect::Live(effect) => {
                 if !self.live.as_ref().is_some_and(|live| live.ask(effect)) {
                     self.take(Msg::Note(Kind::Bad, "too much was asked at once: try again".to_owned()));
@@ -385,22 +376,6 @@ impl Loop {
     /// Looks records up, or writes them, without holding back the screen.
     fn perform_acting(&mut self, effect: ActingEffect) {
         let (journal, out) = (self.journal.clone(), self.inner.clone());
-        if let ActingEffect::Replay { number, base, candidates, server, since } = effect {
-            self.replays.store(number, Ordering::Relaxed);
-            let ask = acting::Ask { base, candidates, server, since };
-            let newest = Arc::clone(&self.replays);
-            let state = self.state.clone();
-            let run = move || {
-                let mut tell = |impact| {
-                    let told = Msg::Acting(ActingMsg::Replayed { number, impact });
-                    newest.load(Ordering::Relaxed) == number && out.blocking_send(told).is_ok()
-                };
-                acting::replay(&journal, &state, &ask, &mut tell);
-            };
-            // A thread of its own: one that reads much must not hold back the end of the program.
-            let _ = std::thread::Builder::new().name("replay".to_owned()).spawn(run);
-            return;
-        }
         tokio::task::spawn_blocking(move || {
             let msg = match effect {
                 ActingEffect::CopyRecord { gateway, seq, otherwise } => {
@@ -412,7 +387,6 @@ impl Loop {
                     let text = acting::link(&journal, &gateway, seq);
                     ActingMsg::Copied { what: crate::visible::visible(&text).into_owned(), text }
                 }
-                ActingEffect::Replay { .. } => return,
                 ActingEffect::Pin { policy, test } => {
                     let (file, done) = acting::pin(&policy, &test);
                     ActingMsg::Pinned { file, done }

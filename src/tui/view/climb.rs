@@ -4,9 +4,9 @@ use ratatui::layout::Rect;
 
 use super::paint::{Paint, middle};
 use crate::policy::explain::Decision;
-use crate::tui::app::Hit;
 use crate::tui::app::acting::ladder::{Climb, word};
 use crate::tui::app::policy::inspect::wrap;
+use crate::tui::app::{App, Hit};
 use crate::tui::theme::Role;
 use crate::visible::visible;
 
@@ -22,7 +22,7 @@ fn role(decision: Decision) -> Role {
 }
 
 /// Draws it.
-pub(super) fn draw(climb: &Climb, area: Rect, paint: &mut Paint<'_>) {
+pub(super) fn draw(app: &App, climb: &Climb, area: Rect, paint: &mut Paint<'_>) {
     let size = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
     let rungs = climb.rungs();
     let mut chains: Vec<&str> = rungs.iter().map(|rung| rung.chain.as_str()).collect();
@@ -68,8 +68,8 @@ pub(super) fn draw(climb: &Climb, area: Rect, paint: &mut Paint<'_>) {
                 let split = inside.x + 2 + REACH;
                 paint.text(inside.x + 2, y, split, Role::Muted, reach);
                 let all = visible(text);
-                let changes = climb.impact.as_ref().and_then(|impact| impact.rungs.get(*index));
-                let changes = changes.map_or_else(String::new, |(changed, _)| changed.total().to_string());
+                let changes = climb.reports(&app.impact).and_then(|reports| reports.get(*index));
+                let changes = changes.map_or_else(String::new, |report| report.changed.total().to_string());
                 let edge = paint.right(split, y, inside.right(), Role::Strong, &changes);
                 paint.text(split, y, edge.saturating_sub(1), Role::Text, &all);
                 let row = Rect { x: inside.x.saturating_sub(1), y, width: inside.width + 2, height: 1 };
@@ -87,7 +87,7 @@ pub(super) fn draw(climb: &Climb, area: Rect, paint: &mut Paint<'_>) {
     if below > 0 {
         paint.right(inside.x, foot, inside.right(), Role::Muted, &format!(" {below} more below "));
     }
-    let changes = climb.impact_words();
+    let changes = climb.impact_words(&app.impact);
     paint.text(inside.x, inside.bottom().saturating_sub(1), inside.right(), Role::Muted, &changes);
     let words = wrap(&visible(&selected.words), usize::from(inside.width));
     for (y, line) in (foot + 1..inside.bottom().saturating_sub(1)).zip(words) {

@@ -29,7 +29,7 @@ pub(super) fn draw(app: &App, layer: &Layer, paint: &mut Paint<'_>) {
         Layer::Cases(view) => super::learn::cases(app, view, inner, paint),
         Layer::Console(console) => super::learn::console(app, console, inner, paint),
         Layer::Suggest(view) => super::learn::suggest(app, view, inner, paint),
-        Layer::Climb(climb) => super::climb::draw(climb, inner, paint),
+        Layer::Climb(climb) => super::climb::draw(app, climb, inner, paint),
     }
     super::chrome::footer(app, clear_footer(whole, paint), paint);
 }

@@ -1,14 +1,20 @@
-//! The review before saving: the decisions that change, then the texts' difference.
+//! The review before saving: the tests that begin to fail, the decisions that change, then the texts'
+//! difference.
+
+use std::collections::BTreeMap;
 
 use ratatui::layout::Rect;
 
 use super::paint::{Paint, fit};
 use crate::policy::diff::{DiffKind, DiffLine};
 use crate::record::Verdict;
+use crate::replay::cases::{Compared, Turn, Turned};
 use crate::replay::report::Direction;
 use crate::replay::{Changed, Example, Group, Report, Side};
-use crate::tui::app::impact::{Slot, State};
-use crate::tui::app::policy::decisions::{Row, report};
+use crate::tui::app::impact::pinned::Tests;
+use crate::tui::app::impact::{Heard, State};
+use crate::tui::app::learn::trace;
+use crate::tui::app::policy::decisions::{Row, compared, report};
 use crate::tui::app::policy::inspect::wrap;
 use crate::tui::app::policy::review::Review;
 use crate::tui::app::{App, Hit};
@@ -17,19 +23,21 @@ use crate::visible::visible;
 
 /// So many lines of an example's arguments are shown.
 const ARGS_LINES: usize = 4;
+/// Where the lines of why a test fails begin.
+const WHY_AT: u16 = 4;
 
 /// Draws it.
 pub(super) fn draw(app: &App, review: &Review, area: Rect, paint: &mut Paint<'_>) {
     let inside = paint.dialog(area, &review.title, false);
     head(review, inside, paint);
     let body = Rect { y: inside.y + 2, height: inside.height.saturating_sub(2), ..inside };
-    let state = app.impact.state(Slot::Review);
-    let rows = review.rows(state);
+    let heard = app.impact.heard();
+    let rows = review.rows(heard);
     if rows.is_empty() {
         paint.text(body.x, body.y, body.right(), Role::Muted, "The texts are equal.");
         return;
     }
-    let page = Page { app, review, state, digits: digits(review) };
+    let page = Page { app, review, heard, digits: digits(review), why: why(review, heard.tests) };
     let at = review.shown.at.min(rows.len() - 1);
     let top = page.top(&rows, at, body);
     let (mut y, mut shown) = (body.y, 0);
@@ -42,7 +50,7 @@ pub(super) fn draw(app: &App, review: &Review, area: Rect, paint: &mut Paint<'_>
         let height = u16::try_from(lines).unwrap_or(u16::MAX).min(body.bottom() - y);
         let place = Rect { y, height, ..body };
         page.row(*row, place, paint);
-        if index == at && matches!(row, Row::Group(_) | Row::Example(..)) {
+        if index == at && matches!(row, Row::Test(_) | Row::Group(_) | Row::Example(..)) {
             paint.select(place, true);
         }
         paint.hits.push((place, Hit::Item(index)));
@@ -80,9 +88,18 @@ fn digits(review: &Review) -> u16 {
 struct Page<'a> {
     app: &'a App,
     review: &'a Review,
-    state: &'a State,
+    heard: Heard<'a>,
     /// How wide a line's number is.
     digits: u16,
+    /// Why the tests that are open fail.
+    why: BTreeMap<usize, Vec<trace::Line>>,
+}
+
+/// The lines of the tests that are open.
+fn why(review: &Review, tests: &Tests) -> BTreeMap<usize, Vec<trace::Line>> {
+    let Some(compared) = compared(tests) else { return BTreeMap::new() };
+    let open = review.shown.tests.iter().filter_map(|index| Some((*index, compared.turned.get(*index)?)));
+    open.map(|(index, turned)| (index, trace::failure(&turned.failure))).collect()
 }
 
 impl Page<'_> {
@@ -110,12 +127,22 @@ impl Page<'_> {
                 let columns = self.columns(width);
                 self.review.lines.get(at).map_or(1, |line| parts(&shown(line), columns).len())
             }
-            Row::Example(..) => match Review::found(self.state, row) {
+            Row::Example(..) => match Review::found(self.heard.replay, row) {
                 Some((_, Some(example))) => 1 + arguments(example, width).len(),
                 _ => 1,
             },
+            Row::Why(test, at) => {
+                self.why_lines(test, at, width).map_or(1, |(_, _, lines)| lines.len().max(1))
+            }
             _ => 1,
         }
+    }
+
+    /// A line of why a test fails, wrapped.
+    fn why_lines(&self, index: usize, at: usize, width: u16) -> Option<(Role, u16, Vec<String>)> {
+        let (role, indent, text) = self.why.get(&index)?.get(at)?;
+        let indent = u16::try_from(*indent).unwrap_or(0) + WHY_AT;
+        Some((*role, indent, wrap(text, usize::from(width.saturating_sub(indent)).max(8))))
     }
 
     /// The columns of a line of the difference.
@@ -126,19 +153,33 @@ impl Page<'_> {
     fn row(&self, row: Row, area: Rect, paint: &mut Paint<'_>) {
         match row {
             Row::Gap => {}
+            Row::Tests => tests(self.heard.tests, area, paint),
+            Row::Test(index) => {
+                if let Some(turned) = Review::test(self.heard.tests, row) {
+                    test(turned, self.review.shown.tests.contains(&index), area, paint);
+                }
+            }
+            Row::Why(test, at) => {
+                if let Some((role, indent, lines)) = self.why_lines(test, at, area.width) {
+                    for (y, line) in (area.y..area.bottom()).zip(lines) {
+                        paint.text(area.x + indent, y, area.right(), role, &line);
+                    }
+                }
+            }
             Row::Decisions => self.decisions(area, paint),
             Row::Group(index) => {
-                if let Some((group, _)) = Review::found(self.state, row) {
+                if let Some((group, _)) = Review::found(self.heard.replay, row) {
                     Self::group(group, self.review.shown.open.contains(&index), area, paint);
                 }
             }
             Row::Example(..) => {
-                if let Some((_, Some(example))) = Review::found(self.state, row) {
+                if let Some((_, Some(example))) = Review::found(self.heard.replay, row) {
                     self.example(example, area, paint);
                 }
             }
             Row::NotReplayable(at) => {
-                let reasons = report(self.state).and_then(|report| report.not_replayable.iter().nth(at));
+                let reasons =
+                    report(self.heard.replay).and_then(|report| report.not_replayable.iter().nth(at));
                 if let Some((reason, count)) = reasons {
                     let text = format!("{count} not replayable: {}", reason.words());
                     paint.text(area.x, area.y, area.right(), Role::Muted, &text);
@@ -160,11 +201,11 @@ impl Page<'_> {
     fn decisions(&self, area: Rect, paint: &mut Paint<'_>) {
         let (y, end) = (area.y, area.right());
         let x = paint.text(area.x, y, end, Role::Accent, "Decisions") + 2;
-        match self.state {
+        match self.heard.replay {
             State::Idle => {
                 paint.text(x, y, end, Role::Muted, "not replayed");
             }
-            State::Running { percent, calls } => {
+            State::Running { percent, calls, .. } => {
                 let text =
                     format!("replaying recorded calls, {percent} %, {calls} so far; Enter need not wait");
                 paint.text(x, y, end, Role::Muted, &text);
@@ -173,7 +214,7 @@ impl Page<'_> {
                 paint.text(x, y, end, Role::Bad, &format!("not replayed: {}", visible(why)));
             }
             State::Done(_) => {
-                if let Some(report) = report(self.state) {
+                if let Some(report) = report(self.heard.replay) {
                     total(report, x, area, paint);
                 }
             }
@@ -184,13 +225,7 @@ impl Page<'_> {
         let (y, end) = (area.y, area.right());
         let (sign, role) = direction(group.direction());
         let unicode = paint.glyphs().unicode;
-        let mark = match (open, unicode) {
-            (true, true) => "▾",
-            (false, true) => "▸",
-            (true, false) => "v",
-            (false, false) => ">",
-        };
-        paint.text(area.x, y, end, Role::Muted, mark);
+        paint.text(area.x, y, end, Role::Muted, fold(open, unicode));
         paint.right(area.x + 1, y, area.x + 9, role, &format!("{sign}{}", group.count));
         let x = paint.text(area.x + 10, y, end, Role::Strong, &visible(&group.tool));
         let arrow = if unicode { " → " } else { " -> " };
@@ -233,6 +268,69 @@ impl Page<'_> {
             paint.text(gutter + 2, y, area.right(), role, part);
         }
     }
+}
+
+/// The mark of what can be opened.
+fn fold(open: bool, unicode: bool) -> &'static str {
+    match (open, unicode) {
+        (true, true) => "▾",
+        (false, true) => "▸",
+        (true, false) => "v",
+        (false, false) => ">",
+    }
+}
+
+/// What the tests amount to.
+fn tests(tests: &Tests, area: Rect, paint: &mut Paint<'_>) {
+    let (y, end) = (area.y, area.right());
+    let x = paint.text(area.x, y, end, Role::Accent, "Tests") + 2;
+    match tests {
+        Tests::None => {}
+        Tests::Running => {
+            paint.text(x, y, end, Role::Muted, "being run; Enter need not wait");
+        }
+        Tests::Broken(why) => {
+            paint.text(x, y, end, Role::Bad, &format!("not run: {}", visible(why)));
+        }
+        Tests::Done(compared) => turns(compared, x, area, paint),
+    }
+}
+
+/// How many tests turned, and how many pass.
+fn turns(compared: &Compared, x: u16, area: Rect, paint: &mut Paint<'_>) {
+    let (y, end) = (area.y, area.right());
+    let mut x = x;
+    for (turn, many) in [(Turn::Breaks, "now fail"), (Turn::Mends, "now pass"), (Turn::Fails, "still fail")] {
+        let (one, role) = turn_words(turn);
+        let text = match compared.count(turn) {
+            0 => continue,
+            1 => format!("1 {one}"),
+            count => format!("{count} {many}"),
+        };
+        x = paint.text(x, y, end, role, &text) + 2;
+    }
+    let passed = format!("{}/{} pass", compared.passed, compared.tests);
+    let role = if compared.turned.is_empty() { Role::Good } else { Role::Muted };
+    paint.text(x, y, end, role, &passed);
+}
+
+fn turn_words(turn: Turn) -> (&'static str, Role) {
+    match turn {
+        Turn::Breaks => ("now fails", Role::Bad),
+        Turn::Mends => ("now passes", Role::Good),
+        Turn::Fails => ("still fails", Role::Warn),
+    }
+}
+
+fn test(turned: &Turned, open: bool, area: Rect, paint: &mut Paint<'_>) {
+    let (y, end) = (area.y, area.right());
+    let (word, role) = turn_words(turned.turn);
+    let unicode = paint.glyphs().unicode;
+    paint.text(area.x, y, end, Role::Muted, fold(open, unicode));
+    paint.text(area.x + 2, y, end, role, word);
+    let place = format!("line {}", turned.line);
+    let end = paint.right(area.x + 14, y, end, Role::Muted, &place);
+    paint.text(area.x + 14, y, end.saturating_sub(1), Role::Strong, &visible(&turned.name));
 }
 
 /// What is newly allowed, what is newly denied, and of how many calls.

@@ -1,10 +1,13 @@
 //! The dialog of the rules that would have decided a row otherwise, the narrowest first.
 
+use std::sync::Arc;
+
+use super::Then;
 use super::facts::Facts;
-use super::{ActingEffect, Then};
 use crate::policy::explain::Decision;
-use crate::replay::Changed;
+use crate::replay::Report;
 use crate::replay::ladder::{Held, Ladder, Row, Rung, ladder};
+use crate::tui::app::impact::{Impact, Slot, State};
 use crate::tui::app::layer::{Layer, Then as LayerThen};
 use crate::tui::app::{App, Effect, Kind};
 use crate::tui::key::{Code, Key};
@@ -25,23 +28,8 @@ pub struct Climb {
     pub selected: usize,
     /// Which policy the rule goes into.
     pub file: String,
-    /// The number of the replay that reckons the rungs' impact.
-    replay: u64,
-    /// What the rungs change on recorded calls, as far as it is known.
-    pub impact: Option<Impact>,
     /// What has to be known about the row and this policy; empty for nothing.
     pub note: String,
-}
-
-/// What rungs change on recorded calls.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Impact {
-    /// Calls that were looked at.
-    pub calls: u64,
-    /// For each rung what changes, and how many calls cannot be told.
-    pub rungs: Vec<(Changed, u64)>,
-    /// Whether that is all.
-    pub whole: bool,
 }
 
 /// How far back calls are replayed, in microseconds.
@@ -68,8 +56,6 @@ pub(super) fn open(app: &mut App, facts: Facts, effects: &mut Vec<Effect>) {
         ladder: Err(String::new()),
         selected: 0,
         file: app.policy.file_name(),
-        replay: 0,
-        impact: None,
         note: String::new(),
     };
     climb.aim(app, Decision::Allow);
@@ -132,30 +118,40 @@ impl Climb {
     }
 
     /// Asks what the rungs change on recorded calls.
-    fn reckon(&mut self, app: &mut App, effects: &mut Vec<Effect>) {
-        self.impact = None;
-        app.acting.replays += 1;
-        self.replay = app.acting.replays;
+    fn reckon(&self, app: &mut App, effects: &mut Vec<Effect>) {
         let Some(editor) = &app.policy.editor else { return };
-        effects.push(Effect::Acting(ActingEffect::Replay {
-            number: self.replay,
-            base: std::sync::Arc::clone(editor.text()),
-            candidates: self.rungs().iter().map(|rung| rung.text.clone()).collect(),
-            server: self.facts.server.clone(),
-            since: app.now.ts.plus_micros(-BACK),
-        }));
+        let base = Arc::clone(editor.text());
+        let candidates: Vec<Arc<str>> = self.rungs().iter().map(|rung| Arc::from(&*rung.text)).collect();
+        if candidates.is_empty() {
+            return app.stop_impact(Slot::Ladder, effects);
+        }
+        let since = app.now.ts.plus_micros(-BACK);
+        app.ask_ladder(base, candidates, (self.facts.server.clone(), since), effects);
+    }
+
+    /// What the rungs change on recorded calls, as far as it is known.
+    pub fn reports<'i>(&self, impact: &'i Impact) -> Option<&'i [Report]> {
+        match impact.state(Slot::Ladder) {
+            State::Running { so_far, .. } => so_far.as_deref(),
+            State::Done(reports) => Some(reports),
+            State::Idle | State::Failed(_) => None,
+        }
     }
 
     /// What the selected rung changes, in words.
-    pub fn impact_words(&self) -> String {
-        let Some(impact) = &self.impact else { return "replaying a day's calls".to_owned() };
-        let Some((changed, unsure)) = impact.rungs.get(self.selected) else { return String::new() };
+    pub fn impact_words(&self, impact: &Impact) -> String {
+        if let State::Failed(why) = impact.state(Slot::Ladder) {
+            return format!("not replayed: {}", visible(why));
+        }
+        let Some(reports) = self.reports(impact) else { return "replaying a day's calls".to_owned() };
+        let so_far = if matches!(impact.state(Slot::Ladder), State::Done(_)) { "" } else { " so far" };
+        let Some(report) = reports.get(self.selected) else { return String::new() };
         let mut parts = Vec::new();
         for (count, words) in [
-            (changed.deny_to_allow, "denied before and allowed then"),
-            (changed.allow_to_deny, "allowed before and denied then"),
-            (changed.limit, "by a limit"),
-            (changed.approval, "asked about or no more"),
+            (report.changed.deny_to_allow, "denied before and allowed then"),
+            (report.changed.allow_to_deny, "allowed before and denied then"),
+            (report.changed.limit, "by a limit"),
+            (report.changed.approval, "asked about or no more"),
         ] {
             if count > 0 {
                 parts.push(format!("{count} {words}"));
@@ -164,11 +160,11 @@ impl Climb {
         if parts.is_empty() {
             parts.push("none decided otherwise".to_owned());
         }
-        if *unsure > 0 {
+        let unsure = report.calls.saturating_sub(report.replayable);
+        if unsure > 0 {
             parts.push(format!("{unsure} cannot be told"));
         }
-        let so_far = if impact.whole { "" } else { " so far" };
-        format!("of {} calls of a day{so_far}: {}", impact.calls, parts.join(", "))
+        format!("of {} calls of a day{so_far}: {}", report.calls, parts.join(", "))
     }
 
     /// The rungs.
@@ -228,26 +224,8 @@ pub(crate) fn key(app: &mut App, climb: &mut Climb, key: Key, effects: &mut Vec<
 
 /// Nobody needs the replay any more.
 fn close(app: &mut App, effects: &mut Vec<Effect>) -> Did {
-    app.acting.replays += 1;
-    effects.push(Effect::Acting(ActingEffect::Replay {
-        number: app.acting.replays,
-        base: std::sync::Arc::from(""),
-        candidates: Vec::new(),
-        server: String::new(),
-        since: app.now.ts,
-    }));
+    app.stop_impact(Slot::Ladder, effects);
     Did::Close
-}
-
-/// Takes in what a replay found.
-pub(super) fn replayed(app: &mut App, number: u64, impact: &Impact) {
-    for layer in &mut app.layers {
-        if let Layer::Climb(climb) = layer
-            && climb.replay == number
-        {
-            climb.impact = Some(impact.clone());
-        }
-    }
 }
 
 /// Puts a rung into the draft.

@@ -14,7 +14,6 @@ pub mod facts;
 pub mod ladder;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use super::layer::{Ask, Layer, Then as LayerThen};
 use super::policy::Focus;
@@ -22,7 +21,6 @@ use super::{App, Effect, Kind, Screen};
 use crate::policy::explain::Decision;
 use crate::record::Record;
 use crate::replay::cases;
-use crate::time::Timestamp;
 use crate::tui::action::{Action, When};
 use facts::Facts;
 
@@ -31,8 +29,6 @@ use facts::Facts;
 pub struct Acting {
     /// A policy is being opened for this row: then its rules are offered.
     waiting: Option<Box<Facts>>,
-    /// The number of the last replay that was asked for.
-    replays: u64,
 }
 
 /// What the runtime is to do.
@@ -56,20 +52,6 @@ pub enum ActingEffect {
     },
     /// Write records to a file; answer how it ended.
     Export(Box<export::Export>),
-    /// Replay recorded calls under policies, telling now and then what was found so far. One that
-    /// runs is given up; no policies: nothing takes its place.
-    Replay {
-        /// Names it; what is told under an older number is ignored.
-        number: u64,
-        /// The policy as it is.
-        base: Arc<str>,
-        /// What it could become.
-        candidates: Vec<String>,
-        /// Whose calls.
-        server: String,
-        /// From when on.
-        since: Timestamp,
-    },
     /// Put a test into the file beside a policy; answer how it ended.
     Pin {
         /// The policy.
@@ -88,13 +70,6 @@ pub enum ActingMsg {
         text: String,
         /// What it is.
         what: String,
-    },
-    /// What a replay found so far.
-    Replayed {
-        /// Which.
-        number: u64,
-        /// What was found.
-        impact: ladder::Impact,
     },
     /// A test was put into its file, or why not.
     Pinned {
@@ -203,7 +178,6 @@ pub(super) fn update(app: &mut App, msg: ActingMsg, effects: &mut Vec<Effect>) {
             effects.push(Effect::Copy(text));
             app.toast(Kind::Good, format!("copied {what} through the terminal"));
         }
-        ActingMsg::Replayed { number, impact } => ladder::replayed(app, number, &impact),
         ActingMsg::Pinned { file, done } => {
             let file = crate::visible::visible(&file.to_string_lossy()).into_owned();
             match done {

@@ -78,6 +78,11 @@ impl CasesState {
         }
     }
 
+    /// The file as it is now, and a number that grows with its changes.
+    pub(in crate::tui::app) fn file(&self) -> (&CasesFile, u64) {
+        (&self.file, self.version)
+    }
+
     pub(super) fn tested(&mut self, number: u64, tested: Arc<Tested>) {
         // Of several runs only the latest says how it is now.
         if number == self.number {

@@ -1,14 +1,24 @@
-//! The changed decisions in the review before saving: rows, the cursor among them, and what is open.
+//! What changes in the review before saving, tests and decisions: rows, the cursor among them, and
+//! what is open.
 
 use std::collections::BTreeSet;
 
 use super::review::Review;
+use crate::replay::cases::{Compared, Turned};
 use crate::replay::{Example, Group, Report};
-use crate::tui::app::impact::State;
+use crate::tui::app::impact::pinned::Tests;
+use crate::tui::app::impact::{Heard, State};
+use crate::tui::app::learn::trace;
 
 /// A row of the review.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Row {
+    /// What the tests beside the policy amount to.
+    Tests,
+    /// A test that fails now or failed before, by its number among them.
+    Test(usize),
+    /// A line of why it fails, by the test's number and its own.
+    Why(usize, usize),
     /// What the rows below are about.
     Decisions,
     /// Changed decisions of one tool, by its number among the groups.
@@ -25,25 +35,28 @@ pub enum Row {
     Line(usize),
 }
 
-/// Which parts of the changed decisions are open, and where the cursor is.
+/// Which parts are open, and where the cursor is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Shown {
     /// The cursor, by row.
     pub at: usize,
     /// The groups whose examples are shown.
     pub open: BTreeSet<usize>,
+    /// The tests of which it is shown why they fail.
+    pub tests: BTreeSet<usize>,
     /// Whether the person has moved: then what is under the cursor stays there.
     moved: bool,
 }
 
 impl Review {
     /// The rows, from the top.
-    pub fn rows(&self, state: &State) -> Vec<Row> {
+    pub fn rows(&self, heard: Heard<'_>) -> Vec<Row> {
         let mut rows = Vec::with_capacity(self.lines.len() + 8);
         // Not of a difference that is only looked at.
-        if self.writes && !matches!(state, State::Idle) {
+        if self.writes && !matches!(heard.replay, State::Idle) {
+            self.tests(heard.tests, &mut rows);
             rows.push(Row::Decisions);
-            if let Some(report) = report(state) {
+            if let Some(report) = report(heard.replay) {
                 for (index, group) in report.groups.iter().enumerate() {
                     rows.push(Row::Group(index));
                     if self.shown.open.contains(&index) {
@@ -60,6 +73,23 @@ impl Review {
         rows
     }
 
+    fn tests(&self, tests: &Tests, rows: &mut Vec<Row>) {
+        if *tests == Tests::None {
+            return;
+        }
+        rows.push(Row::Tests);
+        let Some(compared) = compared(tests) else { return };
+        for (index, turned) in compared.turned.iter().enumerate() {
+            rows.push(Row::Test(index));
+            if self.shown.tests.contains(&index) {
+                rows.extend((0..trace::failure(&turned.failure).len()).map(|at| Row::Why(index, at)));
+            }
+        }
+        if !compared.turned.is_empty() {
+            rows.push(Row::Gap);
+        }
+    }
+
     /// The group and the example of a row.
     pub fn found(state: &State, row: Row) -> Option<(&Group, Option<&Example>)> {
         let groups = &report(state)?.groups;
@@ -73,35 +103,56 @@ impl Review {
         }
     }
 
-    /// Opens or closes the group that the cursor is on or in.
-    pub(super) fn toggle(&mut self, state: &State) {
-        let rows = self.rows(state);
-        let Some(Row::Group(index) | Row::Example(index, _)) = rows.get(self.shown.at).copied() else {
-            return;
-        };
-        if !self.shown.open.remove(&index) {
-            self.shown.open.insert(index);
+    /// The test of a row.
+    pub fn test(tests: &Tests, row: Row) -> Option<&Turned> {
+        match row {
+            Row::Test(index) | Row::Why(index, _) => compared(tests)?.turned.get(index),
+            _ => None,
         }
-        let rows = self.rows(state);
-        self.shown.at = rows.iter().position(|row| *row == Row::Group(index)).unwrap_or(0);
     }
 
-    /// Puts the cursor on a row.
-    pub(super) fn go(&mut self, to: usize, state: &State) {
-        self.shown.at = to.min(self.rows(state).len().saturating_sub(1));
+    /// Opens or closes the group or the test that the cursor is on or in.
+    pub(super) fn toggle(&mut self, heard: Heard<'_>) {
+        let (opens, index) = match self.under(heard) {
+            Some(Row::Group(index) | Row::Example(index, _)) => (Row::Group(index), index),
+            Some(Row::Test(index) | Row::Why(index, _)) => (Row::Test(index), index),
+            _ => return,
+        };
+        let open = if matches!(opens, Row::Test(_)) { &mut self.shown.tests } else { &mut self.shown.open };
+        if !open.remove(&index) {
+            open.insert(index);
+        }
+        self.shown.at = self.rows(heard).iter().position(|row| *row == opens).unwrap_or(0);
         self.shown.moved = true;
     }
 
-    /// An answer came: the cursor goes to the first changed decision, unless it was moved.
-    pub(in crate::tui::app) fn answered(&mut self, state: &State) {
-        let rows = self.rows(state);
-        if self.shown.moved {
-            let running = State::Running { percent: 0, calls: 0 };
-            let more = rows.len().saturating_sub(self.rows(&running).len());
-            self.shown.at += if self.shown.at > 0 { more } else { 0 };
-        } else {
-            self.shown.at = rows.iter().position(|row| matches!(row, Row::Group(_))).unwrap_or(0);
-        }
+    /// Puts the cursor on a row.
+    pub(super) fn go(&mut self, to: usize, heard: Heard<'_>) {
+        self.shown.at = to.min(self.rows(heard).len().saturating_sub(1));
+        self.shown.moved = true;
+    }
+
+    /// The row that the cursor is on.
+    pub(in crate::tui::app) fn under(&self, heard: Heard<'_>) -> Option<Row> {
+        self.rows(heard).get(self.shown.at).copied()
+    }
+
+    /// An answer came: the cursor stays on its row, or where it was never moved goes to the first
+    /// change.
+    pub(in crate::tui::app) fn answered(&mut self, under: Option<Row>, heard: Heard<'_>) {
+        let rows = self.rows(heard);
+        let stays = |row: &Row| Some(*row) == under;
+        let changes = |row: &Row| matches!(row, Row::Test(_) | Row::Group(_));
+        let at = if self.shown.moved { rows.iter().position(stays) } else { rows.iter().position(changes) };
+        self.shown.at = at.unwrap_or(0);
+    }
+}
+
+/// What the tests came to, once they were run.
+pub fn compared(tests: &Tests) -> Option<&Compared> {
+    match tests {
+        Tests::Done(compared) => Some(compared),
+        _ => None,
     }
 }
 

@@ -9,6 +9,7 @@ mod value;
 pub(super) use self::document::{open as open_document, open_action, open_rate_limit};
 pub(crate) use self::freeze::open as open_freeze;
 pub(super) use self::freeze::{Scope as FreezeScope, freeze};
+pub(in crate::tui::app) use self::limit::bound;
 pub(super) use self::limit::{like as open_limit_like, open as open_limit, own_counter};
 pub(super) use self::rule::{
     edit as edit_rule, extend as extend_rule, open as open_condition, pick_path, pick_rule,
@@ -335,7 +336,7 @@ pub(crate) fn paste(app: &App, form: &mut Form, text: &str) {
 const TRY_AT_ONCE: usize = 128 * 1024;
 
 /// Finds out what is wrong and what it means.
-pub(super) fn check(app: &App, form: &mut Form) {
+pub(in crate::tui::app) fn check(app: &App, form: &mut Form) {
     match &form.makes {
         Makes::Freeze(_) => freeze::check(form),
         Makes::Override(_) => overrides::check(form),

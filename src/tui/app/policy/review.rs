@@ -7,7 +7,7 @@ use super::{App, Effect, PolicyEffect};
 use crate::policy::diff::{DiffKind, DiffLine, diff};
 use crate::policy::document::Document;
 use crate::tui::action::Action;
-use crate::tui::app::impact::{Slot, State};
+use crate::tui::app::impact::{self, ImpactMsg, Slot};
 use crate::tui::app::layer::{Layer, Step};
 
 /// What would be written.
@@ -71,6 +71,7 @@ pub(super) fn open(app: &mut App, quit: bool, effects: &mut Vec<Effect>) {
     app.layers.push(Layer::Review(Box::new(review)));
     // A file that cannot decide is no base: then it is what was really decided.
     let base = base.filter(|text| Document::parse(text).valid().is_ok());
+    app.ask_tests(base.clone(), Arc::clone(&candidate), effects);
     app.ask_impact(Slot::Review, base, vec![candidate], effects);
 }
 
@@ -81,24 +82,24 @@ pub(in crate::tui::app) fn act(app: &mut App, action: Action, effects: &mut Vec<
         return;
     }
     let Some(Layer::Review(review)) = app.layers.last_mut() else { return };
-    let state = app.impact.state(Slot::Review);
+    let heard = app.impact.heard();
     if let Some(step) = Step::of(action, page) {
-        let last = review.rows(state).len().saturating_sub(1);
-        review.go(step.from(review.shown.at, last), state);
+        let last = review.rows(heard).len().saturating_sub(1);
+        review.go(step.from(review.shown.at, last), heard);
         return;
     }
     match action {
-        Action::ShowExamples => review.toggle(state),
+        Action::ShowExamples => review.toggle(heard),
         Action::Write if review.writes => {
             let quit = review.quit;
             app.layers.pop();
-            app.stop_impact(Slot::Review, effects);
+            stop(app, effects);
             write(app, quit, effects);
         }
         // What is only looked at is closed by both keys.
         Action::Back | Action::Write => {
             app.layers.pop();
-            app.stop_impact(Slot::Review, effects);
+            stop(app, effects);
             super::save::layer_closed(app);
         }
         _ => {}
@@ -108,16 +109,31 @@ pub(in crate::tui::app) fn act(app: &mut App, action: Action, effects: &mut Vec<
 /// Puts the cursor on a row that was clicked, and opens or closes it.
 pub(in crate::tui::app) fn click(app: &mut App, row: usize) {
     let Some(Layer::Review(review)) = app.layers.last_mut() else { return };
-    let state = app.impact.state(Slot::Review);
-    review.go(row, state);
-    review.toggle(state);
+    let heard = app.impact.heard();
+    review.go(row, heard);
+    review.toggle(heard);
 }
 
-/// Something was heard of the replay.
-pub(in crate::tui::app) fn answered(app: &mut App) {
-    let state = app.impact.state(Slot::Review);
-    if let (Some(Layer::Review(review)), State::Done(_)) = (app.layers.last_mut(), state) {
-        review.answered(state);
+/// Nobody waits for answers any more.
+fn stop(app: &mut App, effects: &mut Vec<Effect>) {
+    app.stop_impact(Slot::Review, effects);
+    app.stop_tests(effects);
+}
+
+/// Something was heard of the replay or of the tests.
+pub(in crate::tui::app) fn heard(app: &mut App, msg: ImpactMsg) {
+    let under = match app.layers.last() {
+        Some(Layer::Review(review)) => review.under(app.impact.heard()),
+        _ => None,
+    };
+    let tested = matches!(msg, ImpactMsg::Tested(..));
+    impact::update(app, msg);
+    if let Some(Layer::Review(review)) = app.layers.last_mut() {
+        if tested {
+            // Their numbers mean other tests now.
+            review.shown.tests.clear();
+        }
+        review.answered(under, app.impact.heard());
     }
 }
 

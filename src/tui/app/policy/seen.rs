@@ -1,11 +1,9 @@
-//! What recorded calls say about a tool: how many came in a window, and what an argument was.
-
-use std::collections::HashMap;
+//! What the newest calls at hand say about a tool: how many came in a window, and what an argument was.
 
 use super::App;
-use crate::policy::counter::{Amount, window_start};
-use crate::policy::model::Scope;
+use crate::policy::counter::Caller;
 use crate::policy::path::{Path, Step};
+use crate::replay::peak::{Bound, Peak, Peaks};
 use crate::time::Timestamp;
 use crate::tui::app::live::row::Kind;
 
@@ -25,20 +23,11 @@ pub struct Seen {
 #[derive(Debug, Clone, PartialEq)]
 struct Call {
     ts: Timestamp,
+    server: String,
     grant: String,
     session: String,
+    tool: String,
     args: Box<str>,
-}
-
-/// The fullest window of recorded calls.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Peak {
-    /// What it held.
-    pub most: Amount,
-    /// How many calls were looked at.
-    pub calls: usize,
-    /// How many of them would have found no room under a bound.
-    pub over: usize,
 }
 
 impl Seen {
@@ -52,10 +41,13 @@ impl Seen {
         let (first, next) = (ring.first(), ring.next());
         for id in (first.max(next.saturating_sub(LOOKED))..next).rev() {
             let Some(row) = ring.get(id) else { continue };
-            let ours = matches!(row.kind, Kind::Call(_)) && servers.contains(&row.server);
+            let call = matches!(row.kind, Kind::Call(_)) && !row.again;
+            let ours = call && servers.contains(&row.server);
             if ours && (tools.is_empty() || names.contains(&row.tool)) {
                 calls.push(Call {
                     ts: row.ts,
+                    server: ring.names.text(row.server).to_owned(),
+                    tool: ring.names.text(row.tool).to_owned(),
                     grant: ring.names.text(row.grant).to_owned(),
                     session: ring.names.text(row.session).to_owned(),
                     args: row.args.clone(),
@@ -68,38 +60,15 @@ impl Seen {
         Self { calls }
     }
 
-    /// The fullest window under a limit: of calls, or of the number at a path of their arguments.
-    pub fn peak(&self, window: u64, scope: Scope, from: Option<&str>, max: Option<Amount>) -> Option<Peak> {
-        let path = from.and_then(|path| Path::parse(path).ok());
-        let mut all: HashMap<(&str, Timestamp), Amount> = HashMap::new();
-        let mut held = all.clone();
-        let (mut most, mut over) = (Amount::ZERO, 0);
-        let one = Amount::parse("1")?;
+    /// The fullest window under a limit.
+    pub fn peak(&self, bound: &Bound) -> Option<Peak> {
+        let mut peaks = Peaks::new(bound);
         for call in self.calls.iter().rev() {
-            let amount = match &path {
-                None => Some(one),
-                Some(path) => at(&call.args, path).and_then(|value| Amount::parse(&value.to_string())),
-            };
-            let Some(amount) = amount else { continue };
-            let who = match scope {
-                Scope::Grant => call.grant.as_str(),
-                Scope::Session => call.session.as_str(),
-                Scope::Server => "",
-            };
-            let key = (who, window_start(call.ts, window));
-            let sum = all.entry(key).or_insert(Amount::ZERO);
-            *sum = sum.plus(amount);
-            most = most.max(*sum);
-            let sum = held.entry(key).or_insert(Amount::ZERO);
-            let next = sum.plus(amount);
-            // What finds no room counts nothing, as at the gateway.
-            if max.is_some_and(|max| next > max) {
-                over += 1;
-            } else {
-                *sum = next;
-            }
+            let session = Some(call.session.as_str()).filter(|session| !session.is_empty());
+            let caller = Caller { server: &call.server, grant: &call.grant, session };
+            peaks.call(call.ts, &caller, &call.tool, Some(&call.args));
         }
-        (!self.calls.is_empty()).then_some(Peak { most, calls: self.calls.len(), over })
+        peaks.peak()
     }
 
     /// The newest different values of an argument, as JSON on one line.
@@ -147,37 +116,32 @@ fn at(args: &str, path: &Path) -> Option<serde_json::Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn seen(calls: &[(i64, &str, &str)]) -> Seen {
-        let call = |(secs, grant, args): &(i64, &str, &str)| Call {
-            ts: Timestamp::from_secs(*secs),
-            grant: (*grant).to_owned(),
-            session: String::new(),
-            args: (*args).into(),
-        };
-        Seen { calls: calls.iter().rev().map(call).collect() }
-    }
+    use crate::policy::counter::Amount;
+    use crate::policy::model::Scope;
 
     #[test]
-    fn the_fullest_window_is_found_and_what_finds_no_room_counts_nothing() {
-        let args = r#"{"n":2.5,"to":[{"id":"a"}]}"#;
-        let calls = [
-            (0, "x", args),
-            (10, "x", args),
-            (59, "y", args),
-            (61, "x", args),
-            (62, "x", args),
-            (63, "x", args),
-        ];
-        let seen = seen(&calls);
-        let amount = |text| Amount::parse(text).unwrap();
-        let peak = seen.peak(60, Scope::Grant, None, Some(amount("2"))).unwrap();
-        assert_eq!((peak.most, peak.calls, peak.over), (amount("3"), 6, 1));
-        let peak = seen.peak(60, Scope::Server, None, None).unwrap();
-        assert_eq!((peak.most, peak.over), (amount("3"), 0));
-        let peak = seen.peak(3600, Scope::Grant, Some("args.n"), None).unwrap();
-        assert_eq!(peak.most, amount("12.5"));
-        assert_eq!(Seen::default().peak(60, Scope::Grant, None, None), None);
+    fn the_newest_calls_are_counted_and_their_values_found() {
+        let call = |secs: i64| Call {
+            ts: Timestamp::from_secs(secs),
+            server: "s".to_owned(),
+            grant: "x".to_owned(),
+            session: String::new(),
+            tool: "t".to_owned(),
+            args: r#"{"n":2.5,"to":[{"id":"a"}]}"#.into(),
+        };
+        let seen = Seen { calls: [63, 62, 10].map(call).to_vec() };
+        let bound = Bound {
+            tools: vec!["t".to_owned()],
+            apart: false,
+            window: 60,
+            scope: Scope::Grant,
+            from: None,
+            max: Amount::parse("1"),
+        };
+        let peak = seen.peak(&bound).unwrap();
+        assert_eq!((peak.most, peak.calls, peak.over), (Amount::parse("2").unwrap(), 3, 1));
+        assert_eq!((peak.since, peak.until), (Timestamp::from_secs(10), Timestamp::from_secs(63)));
+        assert_eq!(Seen::default().peak(&bound), None);
         assert_eq!(seen.values("args.to[*].id"), ["\"a\""]);
         assert_eq!(seen.values("args.missing"), Vec::<String>::new());
     }

@@ -5,9 +5,12 @@ use crate::policy::counter::Amount;
 use crate::policy::edit::{Edit, LimitDraft, Place};
 use crate::policy::model::{self, Scope, Window};
 use crate::policy::{duration, state};
+use crate::replay::peak::{Bound, Peak};
 use crate::risk::Category;
+use crate::time::Timestamp;
 use crate::tui::app::App;
 use crate::tui::app::field::Field;
+use crate::tui::app::impact::peak::Recorded;
 use crate::tui::app::layer::Layer;
 use crate::tui::app::policy::arguments;
 use crate::tui::app::policy::edits::place;
@@ -284,21 +287,60 @@ fn sustained(text: &str) -> Result<Option<(String, Window)>, &'static str> {
     }
 }
 
-/// How close the recorded calls would have come to the limit.
+/// The limit that a form makes, as far as recorded calls can be held against it.
+pub(in crate::tui::app) fn bound(form: &Form) -> Option<Bound> {
+    let Makes::Limit { places, .. } = &form.makes else { return None };
+    let own = form.value(Id::Counter).trim().is_empty();
+    let tool = |place: &Place| if let Place::Tool(tool) = place { Some(tool.clone()) } else { None };
+    Some(Bound {
+        tools: places.iter().filter_map(tool).collect(),
+        apart: own && places.len() > 1,
+        window: parse_window(form.value(Id::Window))?.seconds(),
+        scope: *SCOPES.get(form.field(Id::Share)?.chosen())?,
+        from: Some(form.value(Id::Counts)).filter(|path| path.starts_with("args.")).map(str::to_owned),
+        max: Amount::parse(form.value(Id::Max).trim()),
+    })
+}
+
+/// How close the recorded calls would have come to the limit: those of the journals, else those of the
+/// Live screen.
 fn recorded(app: &App, form: &Form) -> String {
-    let window = parse_window(form.value(Id::Window));
-    let scope = form.field(Id::Share).and_then(|field| SCOPES.get(field.chosen()));
-    let (Some(window), Some(scope)) = (window, scope) else { return String::new() };
-    let from = Some(form.value(Id::Counts)).filter(|path| path.starts_with("args."));
-    let max = Amount::parse(form.value(Id::Max).trim());
-    let Some(peak) = app.policy.seen.peak(window.seconds(), *scope, from, max) else {
-        return "no recorded call at hand to compare with".to_owned();
+    let Some(bound) = bound(form) else { return String::new() };
+    match app.recorded_peak(&bound) {
+        Recorded::Reading(percent) => format!("reading the journals, {percent} %"),
+        Recorded::Calls(peak) => peak_words(app, &peak),
+        Recorded::Nothing => match app.policy.seen.peak(&bound) {
+            Some(peak) => format!("live, {}", peak_words(app, &peak)),
+            None => "no recorded call at hand to compare with".to_owned(),
+        },
+    }
+}
+
+/// `Nov 3 to Nov 30: 27 at most, denies 12 of 12345 calls`: the most in one window
+fn peak_words(app: &App, peak: &Peak) -> String {
+    let over = if peak.over == 0 { "none".to_owned() } else { peak.over.to_string() };
+    let calls = peak.calls;
+    let s = if calls == 1 { "" } else { "s" };
+    format!("{}: {} at most, denies {over} of {calls} call{s}", span(app, peak), peak.most)
+}
+
+/// From when to when: times of this day, or days.
+fn span(app: &App, peak: &Peak) -> String {
+    let local =
+        |at: Timestamp| jiff::Timestamp::from_microsecond(at.0).map(|at| at.to_zoned(app.live.tz.clone()));
+    let (Ok(since), Ok(until), Ok(now)) = (local(peak.since), local(peak.until), local(app.now.ts)) else {
+        return format!("{} to {}", peak.since, peak.until);
     };
-    let denied = match peak.over {
-        0 => "none would be denied".to_owned(),
-        over => format!("{over} would be denied"),
-    };
-    format!("recorded: at most {} at once; of {} calls {denied}", peak.most, peak.calls)
+    let year = if since.year() == now.year() { "" } else { " %Y" };
+    let day = format!("%b %-d{year}");
+    if since.date() != until.date() {
+        return format!("{} to {}", since.strftime(&day), until.strftime(&day));
+    }
+    if since.date() != now.date() {
+        return since.strftime(&day).to_string();
+    }
+    let (since, until) = (since.strftime("%H:%M").to_string(), until.strftime("%H:%M").to_string());
+    if since == until { since } else { format!("{since} to {until}") }
 }
 
 fn counter(form: &Form, place: &Place) -> String {
