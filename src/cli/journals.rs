@@ -5,13 +5,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::{CliError, Output};
-use crate::journal::follow::{Follower, Source};
+use crate::journal::follow::{self, Follower, Source};
 use crate::journal::{peek_ts, read};
 use crate::paths::Paths;
 use crate::time::Timestamp;
 
-/// What every decision holds, as the gateway prints it.
-const DECISION: &[u8] = br#""type":"decision""#;
 /// How often progress is told.
 const TELL: Duration = Duration::from_millis(200);
 
@@ -56,7 +54,7 @@ impl Journals {
         let mut told = Progress::new(doing, self.total);
         let mut streams = Vec::with_capacity(self.sources.len());
         for source in &self.sources {
-            let opened = Follower::open_for(source.clone(), self.since, &[DECISION.to_vec()]);
+            let opened = Follower::open_for(source.clone(), self.since, &follow::decisions());
             let follower = opened.map_err(|error| unread(source, &error))?;
             streams.push(Stream { source, follower, line: Vec::new(), ts: Timestamp::default() });
         }

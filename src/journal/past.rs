@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use regex::bytes::Regex;
 use serde::Deserialize;
 
 use super::follow::{Follower, Source};
@@ -84,7 +85,7 @@ pub fn governance(sources: &[Source]) -> io::Result<Governance> {
         grant: String,
     }
     let mut found = Governance::default();
-    let needles = [br#""kind":"policy""#.to_vec()];
+    let needles = [Regex::new(r#""kind":"policy""#).map_err(io::Error::other)?];
     let mut follower = Follower::open_all(sources.to_vec(), None, &needles)?;
     while let Some(line) = follower.next_line()? {
         let Ok(Event { data: Data { path, server, grant } }) = serde_json::from_slice(line) else { continue };

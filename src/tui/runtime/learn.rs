@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::journal::follow::{Follower, Source};
+use crate::journal::follow::{self, Follower, Source};
 use crate::policy::compiled::Compiled;
 use crate::policy::document::Document;
 use crate::replay::cases;
@@ -15,9 +15,6 @@ use crate::tui::app::Msg;
 use crate::tui::app::learn::cases::{CasesFile, Tested};
 use crate::tui::app::learn::{LearnEffect, LearnMsg};
 use crate::tui::app::policy::PolicyMsg;
-
-/// What every decision holds, as the gateway prints it.
-const DECISION: &[u8] = br#""type":"decision""#;
 
 /// The file of tests beside a policy.
 pub(super) fn beside(policy: &Path) -> PathBuf {
@@ -64,7 +61,7 @@ fn test(policy: &str, tests: &str) -> Option<Tested> {
 
 fn read(journal: &Path, each: &mut EachLine<'_>) -> io::Result<()> {
     let source = Source::Folder(journal.to_owned());
-    let mut follower = Follower::open_for(source, None, &[DECISION.to_vec()])?;
+    let mut follower = Follower::open_for(source, None, &follow::decisions())?;
     while let Some(line) = follower.next_line()? {
         each(line);
     }
