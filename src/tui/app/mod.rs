@@ -175,6 +175,8 @@ pub enum Msg {
     Learn(learn::LearnMsg),
     /// Something was heard of a question about recorded calls.
     Impact(impact::ImpactMsg),
+    /// Something was heard of what recorded calls say of each rule.
+    Health(health::recorded::HealthMsg),
     /// Older rows, or what is kept for the Live screen.
     Live(live::LiveMsg),
     /// Something that was done about a row ended.
@@ -210,6 +212,8 @@ pub enum Effect {
     Learn(learn::LearnEffect),
     /// Answer a question about recorded calls, or give it up.
     Impact(impact::ImpactEffect),
+    /// Look recorded calls through for the Health screen, or give that up.
+    Health(health::recorded::HealthEffect),
     /// Older rows, or what is kept for the Live screen.
     Live(live::LiveEffect),
     /// Something about a row.
@@ -487,6 +491,7 @@ pub fn update(app: &mut App, msg: Msg, now: Now) -> Vec<Effect> {
             impact::update(app, msg);
             policy::review::answered(app);
         }
+        Msg::Health(msg) => health::recorded::update(app, msg),
         Msg::Live(msg) => live::news::update(app, msg),
         Msg::Terminate => {
             app.leaving = true;
@@ -499,6 +504,7 @@ pub fn update(app: &mut App, msg: Msg, now: Now) -> Vec<Effect> {
     policy::keep(app, &mut effects);
     learn::keep(app, &mut effects);
     impact::watch(app, &mut effects);
+    health::recorded::ask(app, &mut effects);
     app.fit_lists();
     live::news::ask(app, &mut effects);
     effects

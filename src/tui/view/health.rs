@@ -8,6 +8,7 @@ use super::paint::Paint;
 use crate::tui::action::{Action, When};
 use crate::tui::app::feeds::Source;
 use crate::tui::app::health::policies::InForce;
+use crate::tui::app::health::rules::{self, Finding};
 use crate::tui::app::health::{HealthKey, HealthRow, detail, gateways, rows};
 use crate::tui::app::live::detail::Tone;
 use crate::tui::app::{App, Hit};
@@ -96,16 +97,17 @@ fn draw_list(app: &App, area: Rect, paint: &mut Paint<'_>) {
                 let x = paint.text(x, y, end, Role::Strong, &tool);
                 paint.text(x + 1, y, end, Role::Muted, &crate::visible::visible(&one.server));
             }
-            HealthRow::Rule(one) => {
-                let more = paint.glyphs().more;
-                let (role, mark) = if one.certain { (Role::Warn, "!") } else { (Role::Muted, " ") };
-                let word = cells::left(&format!("{mark} {}", one.word), 19, more);
-                let x = paint.text(x, y, end, role, &word);
-                let tool = if one.tool.is_empty() { &one.pointer } else { &one.tool };
-                let x = paint.text(x + 1, y, end, Role::Strong, &cells::left(tool, 18, more));
-                let room = usize::from(end.saturating_sub(x + 1));
-                paint.text(x + 1, y, end, Role::Text, &cells::cut(&one.message, room, more));
+            HealthRow::RuleColumns => {
+                let text = format!(
+                    "{} {} {}  {} RULE",
+                    cells::left("STATE", 18, ""),
+                    cells::right("HITS", 7, ""),
+                    cells::right("LAST", 6, ""),
+                    cells::left("TOOL", 16, ""),
+                );
+                paint.text(x, y, end, Role::Muted, &text);
             }
+            HealthRow::Rule(one) => rule(app, one, place, paint),
             HealthRow::Note(text) => {
                 paint.text(x, y, end, Role::Muted, text);
             }
@@ -129,6 +131,34 @@ fn draw_list(app: &App, area: Rect, paint: &mut Paint<'_>) {
             &format!(" {below} more below"),
         );
     }
+}
+
+/// A rule, with what it decided where that is known.
+fn rule(app: &App, one: &Finding, place: Rect, paint: &mut Paint<'_>) {
+    let (y, end, more) = (place.y, place.right().saturating_sub(1), paint.glyphs().more);
+    let (role, mark) = match (one.certain, one.ails) {
+        (true, _) => (Role::Warn, "!"),
+        (false, true) => (Role::Muted, " "),
+        (false, false) => (Role::Good, " "),
+    };
+    let told = one.part.as_ref().filter(|_| rules::told(app).is_some());
+    let word = cells::left(&format!("{mark} {}", one.word), if told.is_some() { 18 } else { 19 }, more);
+    let mut x = paint.text(place.x + 2, y, end, role, &word);
+    let mut wide = 18;
+    if rules::told(app).is_some() {
+        wide = 16;
+        let (hits, last) = match told {
+            Some(part) => (grouped(part.hits), rules::last(part, app.now.ts)),
+            None => (String::new(), String::new()),
+        };
+        let role = if told.is_some_and(|part| part.hits > 0) { Role::Text } else { Role::Muted };
+        let text = format!("{} {} ", cells::right(&hits, 7, more), cells::right(&last, 6, more));
+        x = paint.text(place.x + 2 + 19, y, end, role, &text);
+    }
+    let tool = if one.tool.is_empty() { &one.pointer } else { &one.tool };
+    let x = paint.text(x + 1, y, end, Role::Strong, &cells::left(tool, wide, more));
+    let room = usize::from(end.saturating_sub(x + 1));
+    paint.text(x + 1, y, end, Role::Text, &cells::cut(&one.message, room, more));
 }
 
 fn gateway(app: &App, source: Source, in_force: &InForce, place: Rect, paint: &mut Paint<'_>) {
