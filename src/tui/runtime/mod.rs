@@ -32,6 +32,7 @@ use self::terminal::{Canvas, Guard};
 use super::app::acting::{ActingEffect, ActingMsg};
 use super::app::health::recorded::HealthEffect;
 use super::app::impact::ImpactEffect;
+use super::app::live::ring::Bounds;
 use super::app::policy::{PolicyEffect, PolicyMsg, Saved, Server, search, table::ToolRow};
 use super::app::toast::Kind;
 use super::app::{self, App, Effect, FeedMsg, Msg, Now, Start};
@@ -205,6 +206,14 @@ impl Loop {
                 Some(0) => this.app.counters_screen.warn_at = None,
                 percent @ Some(_) => this.app.counters_screen.warn_at = percent,
                 None => notes.push(format!("CALLGATE_WARN_AT is `{value}`: a percentage or `off` is needed")),
+            }
+        }
+        if let Some(value) = var("CALLGATE_ROWS") {
+            match value.trim().parse() {
+                Ok(rows @ 100..=1_000_000) => {
+                    this.app.live.live.ring.bound(Bounds { rows, ..Bounds::default() });
+                }
+                _ => notes.push(format!("CALLGATE_ROWS is `{value}`: a number from 100 to 1000000 is needed")),
             }
         }
         for note in notes {

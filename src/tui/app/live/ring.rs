@@ -82,6 +82,11 @@ impl Ring {
         Self { bounds, first: BASE, ..Self::default() }
     }
 
+    /// Holds no more than this from the next row on.
+    pub fn bound(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
+    }
+
     /// Takes in a record that was read from a journal: what a feed gives of that gateway run up to
     /// this number came already.
     pub fn remember(&mut self, source: SourceNo, seq: u64) {
