@@ -96,6 +96,17 @@ impl Screen {
         }
     }
 
+    /// Its name where there is little room.
+    pub fn short(self) -> &'static str {
+        match self {
+            Self::Policy => "Pol",
+            Self::Live => "Live",
+            Self::Counters => "Cnt",
+            Self::Approvals => "Appr",
+            Self::Health => "Hlth",
+        }
+    }
+
     /// The action that shows it.
     pub fn action(self) -> Action {
         match self {
@@ -467,6 +478,7 @@ impl App {
 pub fn update(app: &mut App, msg: Msg, now: Now) -> Vec<Effect> {
     app.now = now;
     let mut effects = Vec::new();
+    let body = super::view::layout::frame(app).body;
     app.toasts.expire(now.ms);
     match msg {
         Msg::Key(key) => route::key(app, key, &mut effects),
@@ -505,6 +517,9 @@ pub fn update(app: &mut App, msg: Msg, now: Now) -> Vec<Effect> {
     learn::keep(app, &mut effects);
     impact::watch(app, &mut effects);
     health::recorded::ask(app, &mut effects);
+    if super::view::layout::frame(app).body != body {
+        app.policy_scroll();
+    }
     app.fit_lists();
     live::news::ask(app, &mut effects);
     effects

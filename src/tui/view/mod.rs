@@ -53,11 +53,11 @@ pub fn draw(app: &App, buf: &mut Buffer) -> Drawn {
             Screen::Health => health::draw(app, frame.body, &mut paint),
         }
         chrome::footer(app, frame.footer, &mut paint);
-        chrome::toasts(app, frame.footer, &mut paint);
         for layer in &app.layers {
             paint.cursor = None;
             layers::draw(app, layer, &mut paint);
         }
+        chrome::toasts(app, frame.toasts, &mut paint);
     }
     Drawn { hits: paint.hits.into(), cursor: paint.cursor }
 }
