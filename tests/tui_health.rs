@@ -10,9 +10,12 @@ use callgate::feed::message::{
     DriftedTool, FeedHealth, GrantInfo, Health, Hello, JournalHealth, Role, ServerInfo, State, StoreHealth,
 };
 use callgate::mcp::tool::Tool;
+use callgate::policy::counter::Amount;
 use callgate::policy::pins::Pins;
-use callgate::record::Record;
+use callgate::record::{CounterState, Record};
 use callgate::time::Timestamp;
+use callgate::tui::app::live::ring::Bounds;
+use callgate::tui::app::live::tally::{self, By};
 use callgate::tui::app::policy::{PinsFile, PolicyEffect, PolicyMsg};
 use callgate::tui::app::{Effect, FeedMsg, Msg, Row};
 use callgate::tui::theme::{Depth, Theme};
@@ -228,33 +231,143 @@ fn a_night_asleep_changes_no_place_and_loses_nothing() {
     assert_eq!((seen.last, seen.connects, seen.gaps.len()), (1, 2, 0));
 }
 
+/// A million calls, each with names of its own for everything that can have one.
 #[test]
-fn a_gateway_that_invents_names_fills_no_memory() {
-    let mut ui = started((80, 24), Theme::new(Depth::True, false, true));
+fn a_gateway_that_invents_a_million_names_fills_no_memory() {
+    const CALLS: u64 = 1_000_000;
+    let mut ui = started((120, 40), Theme::new(Depth::True, false, true));
+    // Fewer rows than a person has, so that they are not what the test weighs.
+    ui.app.live.live.ring.bound(Bounds { rows: 5_000, bytes: 64 << 20 });
     connect(&mut ui, 1, gateway("liar", "g1", &revision()));
+    // Repeats are folded, and counted by tool.
+    ui.keys("2");
+    ui.app.live.live.fold(true);
+    ui.app.live.show_pivot(Some(By::Tool));
+    let template = row("g1", 1, now(0).ts);
     let mut seq = 0;
-    for _ in 0..30 {
-        let rows: Vec<Row> = (0..1_000)
+    while seq < CALLS {
+        let rows: Vec<Row> = (0..5_000)
             .map(|_| {
                 seq += 1;
-                let mut row = row("g1", seq, now(0).ts);
+                let mut row = template.clone();
                 let Record::Decision(decision) = &mut row.record else { unreachable!() };
+                decision.seq = seq;
                 decision.tool = Some(format!("tool-{seq}"));
                 decision.client = Some(format!("client-{seq}"));
+                decision.session = Some(format!("session-{seq}"));
+                decision.grant = format!("grant-{seq}");
+                decision.rule = format!("/tools/tool-{seq}/action");
+                if seq % 10 == 0 {
+                    // As of a fleet: a gateway's feed may give the records of others.
+                    decision.gateway = format!("run-{seq}");
+                }
+                if seq % 4 == 0 {
+                    decision.counters = vec![CounterState {
+                        counter: format!("counter-{seq}"),
+                        scope: "session".to_owned(),
+                        key: format!("session-{seq}"),
+                        window: 60,
+                        used: Amount::ONE,
+                        max: Amount::ONE,
+                        resets_at: decision.ts.plus_micros(60_000_000),
+                    }];
+                }
                 row
             })
             .collect();
         records(&mut ui, 1, rows);
     }
-    let known = (1..=seq).filter(|seq| ui.app.feeds.calls("git", &format!("tool-{seq}")).is_some()).count();
-    assert!(known <= 20_000, "{known}");
+    let live = &ui.app.live.live;
+    assert_eq!(live.ring.totals().decisions, CALLS, "all are counted");
+    assert_eq!(live.ring.len(), 5_000);
+    assert!(live.ring.names.len() < 150_000, "{}", live.ring.names.len());
+    assert!(live.tally().unwrap().len() <= tally::MOST);
+    let (newest, oldest) = live.folded().unwrap().remembered();
+    assert!(newest.max(oldest) <= 8_192, "{newest} {oldest}");
+    let (origins, known) = live.ring.known_runs();
+    assert!(origins.max(known) <= 20_000, "{origins} {known}");
+    let (tools, runs) = ui.app.feeds.kept();
+    assert!(tools <= 20_000 && runs <= 20_000, "{tools} {runs}");
+    assert_eq!(ui.app.feeds.others() + u64::try_from(tools).unwrap(), CALLS, "what is not kept is told");
+    assert!(ui.app.counters.len() <= 10_000);
+    assert_eq!(
+        ui.app.counters.others() + u64::try_from(ui.app.counters.len()).unwrap(),
+        CALLS / 4,
+        "{}",
+        ui.app.counters.len()
+    );
     assert_eq!(ui.app.feeds.gateway(1).unwrap().seen.clients.len(), 32);
-    assert_eq!(ui.app.live.live.ring.totals().decisions, seq, "all are counted");
+    // It is said, too.
+    ui.keys("3");
+    assert!(ui.screen().contains("and others, 240,000 accounts of them not kept"), "{}", ui.screen());
+    ui.keys("5");
+    assert!(ui.screen().contains("only some are counted by tool"), "{}", ui.screen());
+    // Those that are over make room for what a person needs.
+    ui.ms += 120_000;
+    let mut later = row("g1", CALLS + 1, now(ui.ms).ts);
+    let Record::Decision(decision) = &mut later.record else { unreachable!() };
+    decision.counters = vec![CounterState {
+        counter: "true".to_owned(),
+        scope: "grant".to_owned(),
+        key: "local".to_owned(),
+        window: 60,
+        used: Amount::ONE,
+        max: Amount::ONE,
+        resets_at: now(ui.ms).ts.plus_micros(60_000_000),
+    }];
+    // Room is not looked for at every account.
+    let asks: Vec<Row> = (1..=20_000)
+        .map(|seq| {
+            let mut row = later.clone();
+            let Record::Decision(decision) = &mut row.record else { unreachable!() };
+            decision.seq = CALLS + seq;
+            row
+        })
+        .collect();
+    records(&mut ui, 1, asks);
+    let readings = ui.app.readings();
+    assert!(readings.iter().any(|reading| reading.key.counter == "true"));
     for source in 2..200 {
         connect(&mut ui, source, gateway("short", &format!("run-{source}"), &revision()));
         ui.send(Msg::Feed(FeedMsg::Lost(source, "ended".to_owned(), true)));
     }
     assert!(ui.app.feeds.gateways().count() < 80);
+}
+
+#[test]
+fn a_gateway_that_tells_of_endless_servers_and_names_fills_no_memory() {
+    let mut ui = started((120, 40), Theme::new(Depth::True, false, true));
+    connect(&mut ui, 1, gateway("liar", "g1", &revision()));
+    for number in 0..1_000 {
+        let server = format!("server-{number}");
+        let listed =
+            State::Tools { server: server.clone(), tools: Vec::new(), pins: std::collections::BTreeMap::new() };
+        ui.send(Msg::Feed(FeedMsg::State(1, Arc::new(listed))));
+        let drift = State::Drift { server, drifted: Vec::new() };
+        ui.send(Msg::Feed(FeedMsg::State(1, Arc::new(drift))));
+    }
+    let known = ui.app.feeds.gateway(1).unwrap();
+    assert_eq!((known.tools.len(), known.seen.drift.len()), (256, 256));
+    assert!(ui.screen().contains("more than 256 servers: the others are left out"), "{}", ui.screen());
+    let mut endless = row("g1", 1, now(0).ts);
+    let Record::Decision(decision) = &mut endless.record else { unreachable!() };
+    let long = "x".repeat(1 << 20);
+    (decision.tool, decision.client) = (Some(long.clone()), Some(long.clone()));
+    decision.counters = vec![CounterState {
+        counter: long.clone(),
+        scope: "grant".to_owned(),
+        key: long,
+        window: 60,
+        used: Amount::ONE,
+        max: Amount::ONE,
+        resets_at: now(60_000).ts,
+    }];
+    records(&mut ui, 1, vec![endless]);
+    assert_eq!((ui.app.feeds.kept().0, ui.app.feeds.others()), (0, 1));
+    assert_eq!((ui.app.counters.len(), ui.app.counters.others()), (0, 1));
+    let seen = &ui.app.feeds.gateway(1).unwrap().seen;
+    assert!(seen.clients.is_empty() && seen.others);
+    assert!(ui.app.live.live.ring.bytes() < 1 << 20);
 }
 
 #[test]

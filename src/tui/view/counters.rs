@@ -5,6 +5,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 
 use super::cells;
+use super::live::grouped;
 use super::paint::Paint;
 use crate::policy::model::Window;
 use crate::tui::app::counters::{Outlook, Past, Reading, detail};
@@ -161,7 +162,12 @@ fn draw_gauges(app: &App, readings: &[Reading<'_>], area: Rect, paint: &mut Pain
     };
     x = paint.text(x + 2, y, end, Role::Muted, &warns);
     if screen.by_name {
-        paint.text(x + 2, y, end, Role::Muted, "by name");
+        x = paint.text(x + 2, y, end, Role::Muted, "by name");
+    }
+    let others = app.counters.others();
+    if others > 0 {
+        let text = format!("and others, {} accounts of them not kept", grouped(others));
+        paint.text(x + 2, y, end, Role::Warn, &text);
     }
     let columns = columns(usize::from(area.width));
     let titles = [

@@ -142,6 +142,10 @@ pub fn rows(app: &App) -> Vec<HealthRow> {
         out.push(HealthRow::Note(text.to_owned()));
     }
     out.extend(drifted.into_iter().map(|one| HealthRow::Drift(Box::new(one))));
+    if app.feeds.others() > 0 {
+        let text = "Calls of so many different tools came that only some are counted by tool: and";
+        out.push(HealthRow::Note(format!("{text} {} of others.", app.feeds.others())));
+    }
     out.push(HealthRow::Gap);
     rules_rows(app, &mut out);
     out

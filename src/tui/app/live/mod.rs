@@ -414,6 +414,11 @@ impl Live {
         self.fold.is_some()
     }
 
+    /// The newest rows with their repeats folded.
+    pub fn folded(&self) -> Option<&Fold> {
+        self.fold.as_ref().map(|fold| &fold.counts)
+    }
+
     fn fold_at(&self, id: u64) -> Option<&Fold> {
         if id < BASE { self.ring.past.fold.as_ref() } else { self.fold.as_ref().map(|fold| &fold.counts) }
     }

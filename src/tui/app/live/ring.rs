@@ -254,6 +254,23 @@ impl Ring {
         self.origins.get(&row.source).map_or_else(|| self.names.text(row.gateway), |name| &**name)
     }
 
+    /// Whether rows of a gateway run are kept.
+    pub fn has_rows_of(&self, run: SourceNo) -> bool {
+        self.by_source.contains_key(&run) || self.past.has_rows_of(run)
+    }
+
+    /// Forgets what is known of gateway runs, except of these.
+    pub fn forget_runs(&mut self, keep: &dyn Fn(SourceNo) -> bool) {
+        self.origins.retain(|run, _| keep(*run));
+        self.known.retain(|run, _| keep(*run));
+    }
+
+    /// How many gateway runs are known by name, and how many by their last number: for tests.
+    #[doc(hidden)]
+    pub fn known_runs(&self) -> (usize, usize) {
+        (self.origins.len(), self.known.len())
+    }
+
     /// Of how many gateway runs rows are kept.
     pub fn runs(&self) -> usize {
         self.by_source.len()
