@@ -77,7 +77,8 @@ impl Gateway {
     fn has_room(&mut self, servers: usize, known: bool) -> bool {
         let room = known || servers < SERVERS;
         if !room {
-            self.seen.trouble = Some(format!("it tells of more than {SERVERS} servers: the others are left out"));
+            self.seen.trouble =
+                Some(format!("it tells of more than {SERVERS} servers: the others are left out"));
         }
         room
     }
@@ -315,7 +316,11 @@ impl Feeds {
         calls.recent.push_front(Recent {
             ts: decision.ts,
             decision: decision.decision,
-            rule: decision.rule.get(..decision.rule.floor_char_boundary(LONGEST)).unwrap_or_default().to_owned(),
+            rule: decision
+                .rule
+                .get(..decision.rule.floor_char_boundary(LONGEST))
+                .unwrap_or_default()
+                .to_owned(),
             args,
         });
         calls.recent.truncate(RECENT);
@@ -464,9 +469,9 @@ fn forget_runs(app: &mut App) {
         app.feeds.gateways.values().map(|gateway| gateway.hello.gateway.clone()).collect();
     let marked: HashSet<u32> = app.live.marks.sources().collect();
     let ring = &mut app.live.live.ring;
-    app.feeds.runs.retain(|gateway, run| {
-        ring.has_rows_of(*run) || marked.contains(run) || connected.contains(gateway)
-    });
+    app.feeds
+        .runs
+        .retain(|gateway, run| ring.has_rows_of(*run) || marked.contains(run) || connected.contains(gateway));
     app.feeds.left = app.feeds.runs.len();
     let runs: HashSet<u32> = app.feeds.runs.values().copied().collect();
     ring.forget_runs(&|run| runs.contains(&run));
