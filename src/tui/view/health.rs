@@ -1,10 +1,11 @@
 //! Draws the Health screen: gateways and what needs a look, and the selected one in full.
 
-use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::layout::Rect;
 
 use super::cells;
 use super::live::grouped;
 use super::paint::Paint;
+use super::pane::{self, LABEL};
 use crate::tui::action::{Action, When};
 use crate::tui::app::feeds::Source;
 use crate::tui::app::health::policies::InForce;
@@ -15,8 +16,6 @@ use crate::tui::app::{App, Hit};
 use crate::tui::key;
 use crate::tui::theme::Role;
 
-/// What a label takes in the detail, the space after it included.
-const LABEL: u16 = 11;
 /// From this width on the detail stands beside the list.
 const BESIDE: u16 = 130;
 
@@ -28,40 +27,17 @@ pub fn sizes(area: Rect, whole: bool) -> (usize, (usize, usize)) {
 }
 
 fn split(area: Rect, whole: bool) -> (Rect, Rect) {
-    if whole {
-        return (Rect { height: 0, ..area }, area);
-    }
-    let [list, pane] = if area.width >= BESIDE {
-        Layout::horizontal([Constraint::Percentage(56), Constraint::Percentage(44)]).areas(area)
-    } else {
-        Layout::vertical([Constraint::Percentage(50), Constraint::Percentage(50)]).areas(area)
-    };
-    (list, pane)
-}
-
-/// The colour of a line.
-pub(super) fn role(tone: Tone) -> Role {
-    match tone {
-        Tone::Heading => Role::Strong,
-        Tone::Plain | Tone::Code => Role::Text,
-        Tone::Good => Role::Good,
-        Tone::Bad => Role::Bad,
-        Tone::Warn => Role::Warn,
-    }
+    pane::split(area, whole, BESIDE, (56, 50))
 }
 
 /// Draws the screen.
 pub(super) fn draw(app: &App, area: Rect, paint: &mut Paint<'_>) {
-    let (list, mut pane) = split(area, app.health.whole);
+    let (list, one) = split(area, app.health.whole);
     if list.height > 0 {
         draw_list(app, list, paint);
-        if pane.x > list.x {
-            paint.text(pane.x, pane.y, pane.x + 1, Role::Faint, paint.glyphs().line);
-            paint.wall(pane.x, pane.y + 1, pane.height.saturating_sub(1));
-            pane = Rect { x: pane.x + 1, width: pane.width.saturating_sub(1), ..pane };
-        }
     }
-    draw_detail(app, pane, paint);
+    let one = pane::wall(list, one, paint);
+    draw_detail(app, one, paint);
 }
 
 fn draw_list(app: &App, area: Rect, paint: &mut Paint<'_>) {
@@ -69,8 +45,12 @@ fn draw_list(app: &App, area: Rect, paint: &mut Paint<'_>) {
     let rows = rows(app);
     let in_force = InForce::of(app);
     let selected = app.health.index(&rows);
+    let below = rows.len().saturating_sub(app.health.top + usize::from(area.height));
+    // What is said of rows below stands on the first line and covers nothing of it.
+    let said = pane::below(below, area, paint);
     for (y, (at, row)) in (area.y..area.bottom()).zip(rows.iter().enumerate().skip(app.health.top)) {
-        let place = Rect { y, height: 1, ..area };
+        let taken = if y == area.y { said } else { 0 };
+        let place = Rect { y, height: 1, width: area.width.saturating_sub(taken), ..area };
         let (x, end) = (place.x + 2, place.right().saturating_sub(1));
         match row {
             HealthRow::Heading(title, note) => {
@@ -121,16 +101,6 @@ fn draw_list(app: &App, area: Rect, paint: &mut Paint<'_>) {
             paint.hits.push((place, Hit::Row(at)));
         }
     }
-    let below = rows.len().saturating_sub(app.health.top + usize::from(area.height));
-    if below > 0 {
-        paint.right(
-            area.x,
-            area.y,
-            area.right().saturating_sub(1),
-            Role::Muted,
-            &format!(" {below} more below"),
-        );
-    }
 }
 
 /// A rule, with what it decided where that is known.
@@ -175,7 +145,8 @@ fn gateway(app: &App, source: Source, in_force: &InForce, place: Rect, paint: &m
     };
     let muted = tone == Tone::Plain;
     let strong = if muted { Role::Muted } else { Role::Strong };
-    let x = paint.text(place.x + 2, y, end, role(tone), &cells::left(&format!("{mark} {word}"), 13, more));
+    let x =
+        paint.text(place.x + 2, y, end, pane::role(tone), &cells::left(&format!("{mark} {word}"), 13, more));
     let x = paint.text(x + 1, y, end, strong, &cells::left(&gateway.hello.name, 13, more));
     let differs = troubles.iter().any(|trouble| trouble.word == "policy differs");
     let policy = if differs { Role::Warn } else { Role::Muted };
@@ -193,8 +164,8 @@ fn gateway(app: &App, source: Source, in_force: &InForce, place: Rect, paint: &m
     let x = paint.text(x + 1, y, end, lost_role, &cells::right(&lost, 6, more));
     let room = usize::from(end.saturating_sub(x + 2));
     let (role, text) = match troubles.first() {
-        Some(worst) if room < 40 => (role(worst.tone), worst.word.to_owned()),
-        Some(worst) => (role(worst.tone), worst.text.clone()),
+        Some(worst) if room < 40 => (pane::role(worst.tone), worst.word.to_owned()),
+        Some(worst) => (pane::role(worst.tone), worst.text.clone()),
         None => {
             let servers: Vec<&str> =
                 gateway.hello.servers.iter().map(|server| server.name.as_str()).collect();
@@ -228,15 +199,6 @@ fn draw_detail(app: &App, area: Rect, paint: &mut Paint<'_>) {
     paint.rule(area, true, &title, &note);
     let (width, height) = app.health.pane;
     let lines = detail(app, width);
-    let top = app.health.detail_top.min(lines.len().saturating_sub(height));
-    for (y, entry) in (area.y + 1..area.bottom()).zip(lines.iter().skip(top)) {
-        paint.text(area.x + 1, y, area.x + LABEL, Role::Muted, entry.label);
-        paint.text(area.x + 1 + LABEL, y, area.right(), role(entry.tone), &entry.text);
-        paint.strange(area.x + 1 + LABEL, y, area.right(), &entry.text);
-    }
-    let below = lines.len().saturating_sub(top + height);
-    if below > 0 {
-        let text = format!(" {below} more lines, PgDn ");
-        paint.right(area.x, area.y, area.right().saturating_sub(1), Role::Muted, &text);
-    }
+    let text = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    pane::detail(&lines, app.health.detail_top, height, area, text, paint);
 }
