@@ -226,6 +226,38 @@ fn what_ended_gateways_journaled_is_there_and_filters_marks_and_notes_outlive_th
     gateway.finish();
 }
 
+#[test]
+fn the_health_screen_tells_what_each_rule_decided_as_the_journal_has_it() {
+    let policy = r#"{"version":"1","default":"allow","tools":{"echo":{"deny_if":[{"conditions":[{"path":"args.message","op":"eq","value":"no"}]},{"conditions":[{"path":"args.message","op":"eq","value":"never"}]}]}}}"#;
+    let home = Home::new(policy);
+    let mut gateway = home.gateway(&[], &[]);
+    for (id, message) in (1..).zip(["no", "yes", "no"]) {
+        gateway.send(&call(id, "echo", &format!(r#"{{"message":"{message}"}}"#)));
+        assert_eq!(denied(&gateway.json()), message == "no");
+    }
+    let program = Program::new(&home.path("home")).arg(home.policy()).cwd(home.dir.path()).size(140, 40);
+    let mut term = program.start();
+    term.wait("1 gateway");
+    term.type_keys("5");
+    term.wait("Hits in 3 recorded calls");
+    term.wait("decides");
+    term.wait("never hit");
+    term.type_keys("G");
+    term.wait("2 of 3 recorded calls of the tool");
+    // Another text: what it would have decided.
+    let other = policy.replace("\"never\"", "\"yes\"");
+    std::fs::write(home.policy(), other).unwrap();
+    term.wait_gone("never hit");
+    term.wait("deny_if message = \"yes\"");
+    // The selection stays with its rule; the other one is below it now.
+    term.wait("2 of 3 recorded calls of the tool");
+    term.type_keys("G");
+    term.wait("1 of 3 recorded calls of the tool");
+    term.type_keys("q");
+    assert_eq!(term.end(), 0);
+    gateway.finish();
+}
+
 /// The numbers in the arguments of the rows on the screen, from the top.
 fn numbers(screen: &pty_support::Screen) -> Vec<u64> {
     let text = screen.text();

@@ -10,10 +10,13 @@ use callgate::feed::message::{
     DriftedTool, FeedHealth, GrantInfo, Health, Hello, JournalHealth, Role, ServerInfo, State, StoreHealth,
 };
 use callgate::mcp::tool::Tool;
-use callgate::policy::counter::Amount;
+use callgate::policy::counter::{Amount, Caller};
+use callgate::policy::document::Document;
 use callgate::policy::pins::Pins;
 use callgate::record::{CounterState, Record};
+use callgate::replay::health::{Checkup, Seen};
 use callgate::time::Timestamp;
+use callgate::tui::app::health::recorded::{Answer, HealthEffect, HealthMsg, Question};
 use callgate::tui::app::live::ring::Bounds;
 use callgate::tui::app::live::tally::{self, By};
 use callgate::tui::app::policy::{PinsFile, PolicyEffect, PolicyMsg};
@@ -340,8 +343,11 @@ fn a_gateway_that_tells_of_endless_servers_and_names_fills_no_memory() {
     connect(&mut ui, 1, gateway("liar", "g1", &revision()));
     for number in 0..1_000 {
         let server = format!("server-{number}");
-        let listed =
-            State::Tools { server: server.clone(), tools: Vec::new(), pins: std::collections::BTreeMap::new() };
+        let listed = State::Tools {
+            server: server.clone(),
+            tools: Vec::new(),
+            pins: std::collections::BTreeMap::new(),
+        };
         ui.send(Msg::Feed(FeedMsg::State(1, Arc::new(listed))));
         let drift = State::Drift { server, drifted: Vec::new() };
         ui.send(Msg::Feed(FeedMsg::State(1, Arc::new(drift))));
@@ -457,4 +463,95 @@ fn a_feed_that_never_answers_is_named() {
     assert!(text.contains("trying again"), "{text}");
     connect(&mut ui, 2, gateway("far", "g2", &revision()));
     assert!(!ui.screen().contains("cannot be reached, tried again"), "{}", ui.screen());
+}
+
+/// The newest question about recorded calls.
+fn asked(ui: &mut Ui) -> Option<Question> {
+    let effects = std::mem::take(&mut ui.effects);
+    effects.into_iter().rev().find_map(|effect| match effect {
+        Effect::Health(HealthEffect::Ask(question)) => Some(*question),
+        _ => None,
+    })
+}
+
+/// What the runtime would answer, of calls with these branches, a minute apart.
+fn looked(question: &Question, branches: &[&str]) -> Msg {
+    let document = Document::parse(&question.text).valid().unwrap();
+    let mut checkup = Checkup::new(&document, None).unwrap();
+    for (minute, branch) in (0..).zip(branches) {
+        let args = format!("{{\"branch\":\"{branch}\"}}");
+        let args = callgate::json::parse(&args).unwrap();
+        let caller = Caller { server: "git", grant: "local", session: None };
+        let ts = now(0).ts.plus_micros(minute * 60_000_000);
+        checkup.call(&Seen { ts, caller, tool: "push_branch", args: Some(&args.root) });
+    }
+    let answer = Answer { health: checkup.health(), cut: None };
+    Msg::Health(HealthMsg::Done(question.number, Ok(Arc::new(answer))))
+}
+
+#[test]
+fn each_rule_is_shown_with_its_hits_in_the_journals_and_the_span_of_time() {
+    let policy = r#"{"version":"1","default":"deny","tools":{"push_branch":{"deny_if":[
+        {"conditions":[{"path":"args.branch","op":"eq","value":"main"}]},
+        {"conditions":[{"path":"args.branch","op":"in","value":["main"]}]},
+        {"conditions":[{"path":"args.branch","op":"eq","value":"release"}]}]}}}"#;
+    for (name, size) in [("80x24", (80, 24)), ("160x45", (160, 45))] {
+        let mut ui = Ui::start(Some(policy), tools(), size, Theme::new(Depth::True, false, true), false);
+        assert_eq!(asked(&mut ui), None, "nothing is read before somebody looks");
+        ui.keys("5");
+        let question = asked(&mut ui).unwrap();
+        assert_eq!(&*question.text, policy);
+        assert!(ui.screen().contains("Recorded calls are looked through."), "{}", ui.screen());
+        ui.send(Msg::Health(HealthMsg::Progress(question.number, 512)));
+        assert!(ui.screen().contains("512 so far"), "{}", ui.screen());
+        ui.ms += 4 * 60_000;
+        ui.send(looked(&question, &["main", "dev", "main", "dev"]));
+        ui.keys("G");
+        let text = ui.screen();
+        insta::assert_snapshot!(format!("{name}_health_recorded"), text);
+        for words in
+            ["Hits in 4 recorded calls, 2026-11-20 21:20 to 2026-11-20 21:23", "decides", "never hit"]
+        {
+            assert!(text.contains(words), "{words}\n{text}");
+        }
+    }
+}
+
+#[test]
+fn recorded_calls_are_looked_through_anew_when_the_text_or_the_calls_change() {
+    let mut ui = started((160, 45), Theme::new(Depth::True, false, true));
+    let first = asked(&mut ui).unwrap();
+    ui.send(looked(&first, &["main"]));
+    assert!(ui.screen().contains("Hits in 1 recorded call,"), "{}", ui.screen());
+    // Time alone asks nothing; a call does, and not at once.
+    ui.ms += 3_600_000;
+    ui.send(Msg::Tick);
+    assert_eq!(asked(&mut ui), None);
+    connect(&mut ui, 1, gateway("git", "g1", &revision()));
+    let at = now(ui.ms).ts;
+    records(&mut ui, 1, vec![row("g1", 1, at)]);
+    let second = asked(&mut ui).unwrap();
+    assert!(second.number > first.number);
+    assert!(ui.screen().contains("Hits in 1 recorded call,"), "what is known stays meanwhile");
+    records(&mut ui, 1, vec![row("g1", 2, at)]);
+    assert_eq!(asked(&mut ui), None, "one at a time");
+    // What is late is ignored.
+    ui.send(looked(&first, &["main", "main", "main"]));
+    assert!(ui.screen().contains("Hits in 1 recorded call,"), "{}", ui.screen());
+    ui.send(looked(&second, &["main", "dev"]));
+    assert!(ui.screen().contains("Hits in 2 recorded calls,"), "{}", ui.screen());
+    records(&mut ui, 1, vec![row("g1", 3, at)]);
+    assert_eq!(asked(&mut ui), None, "not again at once");
+    ui.ms += 30_000;
+    records(&mut ui, 1, vec![row("g1", 4, at)]);
+    let third = asked(&mut ui).unwrap();
+    // An edit: what was known was of another text.
+    ui.keys("1 / 'list' enter d 5");
+    let fourth = asked(&mut ui).unwrap();
+    assert!(fourth.text != third.text && fourth.number > third.number);
+    assert!(!ui.screen().contains("Hits in"), "{}", ui.screen());
+    ui.send(looked(&third, &["main"]));
+    assert!(!ui.screen().contains("Hits in"), "{}", ui.screen());
+    ui.send(Msg::Health(HealthMsg::Done(fourth.number, Err("the journals cannot be read: no".to_owned()))));
+    assert!(ui.screen().contains("What the rules decided is not known: the journals"), "{}", ui.screen());
 }

@@ -205,7 +205,12 @@ mod tests {
         let mut text = format!("{policy}\n{other}\n");
         for n in 0..2_000_u64 {
             let at = begin.plus_micros(i64::try_from(n).unwrap() * 1_000_000);
-            text += &line(n + 2, at, if n % 2 == 0 { "git" } else { "docker" }, if n < 1_000 { "main" } else { "dev" });
+            text += &line(
+                n + 2,
+                at,
+                if n % 2 == 0 { "git" } else { "docker" },
+                if n < 1_000 { "main" } else { "dev" },
+            );
         }
         std::fs::write(folder.path().join("g.1.jsonl"), text).unwrap();
         let answer = look(folder.path(), &question(POLICY), &|| true, &mut |_| {}).unwrap().unwrap();

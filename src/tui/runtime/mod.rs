@@ -213,7 +213,9 @@ impl Loop {
                 Ok(rows @ 100..=1_000_000) => {
                     this.app.live.live.ring.bound(Bounds { rows, ..Bounds::default() });
                 }
-                _ => notes.push(format!("CALLGATE_ROWS is `{value}`: a number from 100 to 1000000 is needed")),
+                _ => {
+                    notes.push(format!("CALLGATE_ROWS is `{value}`: a number from 100 to 1000000 is needed"))
+                }
             }
         }
         for note in notes {

@@ -216,22 +216,27 @@ pub fn detail(app: &App, width: usize) -> Vec<Line> {
             .iter()
             .find(|one| one.server == *server && one.tool.tool == *tool)
             .map(|one| drift::lines(app, one)),
-        Some(HealthKey::Rule(at, word)) => {
-            rules::findings(app).iter().find(|one| one.pointer == *at && one.word == *word).map(|one| rules::lines(one, app.now.ts))
-        }
+        Some(HealthKey::Rule(at, word)) => rules::findings(app)
+            .iter()
+            .find(|one| one.pointer == *at && one.word == *word)
+            .map(|one| rules::lines(one, app.now.ts)),
         None => None,
     };
     wrap_all(lines.unwrap_or_default(), width)
 }
 
 impl HealthScreen {
-    /// The selected row's index; while nothing that is there is selected, the first that can be.
+    /// The selected row's index; while nothing that is there is selected, the first that can be. A rule
+    /// stays itself when something else is found of it.
     pub fn index(&self, rows: &[HealthRow]) -> Option<usize> {
         let at = |key: &HealthKey| rows.iter().position(|row| row.key().as_ref() == Some(key));
-        self.selected
-            .as_ref()
-            .filter(|_| self.touched)
-            .and_then(at)
+        let same = |key: &HealthKey| {
+            let HealthKey::Rule(pointer, _) = key else { return None };
+            rows.iter().position(|row| matches!(row, HealthRow::Rule(one) if one.pointer == *pointer))
+        };
+        let selected = self.selected.as_ref().filter(|_| self.touched);
+        selected
+            .and_then(|key| at(key).or_else(|| same(key)))
             .or_else(|| rows.iter().position(|row| row.key().is_some()))
     }
 
@@ -239,6 +244,14 @@ impl HealthScreen {
     pub fn settle(&mut self, rows: &[HealthRow]) {
         let at = self.index(rows);
         let key = at.and_then(|at| rows.get(at)).and_then(HealthRow::key);
+        // While the rules are looked through anew, the selected one is only away for a moment.
+        let rule = matches!(self.selected, Some(HealthKey::Rule(..)));
+        let other = !matches!(key, Some(HealthKey::Rule(..)));
+        let reading = matches!(self.recorded.state, recorded::State::Reading(_));
+        let away = self.touched && rule && other && reading;
+        if away {
+            return;
+        }
         if key != self.selected {
             self.selected = key;
             self.detail_top = 0;

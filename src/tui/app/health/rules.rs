@@ -123,7 +123,9 @@ fn tell(certain: &[Arc<Finding>], answer: &Answer) -> Told {
         };
         let one = Finding {
             pointer: part.pointer.clone(),
-            word: seen.map_or(if part.hits > 0 { "decides" } else { "quiet" }, |seen| seen.ill.name()).to_owned(),
+            word: seen
+                .map_or(if part.hits > 0 { "decides" } else { "quiet" }, |seen| seen.ill.name())
+                .to_owned(),
             tool: part.tool.clone().unwrap_or_default(),
             message: seen.map_or_else(|| what.clone(), |seen| format!("{what}: {}", seen.message)),
             help: seen.map_or_else(String::new, |seen| seen.help.clone()),
@@ -185,8 +187,7 @@ pub fn last(part: &Part, now: Timestamp) -> String {
 fn certain(document: &Document, tools: &[ToolRow]) -> Vec<Finding> {
     let policy = document.policy();
     let hidden = policy.hide.names.iter().map(|(name, _)| name.as_str());
-    let named: HashSet<&str> =
-        policy.tools.iter().map(|tool| tool.name.as_str()).chain(hidden).collect();
+    let named: HashSet<&str> = policy.tools.iter().map(|tool| tool.name.as_str()).chain(hidden).collect();
     let listed = tools.iter().any(|row| row.listed);
     let shapes: Vec<ToolShape> = tools
         .iter()
@@ -331,7 +332,11 @@ pub fn lines(finding: &Finding, now: Timestamp) -> Vec<Line> {
         let of = if part.tool.is_some() { "of the tool" } else { "in all" };
         out.push(line("hits", format!("{} of {} recorded calls {of}", part.hits, part.calls), Tone::Plain));
         if let Some(at) = part.last_hit {
-            out.push(line("last hit", format!("{at}, {} ago", super::gateways::span(at.millis_until(now))), Tone::Plain));
+            out.push(line(
+                "last hit",
+                format!("{at}, {} ago", super::gateways::span(at.millis_until(now))),
+                Tone::Plain,
+            ));
         }
         if part.preempted > 0 {
             let text = format!("{} more held, but another decided first", part.preempted);
