@@ -115,10 +115,13 @@ fn tabs(app: &App, room: u16) -> (Vec<&'static str>, u16) {
         Screen::SHOWN.iter().map(of).collect()
     };
     let short = but_current(&Screen::short);
-    let numbers = but_current(&|_| "");
+    // Whoever waits keeps a name beside the number.
+    let numbers = but_current(&|screen| if waiting(app, screen).is_some() { screen.short() } else { "" });
     for (titles, gap) in [(&whole, 3), (&whole, 2), (&short, 2), (&numbers, 2)] {
         let width = |(screen, title): (&Screen, &&str)| {
-            1 + title.width() + usize::from(!title.is_empty()) + waiting(app, *screen).map_or(0, |it| it.len() + 1)
+            1 + title.width()
+                + usize::from(!title.is_empty())
+                + waiting(app, *screen).map_or(0, |it| it.len() + 1)
         };
         let all: usize = Screen::SHOWN.iter().zip(titles).map(width).sum();
         if all + usize::from(gap) * titles.len() <= usize::from(room) {
