@@ -277,7 +277,7 @@ fn main() {
 /// The Live screen's filter over the newest million rows.
 fn live(folder: &Path) {
     let mut live = Live::new(Bounds::default());
-    let mut past = Past::open(&[Source::Folder(folder.to_owned())], None).unwrap();
+    let mut past = Past::open(&[Source::Folder(folder.to_owned())], None, &[]).unwrap();
     let mut records = Vec::new();
     let mut bytes = 0;
     while let Some(line) = past.next_line().unwrap() {

@@ -6,12 +6,14 @@
 use std::fmt::Write as _;
 use std::hint::black_box;
 
+use callgate::filter::Filter;
 use callgate::journal::follow::{Follower, Source};
 use callgate::journal::{Options, Writer};
 use callgate::json;
 use callgate::policy::path::Path;
 use callgate::record::Record;
 use callgate::record::mask::{Masker, Mode};
+use callgate::time::Timestamp;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 const ARGS: &str = r#"{"repo":"acme/widgets","branch":"feature/JIRA-1234-add-login","force":false,"files":["src/main.rs","README.md"],"message":"add the login page","max_tokens":4096}"#;
@@ -60,9 +62,12 @@ fn journal(c: &mut Criterion) {
         std::fs::write(folder.path().join(format!("g{file}.1.jsonl")), text).unwrap();
     }
     group.sample_size(10).throughput(Throughput::Bytes(bytes));
-    for (name, needles) in
-        [("every line of 4 files", vec![]), ("denies of 4 files", vec![br#""decision":"deny""#.to_vec()])]
-    {
+    for (name, filter) in [
+        ("every line of 4 files", ""),
+        ("denies of 4 files", "decision:deny"),
+        ("one tool's of 4 files", "tool:pull"),
+    ] {
+        let needles = Filter::parse(filter, Timestamp::default()).unwrap().needles();
         group.bench_function(format!("read {name}"), |b| {
             b.iter(|| {
                 let source = Source::Folder(folder.path().to_owned());

@@ -354,3 +354,36 @@ fn a_shell_gives_curl_the_request_as_it_is() {
     let unset = Command::new("sh").args(["-c", &script]).env("CALLGATE_URL", "u").output().unwrap();
     assert!(String::from_utf8_lossy(&unset.stderr).contains("CALLGATE_TOKEN"), "{unset:?}");
 }
+
+#[test]
+fn what_is_passed_over_unread_is_never_what_matches() {
+    let home = Home::new();
+    let line = |seq: u64, members: &str| {
+        format!(
+            r#"{{"type":"decision","seq":{seq},"ts":"2026-11-20T21:20:00.{seq:06}Z","gateway":"g","server":"s","grant":"l","request_id":1,"method":"tools/call",{members},"decision":"allow","enforced":true,"rule":"","pointer":null,"message":"","policy":null,"args":{{"why":"line\n"}},"counters":[],"counted":true,"decide_us":1.5}}"#
+        )
+    };
+    // The same name in every way in which JSON and people may spell it, and another one.
+    let spelt = [
+        r#""tool":"ask_it""#,
+        r#""tool":"Ask_IT""#,
+        r#""tool": "ask_it""#,
+        r#""tool":"\u0061sk\u005Fit""#,
+        r#""t\u006Fol":"ask_it""#,
+        "\"tool\":\"a\u{17f}\u{212a}_it\"",
+        r#""tool":"a\u017f\u212a_it""#,
+    ];
+    let lines: Vec<String> = (1..).zip(spelt).map(|(seq, name)| line(seq, name)).collect();
+    let event = r#"{"type":"event","seq":9,"ts":"2026-11-20T21:20:01.000000Z","gateway":"g","kind":"freeze","by":"ana","reason":"loop","data":{"server":"ask_it"}}"#;
+    let text = format!("{}\n{}\n{event}\n", lines.join("\n"), line(8, r#""tool":"ask_its""#));
+    let path = home.0.path().join("spelt.jsonl");
+    fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap();
+    for format in ["json", "text"] {
+        let out = home.tail(&["--journal", path, "--format", format, "--filter", "tool:ask_it"]);
+        let text = String::from_utf8(out.stdout).unwrap();
+        assert_eq!(text.lines().count(), spelt.len(), "{text}");
+    }
+    let out = home.tail(&["--journal", path, "--format", "json", "--filter", "server:ask_it"]);
+    assert_eq!(String::from_utf8(out.stdout).unwrap(), format!("{event}\n"), "as the Live screen has it");
+}

@@ -155,7 +155,7 @@ fn an_arriving_approval_is_announced_and_takes_nothing_from_a_person_who_types()
     assert_eq!(ui.effects, [Effect::Bell]);
     let screen = ui.screen();
     assert!(screen.contains("refund_payment of git waits for approval: 4 shows it"), "{screen}");
-    assert!(screen.lines().next().unwrap().contains("4 Approvals 1"), "{screen}");
+    assert!(screen.lines().next().unwrap().contains("4 Appr 1"), "{screen}");
     ui.keys("'_b'");
     assert_eq!(ui.app.policy.search.field.text(), "push_b", "keys go where they went");
     assert_eq!(ui.app.screen, Screen::Policy);

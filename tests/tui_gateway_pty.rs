@@ -7,9 +7,12 @@
 mod gateway_support;
 mod pty_support;
 
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
 use callgate::record::Verdict;
-use gateway_support::{Home, call, denied, rule};
-use pty_support::Program;
+use gateway_support::{Home, LONG, call, denied, rule};
+use pty_support::{Program, Term};
 
 const POLICY: &str = r#"{"version":"1","default":"allow","tools":{"echo":{"approve_if":[{"conditions":[{"path":"args.message","op":"exists","value":true}],"on_approve":"is this right?"}]}}}"#;
 
@@ -218,6 +221,127 @@ fn what_ended_gateways_journaled_is_there_and_filters_marks_and_notes_outlive_th
     // By the tool there is one group, and Enter narrows to it.
     term.type_keys("b");
     term.wait("by tool");
+    term.type_keys("q");
+    assert_eq!(term.end(), 0);
+    gateway.finish();
+}
+
+#[test]
+fn the_health_screen_tells_what_each_rule_decided_as_the_journal_has_it() {
+    let policy = r#"{"version":"1","default":"allow","tools":{"echo":{"deny_if":[{"conditions":[{"path":"args.message","op":"eq","value":"no"}]},{"conditions":[{"path":"args.message","op":"eq","value":"never"}]}]}}}"#;
+    let home = Home::new(policy);
+    let mut gateway = home.gateway(&[], &[]);
+    for (id, message) in (1..).zip(["no", "yes", "no"]) {
+        gateway.send(&call(id, "echo", &format!(r#"{{"message":"{message}"}}"#)));
+        assert_eq!(denied(&gateway.json()), message == "no");
+    }
+    let program = Program::new(&home.path("home")).arg(home.policy()).cwd(home.dir.path()).size(140, 40);
+    let mut term = program.start();
+    term.wait("1 gateway");
+    term.type_keys("5");
+    term.wait("Hits in 3 recorded calls");
+    term.wait("decides");
+    term.wait("never hit");
+    term.type_keys("G");
+    term.wait("2 of 3 recorded calls of the tool");
+    // Another text: what it would have decided.
+    let other = policy.replace("\"never\"", "\"yes\"");
+    std::fs::write(home.policy(), other).unwrap();
+    term.wait_gone("never hit");
+    term.wait("deny_if message = \"yes\"");
+    // The selection stays with its rule; the other one is below it now.
+    term.wait("2 of 3 recorded calls of the tool");
+    term.type_keys("G");
+    term.wait("1 of 3 recorded calls of the tool");
+    term.type_keys("q");
+    assert_eq!(term.end(), 0);
+    gateway.finish();
+}
+
+/// The numbers in the arguments of the rows on the screen, from the top.
+fn numbers(screen: &pty_support::Screen) -> Vec<u64> {
+    let text = screen.text();
+    let number = |line: &str| {
+        let (_, rest) = line.split_once("{\"n\":")?;
+        rest.split_once('}')?.0.parse().ok()
+    };
+    text.lines().filter_map(number).collect()
+}
+
+/// Whether they follow each other without a gap or a repetition.
+fn unbroken(numbers: &[u64]) -> bool {
+    !numbers.is_empty() && numbers.windows(2).all(|pair| pair[1] == pair[0] + 1)
+}
+
+#[test]
+fn from_live_rows_one_scrolls_into_rows_that_only_the_journal_has_without_a_seam() {
+    const GONE: u64 = 2_500;
+    const LIVE: u64 = 20;
+    let home = Home::new(r#"{"version":"1","default":"allow"}"#);
+    let journal = home.path("home").join("state/journal");
+    std::fs::create_dir_all(&journal).unwrap();
+    let line = |n: u64| {
+        format!(
+            r#"{{"type":"decision","seq":{n},"ts":"2026-01-02T{:02}:{:02}:{:02}.000000Z","gateway":"gone","server":"old","grant":"local","request_id":1,"method":"tools/call","tool":"old","decision":"allow","enforced":true,"rule":"","pointer":null,"message":"","policy":null,"args":{{"n":{n}}},"counters":[],"counted":false,"decide_us":1.0}}"#,
+            n / 3_600,
+            n / 60 % 60,
+            n % 60
+        ) + "\n"
+    };
+    // Over several files, as a rotated journal is.
+    for (number, from) in [(1, 1), (2, 301), (3, 302)] {
+        let to = [300, 301, GONE][number - 1];
+        let text: String = (from..=to).map(line).collect();
+        std::fs::write(journal.join(format!("gone.{number}.jsonl")), text).unwrap();
+    }
+    let mut gateway = home.gateway(&[], &[]);
+    // Of 2,520 calls 100 rows are held in memory, some of them by the events of the gateway.
+    let program = Program::new(&home.path("home")).arg(home.policy()).cwd(home.dir.path()).size(140, 40);
+    let mut term = program.env("CALLGATE_ROWS", "100").start();
+    term.wait("1 gateway");
+    term.type_keys("2");
+    // Without the events of the gateway in between.
+    term.type_keys("fkind:call\r");
+    term.wait("filter kind:call");
+    for n in GONE + 1..=GONE + LIVE {
+        gateway.send(&call(n, "echo", &format!(r#"{{"n":{n}}}"#)));
+        assert!(!denied(&gateway.json()));
+    }
+    term.wait(&format!("{{\"n\":{}}}", GONE + LIVE));
+    // The oldest that is there, until the oldest of all is: each time a page of the journal comes.
+    let late = Instant::now() + LONG;
+    while numbers(&term.screen()).first() != Some(&1) {
+        assert!(Instant::now() < late, "the first never came:\n{}", term.screen().text());
+        term.type_keys("g");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // Down over the seam to the newest: the first key only moves the selection to the last row.
+    let shown = |what: &str, next: &dyn Fn(&[u64]) -> bool, term: &Term| {
+        term.wait_until(&format!("{what}, none twice and none missing"), |screen| {
+            let numbers = numbers(screen);
+            unbroken(&numbers) && next(&numbers)
+        });
+        numbers(&term.screen())
+    };
+    let mut rows = shown("the oldest rows", &|rows| rows[0] == 1, &term);
+    let mut seen: BTreeSet<u64> = rows.iter().copied().collect();
+    term.type_keys("\u{1b}[6~");
+    while rows.last() != Some(&(GONE + LIVE)) {
+        let last = rows[rows.len() - 1];
+        term.type_keys("\u{1b}[6~");
+        rows = shown("newer rows", &|rows| rows[rows.len() - 1] > last, &term);
+        assert!(rows[0] <= last + 1, "none is passed over: {rows:?} after {last}");
+        seen.extend(&rows);
+    }
+    assert_eq!(seen.len(), usize::try_from(GONE + LIVE).unwrap());
+    // And up again.
+    term.type_keys("\u{1b}[5~");
+    while rows[0] > 1 {
+        let first = rows[0];
+        term.type_keys("\u{1b}[5~");
+        rows = shown("older rows", &|rows| rows[0] < first, &term);
+        assert!(rows[rows.len() - 1] + 1 >= first, "none is passed over: {rows:?} before {first}");
+    }
     term.type_keys("q");
     assert_eq!(term.end(), 0);
     gateway.finish();

@@ -10,9 +10,15 @@ use callgate::feed::message::{
     DriftedTool, FeedHealth, GrantInfo, Health, Hello, JournalHealth, Role, ServerInfo, State, StoreHealth,
 };
 use callgate::mcp::tool::Tool;
+use callgate::policy::counter::{Amount, Caller};
+use callgate::policy::document::Document;
 use callgate::policy::pins::Pins;
-use callgate::record::Record;
+use callgate::record::{CounterState, Record};
+use callgate::replay::health::{Checkup, Seen};
 use callgate::time::Timestamp;
+use callgate::tui::app::health::recorded::{Answer, HealthEffect, HealthMsg, Question};
+use callgate::tui::app::live::ring::Bounds;
+use callgate::tui::app::live::tally::{self, By};
 use callgate::tui::app::policy::{PinsFile, PolicyEffect, PolicyMsg};
 use callgate::tui::app::{Effect, FeedMsg, Msg, Row};
 use callgate::tui::theme::{Depth, Theme};
@@ -228,33 +234,146 @@ fn a_night_asleep_changes_no_place_and_loses_nothing() {
     assert_eq!((seen.last, seen.connects, seen.gaps.len()), (1, 2, 0));
 }
 
+/// A million calls, each with names of its own for everything that can have one.
 #[test]
-fn a_gateway_that_invents_names_fills_no_memory() {
-    let mut ui = started((80, 24), Theme::new(Depth::True, false, true));
+fn a_gateway_that_invents_a_million_names_fills_no_memory() {
+    const CALLS: u64 = 1_000_000;
+    let mut ui = started((120, 40), Theme::new(Depth::True, false, true));
+    // Fewer rows than a person has, so that they are not what the test weighs.
+    ui.app.live.live.ring.bound(Bounds { rows: 5_000, bytes: 64 << 20 });
     connect(&mut ui, 1, gateway("liar", "g1", &revision()));
+    // Repeats are folded, and counted by tool.
+    ui.keys("2");
+    ui.app.live.live.fold(true);
+    ui.app.live.show_pivot(Some(By::Tool));
+    let template = row("g1", 1, now(0).ts);
     let mut seq = 0;
-    for _ in 0..30 {
-        let rows: Vec<Row> = (0..1_000)
+    while seq < CALLS {
+        let rows: Vec<Row> = (0..5_000)
             .map(|_| {
                 seq += 1;
-                let mut row = row("g1", seq, now(0).ts);
+                let mut row = template.clone();
                 let Record::Decision(decision) = &mut row.record else { unreachable!() };
+                decision.seq = seq;
                 decision.tool = Some(format!("tool-{seq}"));
                 decision.client = Some(format!("client-{seq}"));
+                decision.session = Some(format!("session-{seq}"));
+                decision.grant = format!("grant-{seq}");
+                decision.rule = format!("/tools/tool-{seq}/action");
+                if seq % 10 == 0 {
+                    // As of a fleet: a gateway's feed may give the records of others.
+                    decision.gateway = format!("run-{seq}");
+                }
+                if seq % 4 == 0 {
+                    decision.counters = vec![CounterState {
+                        counter: format!("counter-{seq}"),
+                        scope: "session".to_owned(),
+                        key: format!("session-{seq}"),
+                        window: 60,
+                        used: Amount::ONE,
+                        max: Amount::ONE,
+                        resets_at: decision.ts.plus_micros(60_000_000),
+                    }];
+                }
                 row
             })
             .collect();
         records(&mut ui, 1, rows);
     }
-    let known = (1..=seq).filter(|seq| ui.app.feeds.calls("git", &format!("tool-{seq}")).is_some()).count();
-    assert!(known <= 20_000, "{known}");
+    let live = &ui.app.live.live;
+    assert_eq!(live.ring.totals().decisions, CALLS, "all are counted");
+    assert_eq!(live.ring.len(), 5_000);
+    assert!(live.ring.names.len() < 150_000, "{}", live.ring.names.len());
+    assert!(live.tally().unwrap().len() <= tally::MOST);
+    let (newest, oldest) = live.folded().unwrap().remembered();
+    assert!(newest.max(oldest) <= 8_192, "{newest} {oldest}");
+    let (origins, known) = live.ring.known_runs();
+    assert!(origins.max(known) <= 20_000, "{origins} {known}");
+    let (tools, runs) = ui.app.feeds.kept();
+    assert!(tools <= 20_000 && runs <= 20_000, "{tools} {runs}");
+    assert_eq!(ui.app.feeds.others() + u64::try_from(tools).unwrap(), CALLS, "what is not kept is told");
+    assert!(ui.app.counters.len() <= 10_000);
+    assert_eq!(
+        ui.app.counters.others() + u64::try_from(ui.app.counters.len()).unwrap(),
+        CALLS / 4,
+        "{}",
+        ui.app.counters.len()
+    );
     assert_eq!(ui.app.feeds.gateway(1).unwrap().seen.clients.len(), 32);
-    assert_eq!(ui.app.live.live.ring.totals().decisions, seq, "all are counted");
+    // It is said, too.
+    ui.keys("3");
+    assert!(ui.screen().contains("and others, 240,000 accounts of them not kept"), "{}", ui.screen());
+    ui.keys("5");
+    assert!(ui.screen().contains("only some are counted by tool"), "{}", ui.screen());
+    // Those that are over make room for what a person needs.
+    ui.ms += 120_000;
+    let mut later = row("g1", CALLS + 1, now(ui.ms).ts);
+    let Record::Decision(decision) = &mut later.record else { unreachable!() };
+    decision.counters = vec![CounterState {
+        counter: "true".to_owned(),
+        scope: "grant".to_owned(),
+        key: "local".to_owned(),
+        window: 60,
+        used: Amount::ONE,
+        max: Amount::ONE,
+        resets_at: now(ui.ms).ts.plus_micros(60_000_000),
+    }];
+    // Room is not looked for at every account.
+    let asks: Vec<Row> = (1..=20_000)
+        .map(|seq| {
+            let mut row = later.clone();
+            let Record::Decision(decision) = &mut row.record else { unreachable!() };
+            decision.seq = CALLS + seq;
+            row
+        })
+        .collect();
+    records(&mut ui, 1, asks);
+    let readings = ui.app.readings();
+    assert!(readings.iter().any(|reading| reading.key.counter == "true"));
     for source in 2..200 {
         connect(&mut ui, source, gateway("short", &format!("run-{source}"), &revision()));
         ui.send(Msg::Feed(FeedMsg::Lost(source, "ended".to_owned(), true)));
     }
     assert!(ui.app.feeds.gateways().count() < 80);
+}
+
+#[test]
+fn a_gateway_that_tells_of_endless_servers_and_names_fills_no_memory() {
+    let mut ui = started((120, 40), Theme::new(Depth::True, false, true));
+    connect(&mut ui, 1, gateway("liar", "g1", &revision()));
+    for number in 0..1_000 {
+        let server = format!("server-{number}");
+        let listed = State::Tools {
+            server: server.clone(),
+            tools: Vec::new(),
+            pins: std::collections::BTreeMap::new(),
+        };
+        ui.send(Msg::Feed(FeedMsg::State(1, Arc::new(listed))));
+        let drift = State::Drift { server, drifted: Vec::new() };
+        ui.send(Msg::Feed(FeedMsg::State(1, Arc::new(drift))));
+    }
+    let known = ui.app.feeds.gateway(1).unwrap();
+    assert_eq!((known.tools.len(), known.seen.drift.len()), (256, 256));
+    assert!(ui.screen().contains("more than 256 servers: the others are left out"), "{}", ui.screen());
+    let mut endless = row("g1", 1, now(0).ts);
+    let Record::Decision(decision) = &mut endless.record else { unreachable!() };
+    let long = "x".repeat(1 << 20);
+    (decision.tool, decision.client) = (Some(long.clone()), Some(long.clone()));
+    decision.counters = vec![CounterState {
+        counter: long.clone(),
+        scope: "grant".to_owned(),
+        key: long,
+        window: 60,
+        used: Amount::ONE,
+        max: Amount::ONE,
+        resets_at: now(60_000).ts,
+    }];
+    records(&mut ui, 1, vec![endless]);
+    assert_eq!((ui.app.feeds.kept().0, ui.app.feeds.others()), (0, 1));
+    assert_eq!((ui.app.counters.len(), ui.app.counters.others()), (0, 1));
+    let seen = &ui.app.feeds.gateway(1).unwrap().seen;
+    assert!(seen.clients.is_empty() && seen.others);
+    assert!(ui.app.live.live.ring.bytes() < 1 << 20);
 }
 
 #[test]
@@ -344,4 +463,95 @@ fn a_feed_that_never_answers_is_named() {
     assert!(text.contains("trying again"), "{text}");
     connect(&mut ui, 2, gateway("far", "g2", &revision()));
     assert!(!ui.screen().contains("cannot be reached, tried again"), "{}", ui.screen());
+}
+
+/// The newest question about recorded calls.
+fn asked(ui: &mut Ui) -> Option<Question> {
+    let effects = std::mem::take(&mut ui.effects);
+    effects.into_iter().rev().find_map(|effect| match effect {
+        Effect::Health(HealthEffect::Ask(question)) => Some(*question),
+        _ => None,
+    })
+}
+
+/// What the runtime would answer, of calls with these branches, a minute apart.
+fn looked(question: &Question, branches: &[&str]) -> Msg {
+    let document = Document::parse(&question.text).valid().unwrap();
+    let mut checkup = Checkup::new(&document, None).unwrap();
+    for (minute, branch) in (0..).zip(branches) {
+        let args = format!("{{\"branch\":\"{branch}\"}}");
+        let args = callgate::json::parse(&args).unwrap();
+        let caller = Caller { server: "git", grant: "local", session: None };
+        let ts = now(0).ts.plus_micros(minute * 60_000_000);
+        checkup.call(&Seen { ts, caller, tool: "push_branch", args: Some(&args.root) });
+    }
+    let answer = Answer { health: checkup.health(), cut: None };
+    Msg::Health(HealthMsg::Done(question.number, Ok(Arc::new(answer))))
+}
+
+#[test]
+fn each_rule_is_shown_with_its_hits_in_the_journals_and_the_span_of_time() {
+    let policy = r#"{"version":"1","default":"deny","tools":{"push_branch":{"deny_if":[
+        {"conditions":[{"path":"args.branch","op":"eq","value":"main"}]},
+        {"conditions":[{"path":"args.branch","op":"in","value":["main"]}]},
+        {"conditions":[{"path":"args.branch","op":"eq","value":"release"}]}]}}}"#;
+    for (name, size) in [("80x24", (80, 24)), ("160x45", (160, 45))] {
+        let mut ui = Ui::start(Some(policy), tools(), size, Theme::new(Depth::True, false, true), false);
+        assert_eq!(asked(&mut ui), None, "nothing is read before somebody looks");
+        ui.keys("5");
+        let question = asked(&mut ui).unwrap();
+        assert_eq!(&*question.text, policy);
+        assert!(ui.screen().contains("Recorded calls are looked through."), "{}", ui.screen());
+        ui.send(Msg::Health(HealthMsg::Progress(question.number, 512)));
+        assert!(ui.screen().contains("512 so far"), "{}", ui.screen());
+        ui.ms += 4 * 60_000;
+        ui.send(looked(&question, &["main", "dev", "main", "dev"]));
+        ui.keys("G");
+        let text = ui.screen();
+        insta::assert_snapshot!(format!("{name}_health_recorded"), text);
+        for words in
+            ["Hits in 4 recorded calls, 2026-11-20 21:20 to 2026-11-20 21:23", "decides", "never hit"]
+        {
+            assert!(text.contains(words), "{words}\n{text}");
+        }
+    }
+}
+
+#[test]
+fn recorded_calls_are_looked_through_anew_when_the_text_or_the_calls_change() {
+    let mut ui = started((160, 45), Theme::new(Depth::True, false, true));
+    let first = asked(&mut ui).unwrap();
+    ui.send(looked(&first, &["main"]));
+    assert!(ui.screen().contains("Hits in 1 recorded call,"), "{}", ui.screen());
+    // Time alone asks nothing; a call does, and not at once.
+    ui.ms += 3_600_000;
+    ui.send(Msg::Tick);
+    assert_eq!(asked(&mut ui), None);
+    connect(&mut ui, 1, gateway("git", "g1", &revision()));
+    let at = now(ui.ms).ts;
+    records(&mut ui, 1, vec![row("g1", 1, at)]);
+    let second = asked(&mut ui).unwrap();
+    assert!(second.number > first.number);
+    assert!(ui.screen().contains("Hits in 1 recorded call,"), "what is known stays meanwhile");
+    records(&mut ui, 1, vec![row("g1", 2, at)]);
+    assert_eq!(asked(&mut ui), None, "one at a time");
+    // What is late is ignored.
+    ui.send(looked(&first, &["main", "main", "main"]));
+    assert!(ui.screen().contains("Hits in 1 recorded call,"), "{}", ui.screen());
+    ui.send(looked(&second, &["main", "dev"]));
+    assert!(ui.screen().contains("Hits in 2 recorded calls,"), "{}", ui.screen());
+    records(&mut ui, 1, vec![row("g1", 3, at)]);
+    assert_eq!(asked(&mut ui), None, "not again at once");
+    ui.ms += 30_000;
+    records(&mut ui, 1, vec![row("g1", 4, at)]);
+    let third = asked(&mut ui).unwrap();
+    // An edit: what was known was of another text.
+    ui.keys("1 / 'list' enter d 5");
+    let fourth = asked(&mut ui).unwrap();
+    assert!(fourth.text != third.text && fourth.number > third.number);
+    assert!(!ui.screen().contains("Hits in"), "{}", ui.screen());
+    ui.send(looked(&third, &["main"]));
+    assert!(!ui.screen().contains("Hits in"), "{}", ui.screen());
+    ui.send(Msg::Health(HealthMsg::Done(fourth.number, Err("the journals cannot be read: no".to_owned()))));
+    assert!(ui.screen().contains("What the rules decided is not known: the journals"), "{}", ui.screen());
 }

@@ -355,6 +355,85 @@ fn a_gateway_behind_tls_is_watched_through_losses_and_nothing_is_missing() {
     assert_eq!(term.end(), 0);
 }
 
+/// Where libfaketime lies, which can set the clock of one process.
+fn faketime() -> Option<String> {
+    let found = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64"]
+        .map(|folder| format!("{folder}/faketime/libfaketimeMT.so.1"));
+    found.into_iter().find(|path| std::path::Path::new(path).exists())
+}
+
+#[test]
+#[allow(clippy::print_stderr)]
+fn after_a_night_asleep_a_connection_that_died_without_a_word_is_made_anew_and_nothing_is_missing() {
+    let Some(library) = faketime() else {
+        eprintln!("skipped: there is no libfaketime");
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    let half = Half::start(home.path(), "far", |_| {});
+    let wire = Wire::to(half.hub.address());
+    for seq in 1..=40 {
+        half.decide(seq, clock::now());
+    }
+    let step = home.path().join("clock");
+    let set = |offset: &str| {
+        std::fs::write(home.path().join("clock.new"), offset).unwrap();
+        std::fs::rename(home.path().join("clock.new"), &step).unwrap();
+    };
+    // The evening before; the clock that timers go by stands still in between, as in a sleep.
+    set("-8h");
+    let program = Program::new(home.path()).arg(home.path().join("policy.json")).arg("--feed");
+    let program = program.arg(format!("ws://{}/feed", wire.address)).patience(LONG).size(140, 40);
+    let program = program.env("CALLGATE_FEED_TOKEN", half.hub.token()).env("LD_PRELOAD", &library);
+    let program =
+        program.env("FAKETIME_TIMESTAMP_FILE", step.to_str().unwrap()).env("FAKETIME_NO_CACHE", "1");
+    let mut term = program.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").start();
+    term.wait("1 gateway");
+    term.type_keys("2");
+    term.wait("40 calls");
+    wire.fall_silent();
+    for seq in 41..=65 {
+        half.decide(seq, clock::now());
+    }
+    set("+0h");
+    term.wait("65 calls");
+    // It goes on as it did before.
+    half.decide(66, clock::now());
+    term.wait("66 calls");
+    term.type_keys("5");
+    term.wait("reconnects");
+    assert!(!term.screen().text().contains("lost on the way"), "{}", term.screen().text());
+    term.type_keys("q");
+    assert_eq!(term.end(), 0);
+}
+
+#[test]
+fn thirty_thousand_invented_tools_come_over_a_feed_and_keys_are_answered() {
+    const CALLS: u64 = 30_000;
+    let home = tempfile::tempdir().unwrap();
+    let half = Half::start(home.path(), "liar", |_| {});
+    let program = Program::new(home.path()).arg(home.path().join("policy.json")).arg("--feed");
+    let program = program.arg(format!("ws://{}/feed", half.hub.address())).patience(LONG).size(140, 40);
+    let program = program.env("CALLGATE_FEED_TOKEN", half.hub.token()).env("CALLGATE_ROWS", "1000");
+    let mut term = program.start();
+    term.wait("1 gateway");
+    term.type_keys("2");
+    for seq in 1..=CALLS {
+        let line = decision("liar", seq, clock::now());
+        let name = format!("\"tool\":\"pull-{seq}-\\u001b[31m\"");
+        let line = String::from_utf8_lossy(&line).replace("\"tool\":\"pull\"", &name);
+        half.publish(seq, Arc::from(line.as_bytes()));
+    }
+    term.wait("30,000 calls");
+    term.type_keys("b");
+    term.wait("by tool");
+    term.type_keys("5");
+    term.wait("only some are counted by tool");
+    assert!(!term.screen().text().contains("lost on the way"), "{}", term.screen().text());
+    term.type_keys("q");
+    assert_eq!(term.end(), 0);
+}
+
 #[test]
 fn a_gateway_that_is_killed_and_started_again_loses_nothing_that_the_journal_has() {
     let home = Home::new(r#"{"version":"1","default":"allow","tools":{"echo":{}}}"#);

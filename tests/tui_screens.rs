@@ -13,6 +13,7 @@ use callgate::mcp::tool::Tool;
 use callgate::record::Record;
 use callgate::tui::app::impact::{ImpactEffect, ImpactMsg, Slot};
 use callgate::tui::app::policy::PolicyMsg;
+use callgate::tui::app::toast::Kind;
 use callgate::tui::app::{Effect, FeedMsg, Msg, Row};
 use callgate::tui::theme::{Depth, Theme};
 use tui_support::{POLICY, Ui, has_color, hello, now, tools};
@@ -299,4 +300,64 @@ fn the_margin_shows_what_unsaved_edits_change_of_recent_calls() {
     // Nothing unsaved, nothing to tell.
     ui.keys("u");
     assert!(!ui.screen().contains("+12"), "{}", ui.screen());
+}
+
+/// The places of the lines that hold a text.
+fn lines_with(screen: &str, text: &str) -> Vec<usize> {
+    screen.lines().enumerate().filter(|(_, line)| line.contains(text)).map(|(at, _)| at).collect()
+}
+
+#[test]
+fn messages_have_lines_of_their_own_and_hide_neither_rows_nor_dialogs() {
+    let long =
+        "the gateway refused it: ".to_owned() + &"a reason that is as long as people write them ".repeat(4);
+    for (size, keys) in
+        [((80, 24), ""), ((80, 24), "2"), ((160, 45), "3"), ((80, 24), "?"), ((40, 10), "a q")]
+    {
+        let mut ui = Ui::start(Some(POLICY), tools(), size, Theme::new(Depth::True, false, true), false);
+        ui.keys(keys);
+        let before = ui.screen();
+        ui.send(Msg::Note(Kind::Bad, "first message".to_owned()));
+        ui.send(Msg::Note(Kind::Warn, long.clone()));
+        let with = ui.screen();
+        let last = usize::from(size.1) - 1;
+        let at = lines_with(&with, "the gateway refused it");
+        assert_eq!(at.len(), 1, "{with}");
+        // Every line from there to the keys is the message's; what the screen says ends above it.
+        let lines: Vec<&str> = with.lines().collect();
+        let said = lines[at[0]..last].iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
+        if size.0 >= 80 {
+            assert_eq!(said, format!("! {}", long.trim()), "{with}");
+            let first = lines_with(&with, "first message");
+            assert_eq!(first, [at[0] - 1], "the older one stands above\n{with}");
+        }
+        if keys == "?" {
+            let bottom = lines_with(&with, "╰").last().copied().or(lines_with(&with, "└").last().copied());
+            assert!(bottom.is_some_and(|bottom| bottom < at[0]), "{with}");
+        }
+        // Once they have had their time all is as it was.
+        ui.ms += 60_000;
+        ui.send(Msg::Tick);
+        assert_eq!(ui.screen().lines().count(), before.lines().count());
+        assert!(lines_with(&ui.screen(), "the gateway refused it").is_empty());
+    }
+}
+
+#[test]
+fn the_bar_names_the_file_its_state_and_the_gateways_at_every_width() {
+    for width in [80, 100, 120, 160] {
+        for keys in ["1", "2", "3", "4", "5"] {
+            let mut ui =
+                Ui::start(Some(POLICY), tools(), (width, 24), Theme::new(Depth::True, false, true), false);
+            ui.send(Msg::Feed(FeedMsg::Connected(1, Arc::new(hello()))));
+            // Something is unsaved.
+            ui.keys("/ 'push' enter d");
+            ui.keys(keys);
+            let screen = ui.screen();
+            let bar = screen.lines().next().unwrap();
+            assert!(bar.ends_with("policy.json ● unsaved  ● 1 gateway"), "{bar}");
+            let shown = ui.app.screen.title();
+            assert!(bar.contains(&format!("{keys} {shown}")), "{bar}");
+        }
+    }
 }

@@ -3,10 +3,12 @@
 use std::io;
 use std::path::PathBuf;
 
+use regex::bytes::Regex;
+
 use super::bar::Bar;
 use super::{CliError, Output};
-use crate::journal::follow::Source;
-use crate::journal::past::{DECISION, Past};
+use crate::journal::follow::{self, Source};
+use crate::journal::past::Past;
 use crate::journal::read;
 use crate::paths::Paths;
 use crate::time::Timestamp;
@@ -55,7 +57,7 @@ impl Journals {
         out: &Output,
         each: &mut dyn FnMut(&[u8]),
     ) -> Result<(), CliError> {
-        self.read(doing, &[DECISION.to_vec()], out, each)
+        self.read(doing, &follow::decisions(), out, each)
     }
 
     /// Hands over every record, in the order of time, telling how far it is on a terminal.
@@ -66,7 +68,7 @@ impl Journals {
     fn read(
         &self,
         doing: &str,
-        needles: &[Vec<u8>],
+        needles: &[Regex],
         out: &Output,
         each: &mut dyn FnMut(&[u8]),
     ) -> Result<(), CliError> {

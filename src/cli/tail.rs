@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use regex::bytes::Regex;
+
 use super::args::TailArgs;
 use super::output::Format;
 use super::{Answer, CliError, Output, Verdict};
@@ -28,9 +30,6 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// How many earlier lines are shown when following without `--since`.
 const EARLIER: usize = 20;
-
-/// What every denied decision holds, as the gateway prints it.
-const DENIED: &[u8] = br#""decision":"deny""#;
 
 /// Output is handed over in pieces of about this size while there is more to read.
 const PIECE: usize = 64 * 1024;
@@ -264,16 +263,18 @@ impl Tail<'_> {
         Ok(())
     }
 
-    /// What every line that can be shown holds: the journals are searched for it before their lines
-    /// are looked at. For people every line counts, because an outcome is shown with its call; and
-    /// what is lost shows only between all lines.
-    fn needles(&self) -> Vec<Vec<u8>> {
-        match (&self.sink, &self.filter) {
-            (Sink::Stats(_) | Sink::Report(_), _) => Vec::new(),
-            (Sink::Text(_), _) if !self.deny => Vec::new(),
-            _ if self.deny => vec![DENIED.to_vec()],
-            (_, Some(filter)) => filter.needles(),
-            (_, None) => Vec::new(),
+    /// What is found in every line that can be shown: the journals are searched for it before their
+    /// lines are looked at. For people an outcome is shown with its call, so where one can be shown
+    /// every line counts; and what is lost shows only between all lines.
+    fn needles(&self) -> Vec<Regex> {
+        let outcomes = !self.deny && self.filter.as_ref().is_none_or(Filter::may_be_outcome);
+        match &self.sink {
+            Sink::Stats(_) | Sink::Report(_) => Vec::new(),
+            Sink::Text(_) if outcomes => Vec::new(),
+            _ => {
+                let denied = self.deny.then(Filter::denied);
+                denied.iter().chain(&self.filter).flat_map(Filter::needles).collect()
+            }
         }
     }
 
@@ -290,9 +291,6 @@ impl Tail<'_> {
 
     /// Whether a line is asked for. `read` is the line where it was read already.
     fn wanted<'l>(&self, bytes: &'l [u8], read: Option<&Line<'l>>) -> bool {
-        if self.deny && memchr::memmem::find(bytes, DENIED).is_none() {
-            return false;
-        }
         if !self.deny && self.filter.is_none() {
             // A feed gives its whole history.
             return (self.since.is_none() && self.until.is_none())

@@ -18,13 +18,18 @@
 
 mod args;
 mod complete;
+mod needle;
 mod parse;
 mod text;
 
+use std::borrow::Cow;
 use std::fmt;
 
+use regex::bytes::Regex;
+use serde::Deserialize;
+
 use crate::json::Span;
-use crate::record::line::Line;
+use crate::record::line::{Line, Text};
 use crate::record::{EventKind, Record, Status, Verdict};
 use crate::time::Timestamp;
 
@@ -140,7 +145,10 @@ impl<'v> View<'v> {
             tool: Line::text(&line.tool),
             rule: Line::text(&line.rule),
             grant: Line::text(if event { &line.by } else { &line.grant }),
-            server: Line::text(&line.server),
+            server: match line.data.filter(|_| event) {
+                Some(data) => about(data),
+                None => Line::text(&line.server),
+            },
             gateway: &line.gateway.0,
             session: Line::text(&line.session),
             client: Line::text(&line.client),
@@ -150,6 +158,19 @@ impl<'v> View<'v> {
             status: line.status,
             shadow: line.shadow.as_ref().map(|shadow| shadow.decision),
         })
+    }
+}
+
+/// The server that an event's data names; empty where it names none, or has escapes in its name.
+fn about(data: &str) -> &str {
+    #[derive(Deserialize)]
+    struct Data<'a> {
+        #[serde(borrow, default)]
+        server: Option<Text<'a>>,
+    }
+    match serde_json::from_str(data) {
+        Ok(Data { server: Some(Text(Cow::Borrowed(server))) }) => server,
+        _ => "",
     }
 }
 
@@ -242,16 +263,26 @@ impl Filter {
         parse::terms(text, now).map(|terms| Self { terms })
     }
 
+    /// `decision:deny`
+    pub fn denied() -> Self {
+        Self { terms: vec![(true, Term::Decision(vec![Verdict::Deny]))] }
+    }
+
     /// Whether a record matches.
     pub fn matches(&self, view: &View<'_>) -> bool {
         self.terms.iter().all(|(wanted, term)| term.holds(view) == *wanted)
     }
 
-    /// Byte strings of which every journal line that matches holds at least one; empty when nothing
-    /// of the kind can be said. For searching a journal before parsing its lines.
-    pub fn needles(&self) -> Vec<Vec<u8>> {
-        let known = self.terms.iter().filter(|(wanted, _)| *wanted).map(|(_, term)| term.needles());
-        known.filter(|needles| !needles.is_empty()).min_by_key(Vec::len).unwrap_or_default()
+    /// Expressions of which every journal line that matches the filter matches each; a line that
+    /// matches them may still not match it. For searching a journal before reading its lines; empty
+    /// where nothing can be said of them. None matches across a line feed.
+    pub fn needles(&self) -> Vec<Regex> {
+        self.terms.iter().filter(|(wanted, _)| *wanted).filter_map(|(_, term)| term.needle()).collect()
+    }
+
+    /// Whether an outcome can match it: one that asks for what only calls and events have never does.
+    pub fn may_be_outcome(&self) -> bool {
+        self.terms.iter().all(|(wanted, term)| !wanted || term.may_be_outcome())
     }
 
     /// Whether it asks how calls ended, so that a call's outcome can change what it says of it.

@@ -1,8 +1,10 @@
 //! Reading a filter's text.
 
+use regex::bytes::Regex;
+
 use super::args::{ArgTerm, Compare, Wanted};
 use super::text::Pattern;
-use super::{Field, FilterError, Kind, OTHER_NAMES, View};
+use super::{Field, FilterError, Kind, OTHER_NAMES, View, needle};
 use crate::json::Span;
 use crate::json::number::Decimal;
 use crate::record::{Status, Verdict};
@@ -105,31 +107,44 @@ impl Term {
 }
 
 impl Term {
-    /// See [`super::Filter::needles`]. Records are printed without white space, and a quote within a
-    /// string has a backslash before it, so these are members and nothing else.
-    pub(super) fn needles(&self) -> Vec<Vec<u8>> {
-        let member = |name: &str, value: &str| format!("\"{name}\":\"{value}\"").into_bytes();
+    /// See [`super::Filter::needles`].
+    pub(super) fn needle(&self) -> Option<Regex> {
         match self {
-            Self::Decision(wanted) => DECISIONS
-                .iter()
-                .filter(|(_, verdict)| wanted.contains(verdict))
-                .map(|(word, _)| member("decision", word))
-                .collect(),
-            Self::Status(wanted) => STATUSES
-                .iter()
-                .filter(|(_, status)| wanted.contains(status))
-                .map(|(word, _)| member("status", word))
-                .collect(),
-            Self::Kind(wanted) => wanted
-                .iter()
-                .map(|kind| match *kind {
-                    "call" | "decision" => member("type", "decision"),
-                    "outcome" | "event" => member("type", kind),
-                    kind => member("kind", kind),
-                })
-                .collect(),
-            Self::Shadow(_) => vec![br#""shadow":{"#.to_vec()],
-            _ => Vec::new(),
+            Self::Decision(wanted) => {
+                let words = DECISIONS.iter().filter(|(_, verdict)| wanted.contains(verdict));
+                needle::words(&words.map(|(word, _)| ("decision", *word)).collect::<Vec<_>>())
+            }
+            Self::Status(wanted) => {
+                let words = STATUSES.iter().filter(|(_, status)| wanted.contains(status));
+                needle::words(&words.map(|(word, _)| ("status", *word)).collect::<Vec<_>>())
+            }
+            Self::Kind(wanted) => {
+                let member = |kind: &&'static str| match *kind {
+                    "call" | "decision" => ("type", "decision"),
+                    "outcome" | "event" => ("type", *kind),
+                    kind => ("kind", kind),
+                };
+                needle::words(&wanted.iter().map(member).collect::<Vec<_>>())
+            }
+            Self::Shadow(_) => needle::object("shadow"),
+            Self::Text(field, patterns) => needle::field(*field, patterns),
+            Self::Arg(term) => needle::argument(term.steps.first()?),
+            Self::Anywhere(pattern) => needle::anywhere(pattern),
+            Self::Since(_) | Self::Until(_) => None,
+        }
+    }
+
+    /// See [`super::Filter::may_be_outcome`].
+    pub(super) fn may_be_outcome(&self) -> bool {
+        match self {
+            // An outcome has none of the other fields.
+            Self::Text(field, patterns) => {
+                *field == Field::Gateway || patterns.iter().any(|pattern| pattern.matches(""))
+            }
+            Self::Anywhere(pattern) => pattern.matches(""),
+            Self::Kind(wanted) => wanted.contains(&"outcome"),
+            Self::Status(_) | Self::Since(_) | Self::Until(_) => true,
+            Self::Decision(_) | Self::Shadow(_) | Self::Arg(_) => false,
         }
     }
 }

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -196,17 +198,120 @@ proptest! {
     }
 }
 
+/// Whether the filter's needles let a line through.
+fn passes(filter: &Filter, line: &str) -> bool {
+    filter.needles().iter().all(|needle| needle.is_match(line.as_bytes()))
+}
+
+/// Whether the filter matches a line that was read.
+fn reads(filter: &Filter, line: &str) -> bool {
+    Line::parse(line.as_bytes())
+        .is_ok_and(|line| View::of_line(&line).is_some_and(|view| filter.matches(&view)))
+}
+
 #[test]
-fn needles_are_in_every_line_that_can_match() {
-    let needles = |text: &str| -> Vec<String> {
-        let filter = Filter::parse(text, Timestamp(0)).expect("valid");
-        filter.needles().into_iter().map(|needle| String::from_utf8(needle).expect("text")).collect()
+fn needles_pass_over_other_lines_and_never_over_one_that_matches() {
+    let line = |members: &str| {
+        format!(r#"{{"type":"decision","seq":7,"ts":"2026-11-20T21:20:00.000001Z","gateway":"g",{members}}}"#)
     };
-    assert_eq!(needles("decision:deny tool:x"), [r#""decision":"deny""#]);
-    assert_eq!(needles("decision:deny,approve kind:call"), [r#""type":"decision""#]);
-    assert_eq!(needles("kind:freeze,outcome"), [r#""kind":"freeze""#, r#""type":"outcome""#]);
-    for text in ["-decision:deny", "tool:x", "", "word", "since:1m"] {
-        assert!(needles(text).is_empty(), "{text}");
+    let other =
+        line(r#""server":"s","grant":"l","tool":"push","decision":"allow","rule":"","args":{"a":"b\n"}"#);
+    for (text, members) in [
+        ("tool:pull", r#""tool":"PULL","decision":"allow""#),
+        ("tool:pull", r#""tool": "pull","decision":"allow""#),
+        ("tool:pull", r#""tool":"p\u0075ll","decision":"allow""#),
+        ("tool:pull", r#""t\u006fol":"pull","decision":"allow""#),
+        ("tool:ask", "\"tool\":\"a\u{17f}\u{212a}\",\"decision\":\"allow\""),
+        ("tool:ask", r#""tool":"a\u017fk","decision":"allow""#),
+        ("tool:größe,x", r#""tool":"GRÖẞE","decision":"allow""#),
+        ("tool:a*b*c", r#""tool":"A-B\"-c","decision":"allow""#),
+        ("tool:\"a\\\"b\"", r#""tool":"a\"b","decision":"allow""#),
+        ("decision:deny", r#""tool":"x","decision":"deny""#),
+        ("decision:deny", r#""tool":"x","decision":"d\u0065ny""#),
+        ("decision:deny", r#""tool":"x","decision" : "deny""#),
+        ("rule:/tools/*", r#""tool":"x","decision":"allow","rule":"\/tools\/x""#),
+        ("shadow:deny", r#""tool":"x","decision":"allow","shadow": {"decision":"deny"}"#),
+        ("arg.image:*", r#""tool":"x","decision":"allow","args":{"image" :"é"}"#),
+        ("arg.image:*", r#""tool":"x","decision":"allow","args":{"i\u006dage":"é"}"#),
+        ("arg.a\\.b:1", r#""tool":"x","decision":"allow","args":{"a.b":1}"#),
+        ("refund", r#""tool":"x","decision":"allow","args":{"why":"REFUND"}"#),
+        ("refund", r#""tool":"x","decision":"allow","message":"\"re\u0066und\"""#),
+        ("\"a\\\"b\"", r#""tool":"a\"b","decision":"allow""#),
+    ] {
+        let filter = Filter::parse(text, NOW).expect(text);
+        let line = line(members);
+        assert!(reads(&filter, &line), "{text}: {line}");
+        assert!(passes(&filter, &line), "{text}: {line}");
+        assert!(!filter.needles().is_empty() && !passes(&filter, &other), "{text}");
+    }
+    for text in ["-decision:deny", "-tool:x", "", "tool:*", "tool:\"\"", "tool:/x/", "since:1m"] {
+        let filter = Filter::parse(text, NOW).expect(text);
+        assert!(filter.needles().is_empty(), "{text}");
+    }
+    for (text, may) in
+        [("tool:x", false), ("tool:*", true), ("-tool:x", true), ("status:ok", true), ("refund", false)]
+    {
+        assert_eq!(Filter::parse(text, NOW).expect(text).may_be_outcome(), may, "{text}");
+    }
+}
+
+/// The same character in another case, as an escape, or as it is.
+fn spelt(text: &str, ways: &[u8]) -> String {
+    let mut out = String::new();
+    for (c, way) in text.chars().zip(ways.iter().cycle()) {
+        let c = match way % 7 {
+            0 => c.to_ascii_uppercase(),
+            1 if c == 's' => '\u{17f}',
+            1 | 2 if c == 'k' => '\u{212a}',
+            _ => c,
+        };
+        if way % 11 == 3 || matches!(c, '"' | '\\') || c < ' ' {
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn with_and_without_needles_the_same_lines_match(
+        field in proptest::sample::select(vec![
+            "tool:", "rule:", "grant:", "server:", "message:", "client:", "arg.ask:", "arg.ß:", "decision:",
+            "kind:", "",
+        ]),
+        value in "(ask|task|a|s\\*k|\\*|k,a|\"a k\"|ſ|deny|freeze|a\\\\k|/a.k/){1,2}",
+        name in proptest::sample::select(vec![
+            "tool", "rule", "grant", "server", "message", "client", "by", "reason", "args", "data", "decision",
+        ]),
+        text in "(ask|task|s|K|a k|a/k|deny|freeze|\"|\\\\|ß){0,3}",
+        ways in proptest::collection::vec(any::<u8>(), 1..9),
+        kind in proptest::sample::select(vec!["decision", "event", "outcome"]),
+        space in proptest::sample::select(vec!["", "", " ", "\t"]),
+    ) {
+        let Ok(filter) = Filter::parse(&format!("{field}{value}"), NOW) else { return Ok(()) };
+        let spelling = spelt(&text, &ways);
+        let body = match name {
+            "args" => format!("{{\"{spelling}\"{space}:{space}[\"{spelling}\"],\"ask\":\"{spelling}\"}}"),
+            "data" => format!("{{\"server\":{space}\"{spelling}\"}}"),
+            _ => format!("\"{spelling}\""),
+        };
+        let name = if ways[0] % 5 == 0 { spelt(name, &[5, 3]) } else { name.to_owned() };
+        let mut line = format!(
+            r#"{{"type":{space}"{kind}","seq":7,"ts":"2026-11-20T21:20:00.000001Z","gateway":"g""#
+        );
+        if kind == "event" {
+            line.push_str(r#","kind":"freeze""#);
+        } else if name != "decision" {
+            line.push_str(r#","decision":"deny""#);
+        }
+        let _ = write!(line, ",\"{name}\"{space}:{space}{body}}}");
+        prop_assert!(!reads(&filter, &line) || passes(&filter, &line), "{field}{value}: {line}");
+        let ended = r#"{"type":"outcome","seq":8,"ts":"2026-11-20T21:20:00.000001Z","gateway":"g","status":"ok"}"#;
+        prop_assert!(!reads(&filter, ended) || filter.may_be_outcome(), "{field}{value}");
     }
 }
 

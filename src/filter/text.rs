@@ -13,6 +13,10 @@ const REGEX_SIZE: usize = 1 << 20;
 pub(super) enum Pattern {
     /// The whole text; case is ignored.
     Whole(String),
+    /// The whole text: pieces in their order with anything between them; case is ignored.
+    Glob(Vec<String>, Box<Regex>),
+    /// A part of the text; case is ignored.
+    Part(String, Box<Regex>),
     /// An expression, searched for.
     Regex(Box<Regex>),
 }
@@ -23,8 +27,9 @@ impl Pattern {
         if !text.contains('*') {
             return Ok(Self::Whole(text.to_owned()));
         }
-        let pieces: Vec<String> = text.split('*').map(regex::escape).collect();
-        build(&format!("^{}$", pieces.join(".*")), true)
+        let escaped: Vec<String> = text.split('*').map(regex::escape).collect();
+        let regex = build(&format!("^{}$", escaped.join(".*")), true)?;
+        Ok(Self::Glob(text.split('*').map(str::to_owned).collect(), regex))
     }
 
     /// The text itself, whatever stands in it.
@@ -34,14 +39,27 @@ impl Pattern {
 
     /// A regular expression as a person wrote it; case matters.
     pub(super) fn expression(text: &str) -> Result<Self, String> {
-        build(text, false)
+        build(text, false).map(Self::Regex)
     }
 
     /// The same text as a part of another.
     pub(super) fn anywhere(self) -> Result<Self, String> {
         match self {
-            Self::Whole(text) => build(&regex::escape(&text), true),
-            regex @ Self::Regex(_) => Ok(regex),
+            Self::Whole(text) => {
+                let regex = build(&regex::escape(&text), true)?;
+                Ok(Self::Part(text, regex))
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// Texts of which each stands in whatever matches, in this order when it matches the whole, case
+    /// ignored; `None` of an expression.
+    pub(super) fn pieces(&self) -> Option<Vec<&str>> {
+        match self {
+            Self::Whole(text) | Self::Part(text, _) => Some(vec![text]),
+            Self::Glob(pieces, _) => Some(pieces.iter().map(String::as_str).collect()),
+            Self::Regex(_) => None,
         }
     }
 
@@ -54,18 +72,18 @@ impl Pattern {
     pub(super) fn matches(&self, text: &str) -> bool {
         match self {
             Self::Whole(whole) => same_ignoring_case(whole, text),
-            Self::Regex(regex) => regex.is_match(text),
+            Self::Glob(_, regex) | Self::Part(_, regex) | Self::Regex(regex) => regex.is_match(text),
         }
     }
 }
 
-fn build(pattern: &str, fold: bool) -> Result<Pattern, String> {
+fn build(pattern: &str, fold: bool) -> Result<Box<Regex>, String> {
     RegexBuilder::new(pattern)
         .case_insensitive(fold)
         .dot_matches_new_line(fold)
         .size_limit(REGEX_SIZE)
         .build()
-        .map(|regex| Pattern::Regex(Box::new(regex)))
+        .map(Box::new)
         .map_err(|why| match why {
             regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),
             other => {

@@ -63,8 +63,9 @@ struct Current {
 #[derive(Debug, Default)]
 struct Wanted {
     since: Option<Timestamp>,
-    /// Lines without a match are passed over before anything else is done with them.
-    pattern: Option<Regex>,
+    /// Lines in which one of them is not found are passed over before anything else is done with
+    /// them.
+    patterns: Vec<Regex>,
 }
 
 impl Run {
@@ -102,12 +103,19 @@ impl Run {
                     empty.insert(reader)
                 }
             };
-            let line = match &wanted.pattern {
+            let (first, others) = match wanted.patterns.split_first() {
+                None => (None, wanted.patterns.as_slice()),
+                Some((first, others)) => (Some(first), others),
+            };
+            let line = match first {
                 None => reader.next_line()?,
                 Some(pattern) => reader.next_match(pattern)?,
             };
             match line {
                 Some(line) => {
+                    if !others.iter().all(|pattern| pattern.is_match(line)) {
+                        continue;
+                    }
                     // A line without a time stands where it was written.
                     if let Some(ts) = peek_ts(line) {
                         self.ts = ts;
@@ -173,12 +181,13 @@ impl Follower {
         Self::open_for(source, since, &[])
     }
 
-    /// As [`Follower::open`], for those who only want lines that hold one of some byte strings:
-    /// other lines are passed over without being looked at. No byte strings: every line.
+    /// As [`Follower::open`], for those who only want lines in which each of some expressions is
+    /// found: other lines are passed over without being looked at. No expressions: every line. They
+    /// must not match across a line feed.
     ///
     /// # Errors
     /// As [`Follower::open`].
-    pub fn open_for(source: Source, since: Option<Timestamp>, needles: &[Vec<u8>]) -> io::Result<Self> {
+    pub fn open_for(source: Source, since: Option<Timestamp>, needles: &[Regex]) -> io::Result<Self> {
         Self::open_all(vec![source], since, needles)
     }
 
@@ -190,7 +199,7 @@ impl Follower {
     pub fn open_all(
         mut sources: Vec<Source>,
         since: Option<Timestamp>,
-        needles: &[Vec<u8>],
+        needles: &[Regex],
     ) -> io::Result<Self> {
         let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let folders: Vec<PathBuf> = sources
@@ -212,7 +221,7 @@ impl Follower {
         });
         let mut follower = Self {
             sources,
-            wanted: Wanted { since, pattern: pattern(needles)? },
+            wanted: Wanted { since, patterns: needles.to_vec() },
             names: HashMap::new(),
             size: 0,
             runs: Vec::new(),
@@ -367,14 +376,9 @@ impl Follower {
     }
 }
 
-/// Any of the byte strings; `None` for none.
-fn pattern(needles: &[Vec<u8>]) -> io::Result<Option<Regex>> {
-    if needles.is_empty() {
-        return Ok(None);
-    }
-    let texts: Vec<String> =
-        needles.iter().map(|needle| regex::escape(&String::from_utf8_lossy(needle))).collect();
-    Regex::new(&texts.join("|")).map(Some).map_err(io::Error::other)
+/// For [`Follower::open_for`]: what is found in every decision, as the gateway prints it.
+pub fn decisions() -> Vec<Regex> {
+    Regex::new(r#""type":"decision""#).into_iter().collect()
 }
 
 fn first_ts(path: &Path) -> Option<Timestamp> {
@@ -430,7 +434,8 @@ mod tests {
             )
             .collect();
         fs::write(&path, &text).expect("written");
-        let needles = [br#""type":"event""#.to_vec(), br#""type":"none""#.to_vec()];
+        let needles =
+            [r#""type":"(?:event|none)""#, r#""seq":"#].map(|text| Regex::new(text).expect("valid"));
         let mut follower = Follower::open_for(Source::at(folder.path()), None, &needles).expect("opens");
         assert_eq!(all(&mut follower), (0..20).map(|n| n * 1000 + 7).collect::<Vec<_>>());
         let mut file = fs::OpenOptions::new().append(true).open(&path).expect("opens");

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use regex::bytes::Regex;
 use serde::Deserialize;
 
 use super::follow::{Follower, Source};
@@ -19,12 +20,12 @@ pub struct Past {
 }
 
 impl Past {
-    /// Begins at an instant, or at the beginning of everything. Only lines that hold one of some byte
-    /// strings are read, without any every line.
+    /// Begins at an instant, or at the beginning of everything. Only lines in which each of some
+    /// expressions is found are read, without any every line.
     ///
     /// # Errors
     /// What the file system says; a folder that does not exist holds no journals.
-    pub fn open(sources: &[Source], since: Option<Timestamp>, needles: &[Vec<u8>]) -> io::Result<Self> {
+    pub fn open(sources: &[Source], since: Option<Timestamp>, needles: &[Regex]) -> io::Result<Self> {
         let follower = Follower::open_all(sources.to_vec(), since, needles)?;
         let total = follower.size();
         Ok(Self { follower, total, done: 0 })
@@ -42,21 +43,22 @@ impl Past {
         Ok(line)
     }
 
-    /// How many bytes were read, and how many there were at the beginning. With `since` or byte strings
+    /// How many bytes were read, and how many there were at the beginning. With `since` or expressions
     /// fewer are read than there are.
     pub fn progress(&self) -> (u64, u64) {
         (self.done.min(self.total), self.total)
     }
 }
 
-/// What every decision's line holds, as gateways print it.
-pub const DECISION: &[u8] = br#""type":"decision""#;
-
-/// What every line about a call of this tool holds, as gateways print it.
-pub fn of_tool(tool: &str) -> Vec<u8> {
-    let mut needle = String::from("\"tool\":");
-    crate::json::canonical::quote(tool, &mut needle);
-    needle.into_bytes()
+/// What every line about a call of one of these tools holds, as gateways print it; `None` where they are
+/// too many to be looked for.
+pub fn of_tools<'t>(tools: impl Iterator<Item = &'t str>) -> Option<Regex> {
+    let one = |tool| {
+        let mut needle = String::from("\"tool\":");
+        crate::json::canonical::quote(tool, &mut needle);
+        regex::escape(&needle)
+    };
+    Regex::new(&tools.map(one).collect::<Vec<_>>().join("|")).ok()
 }
 
 /// Who was under a policy file.
@@ -95,7 +97,7 @@ pub fn governance(sources: &[Source]) -> io::Result<Governance> {
         grant: String,
     }
     let mut found = Governance::default();
-    let needles = [br#""kind":"policy""#.to_vec()];
+    let needles = [Regex::new(r#""kind":"policy""#).map_err(io::Error::other)?];
     let mut follower = Follower::open_all(sources.to_vec(), None, &needles)?;
     while let Some(line) = follower.next_line()? {
         let Ok(Event { data: Data { path, server, grant } }) = serde_json::from_slice(line) else { continue };
@@ -171,9 +173,23 @@ mod tests {
             }
             let (done, total) = past.progress();
             assert_eq!((lines, done), (4, total));
-            let mut past = Past::open(&sources, None, &[br#""grant":"ci""#.to_vec()]).unwrap();
+            let mut past = Past::open(&sources, None, &[Regex::new(r#""grant":"ci""#).unwrap()]).unwrap();
             assert!(past.next_line().unwrap().is_some() && past.next_line().unwrap().is_some());
             assert!(past.next_line().unwrap().is_none(), "lines without what is asked for are passed over");
+        }
+    }
+
+    #[test]
+    fn a_tools_lines_are_found_however_it_is_called() {
+        let names = ["a.b", "say \"hi\"", "tab\there", "é\u{202e}", "x|y"];
+        let all = of_tools(names.into_iter()).unwrap();
+        for name in names {
+            let line = serde_json::json!({"type": "decision", "tool": name}).to_string();
+            assert!(all.is_match(line.as_bytes()), "{line}");
+            assert!(of_tools(std::iter::once(name)).unwrap().is_match(line.as_bytes()), "{line}");
+        }
+        for other in ["axb", "x", "y", ""] {
+            assert!(!all.is_match(serde_json::json!({"tool": other}).to_string().as_bytes()), "{other}");
         }
     }
 

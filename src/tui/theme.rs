@@ -370,6 +370,20 @@ mod tests {
     }
 
     #[test]
+    fn nothing_vanishes_on_the_selected_row() {
+        for text in [DARK, LIGHT] {
+            for depth in [Depth::Ansi16, Depth::Ansi256, Depth::True] {
+                let theme = Theme::parse(text, depth, Glyphs::UNICODE).expect("theme");
+                let under = theme.style(Role::Selection).bg;
+                for (role, name) in Role::ALL {
+                    let fg = theme.style(role).fg;
+                    assert!(fg.is_none() || fg != under, "{name} at {depth:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn without_colour_the_states_still_differ_from_text() {
         let theme = Theme::new(Depth::None, false, true);
         assert_ne!(theme.style(Role::Selection), theme.style(Role::Text));

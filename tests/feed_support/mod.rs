@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -154,6 +155,9 @@ pub(crate) fn records_to(
 pub(crate) struct Wire {
     pub(crate) address: SocketAddr,
     open: Arc<Mutex<Vec<TcpStream>>>,
+    /// The connections up to this number are open and pass nothing on.
+    silent: Arc<AtomicUsize>,
+    made: Arc<AtomicUsize>,
 }
 
 impl Wire {
@@ -162,16 +166,23 @@ impl Wire {
         let address = listener.local_addr().unwrap();
         let open = Arc::new(Mutex::new(Vec::new()));
         let streams = Arc::clone(&open);
+        let (silent, made) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (quiet, count) = (Arc::clone(&silent), Arc::clone(&made));
         std::thread::spawn(move || {
             for near in listener.incoming() {
                 let (Ok(near), Ok(far)) = (near, TcpStream::connect(target)) else { continue };
+                let number = count.fetch_add(1, Ordering::SeqCst) + 1;
                 for (mut from, mut to) in [
                     (near.try_clone().unwrap(), far.try_clone().unwrap()),
                     (far.try_clone().unwrap(), near.try_clone().unwrap()),
                 ] {
+                    let quiet = Arc::clone(&quiet);
                     std::thread::spawn(move || {
                         let mut buffer = [0; 4096];
                         while let Ok(n @ 1..) = from.read(&mut buffer) {
+                            if quiet.load(Ordering::SeqCst) >= number {
+                                continue;
+                            }
                             if to.write_all(&buffer[..n]).is_err() {
                                 break;
                             }
@@ -182,7 +193,13 @@ impl Wire {
                 streams.lock().unwrap().extend([near, far]);
             }
         });
-        Self { address, open }
+        Self { address, open, silent, made }
+    }
+
+    /// From here on the connections that there are stay open and pass nothing on: as after a sleep, when
+    /// a router in between has forgotten them.
+    pub(crate) fn fall_silent(&self) {
+        self.silent.store(self.made.load(Ordering::SeqCst), Ordering::SeqCst);
     }
 
     pub(crate) fn cut(&self) {

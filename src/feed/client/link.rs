@@ -1,7 +1,7 @@
 //! One connection: what is said on it, checked.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{FutureExt, SinkExt, StreamExt};
@@ -17,12 +17,15 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_conf
 use super::source::{Place, Source, Start};
 use super::{FeedAddr, FeedEvent};
 use crate::feed::message::{Ask, Hello, PROTOCOL, Say};
+use crate::time::Timestamp;
 use crate::visible::visible;
 
 /// Connecting and the first words take no longer.
 const GREETING: Duration = Duration::from_secs(10);
 /// A gateway pings every 15 s; one that is silent for so long is gone.
 const SILENCE: Duration = Duration::from_secs(50);
+/// How often it is looked whether it is.
+const LOOK: Duration = Duration::from_secs(5);
 /// Definitions of tens of thousands of tools are the largest thing said.
 const MAX_MESSAGE: usize = 128 * 1024 * 1024;
 /// The first words are short.
@@ -69,6 +72,29 @@ struct Peek<'a> {
     gateway: Option<std::borrow::Cow<'a, str>>,
 }
 
+/// When the gateway was last heard: by a clock that stands still while the machine sleeps, and by one
+/// that does not.
+struct Heard {
+    at: Instant,
+    ts: Timestamp,
+}
+
+impl Heard {
+    fn now() -> Self {
+        Self { at: Instant::now(), ts: crate::clock::now() }
+    }
+}
+
+/// Why the gateway counts as gone when nothing was heard of it for so long. After a sleep the connection
+/// may be dead without a word; another one goes on where this one was.
+fn silent(waited: Duration, passed_ms: u64) -> Option<&'static str> {
+    if waited >= SILENCE {
+        return Some("the gateway went silent");
+    }
+    let asleep = u128::from(passed_ms) >= SILENCE.as_millis();
+    asleep.then_some("nothing was heard since this machine slept, or its clock was set")
+}
+
 impl Link {
     /// Connects and hears the first words.
     pub(super) async fn connect(feed: &FeedAddr) -> Result<Self, String> {
@@ -109,6 +135,7 @@ impl Link {
         }
         // What comes before the answer is from another place in the stream.
         let mut subscribed = false;
+        let mut heard = Heard::now();
         loop {
             let message = tokio::select! {
                 () = source.events.closed() => return Ended::Monitor,
@@ -119,11 +146,15 @@ impl Link {
                     }
                     continue;
                 }
-                message = tokio::time::timeout(SILENCE, self.stream.next()) => message,
+                message = tokio::time::timeout(LOOK, self.stream.next()) => message,
             };
             let Ok(mut message) = message else {
-                return Ended::Lost("the gateway went silent".to_owned());
+                match silent(heard.at.elapsed(), heard.ts.millis_until(crate::clock::now())) {
+                    Some(why) => return Ended::Lost(why.to_owned()),
+                    None => continue,
+                }
             };
+            heard = Heard::now();
             // Everything that is here already goes in one batch.
             loop {
                 let ended = match message {
@@ -408,4 +439,21 @@ fn check_hello(text: &str) -> Result<Hello, String> {
         return Err("its hello counts records impossibly".to_owned());
     }
     Ok(*hello)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_and_sleep_end_a_connection_and_nothing_else_does() {
+        let seconds = Duration::from_secs;
+        assert_eq!(silent(seconds(5), 5_000), None);
+        assert_eq!(silent(seconds(49), 49_000), None);
+        assert_eq!(silent(seconds(50), 50_000), Some("the gateway went silent"));
+        // Eight hours asleep: one clock stood still.
+        assert!(silent(seconds(5), 8 * 3_600_000).is_some_and(|why| why.contains("slept")));
+        // A clock that is set back says nothing.
+        assert_eq!(silent(seconds(5), 0), None);
+    }
 }

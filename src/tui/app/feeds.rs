@@ -1,11 +1,12 @@
 //! What the attached gateways said, as the screens need it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::approvals::Entry;
 use super::approvals::news::{hear, queue};
 use super::health::seen::{Loss, Seen};
+use super::live::names::LONGEST;
 use super::{App, Effect, Kind};
 use crate::counters::{Freeze, Override, OverrideEffect};
 use crate::feed::message::{Hello, Role, RuleHits, State};
@@ -71,6 +72,18 @@ pub struct Gateway {
     pub seen: Seen,
 }
 
+impl Gateway {
+    /// Whether another server's state is kept; where it is not, that is said.
+    fn has_room(&mut self, servers: usize, known: bool) -> bool {
+        let room = known || servers < SERVERS;
+        if !room {
+            self.seen.trouble =
+                Some(format!("it tells of more than {SERVERS} servers: the others are left out"));
+        }
+        room
+    }
+}
+
 /// A call of a tool, for the inspector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recent {
@@ -101,6 +114,10 @@ const RECENT: usize = 8;
 const ARGS: usize = 300;
 /// Tools whose calls are kept. A caller may invent as many names as it likes.
 const TOOLS: usize = 20_000;
+/// Servers of one gateway whose tools are kept.
+const SERVERS: usize = 256;
+/// Gateway runs that are told apart before those without rows are forgotten.
+const RUNS: usize = 8_192;
 /// Gateways that ended and are still shown.
 const ENDED: usize = 64;
 
@@ -110,8 +127,16 @@ pub struct Feeds {
     gateways: BTreeMap<Source, Gateway>,
     calls: HashMap<(String, String), Calls>,
     listings: u64,
+    /// Calls of tools that are not among those that are kept.
+    others: u64,
+    /// How many there were when room was last looked for.
+    looked: u64,
     /// The gateway runs whose records came, by their ids.
     runs: HashMap<String, u32>,
+    /// How many runs were given numbers.
+    numbered: u32,
+    /// How many were left when they were last looked through.
+    left: usize,
     /// Feeds that never answered, and why.
     unreached: BTreeMap<Source, String>,
 }
@@ -122,9 +147,40 @@ impl Feeds {
         if let Some(run) = self.runs.get(gateway) {
             return *run;
         }
-        let run = u32::try_from(self.runs.len()).unwrap_or(u32::MAX);
+        let run = self.numbered;
+        self.numbered = self.numbered.saturating_add(1);
         self.runs.insert(gateway.to_owned(), run);
         run
+    }
+
+    /// Calls of tools that are not kept, because there are too many different ones.
+    pub fn others(&self) -> u64 {
+        self.others
+    }
+
+    /// How many tools' calls, and how many gateway runs, are kept: for tests of their bounds.
+    #[doc(hidden)]
+    pub fn kept(&self) -> (usize, usize) {
+        (self.calls.len(), self.runs.len())
+    }
+
+    /// Room for the calls of another tool: those that were called once give way. It is not looked for
+    /// at every call where there is none.
+    fn make_room(&mut self) -> bool {
+        if self.calls.len() < TOOLS {
+            return true;
+        }
+        if self.others >= self.looked {
+            let mut gone = 0;
+            self.calls.retain(|_, calls| {
+                let keep = calls.calls > 1;
+                gone += u64::from(!keep) * calls.calls.max(1);
+                keep
+            });
+            self.others = self.others.saturating_add(gone);
+            self.looked = if gone == 0 { self.others.saturating_add(TOOLS as u64) } else { 0 };
+        }
+        self.calls.len() < TOOLS
     }
 
     /// Takes note of records of one gateway run, where that run is connected itself.
@@ -247,12 +303,10 @@ impl Feeds {
         // The second decision of a held call is the same call.
         let again = decision.call.is_some();
         let key = (decision.server.clone(), tool.clone());
-        if self.calls.len() >= TOOLS && !self.calls.contains_key(&key) {
-            // Those that were called once make room.
-            self.calls.retain(|_, calls| calls.calls > 1);
-            if self.calls.len() >= TOOLS {
-                return;
-            }
+        let endless = decision.server.len() + tool.len() > 2 * LONGEST;
+        if endless || (!self.calls.contains_key(&key) && !self.make_room()) {
+            self.others = self.others.saturating_add(u64::from(!again));
+            return;
         }
         let calls = self.calls.entry(key).or_default();
         calls.calls += u64::from(!again);
@@ -262,7 +316,11 @@ impl Feeds {
         calls.recent.push_front(Recent {
             ts: decision.ts,
             decision: decision.decision,
-            rule: decision.rule.clone(),
+            rule: decision
+                .rule
+                .get(..decision.rule.floor_char_boundary(LONGEST))
+                .unwrap_or_default()
+                .to_owned(),
             args,
         });
         calls.recent.truncate(RECENT);
@@ -347,6 +405,9 @@ fn state(app: &mut App, source: Source, said: &Arc<State>, effects: &mut Vec<Eff
     let Some(gateway) = app.feeds.gateways.get_mut(&source) else { return };
     match said.as_ref() {
         State::Tools { server, .. } => {
+            if !gateway.has_room(gateway.tools.len(), gateway.tools.contains_key(server)) {
+                return;
+            }
             gateway.tools.insert(server.clone(), Arc::clone(said));
             app.feeds.listings += 1;
             app.policy_tools_changed();
@@ -361,6 +422,10 @@ fn state(app: &mut App, source: Source, said: &Arc<State>, effects: &mut Vec<Eff
             app.policy_attached();
         }
         State::Drift { server, drifted } => {
+            let known = gateway.seen.drift.contains_key(server);
+            if !gateway.has_room(gateway.seen.drift.len(), known) {
+                return;
+            }
             gateway.seen.drift.insert(server.clone(), drifted.clone());
         }
         State::Health(health) => gateway.seen.health(health, app.now.ts),
@@ -391,6 +456,25 @@ fn records(app: &mut App, rows: &[Row]) {
         app.feeds.seen(rows, app.now.ts);
         app.live.live.take(run, rows.iter().map(|row| &row.record));
     }
+    forget_runs(app);
+}
+
+/// A feed may make up gateway runs for ever: those that have no rows any more are forgotten. Their
+/// numbers are not given again.
+fn forget_runs(app: &mut App) {
+    if app.feeds.runs.len() < RUNS.max(app.feeds.left.saturating_mul(2)) {
+        return;
+    }
+    let connected: HashSet<String> =
+        app.feeds.gateways.values().map(|gateway| gateway.hello.gateway.clone()).collect();
+    let marked: HashSet<u32> = app.live.marks.sources().collect();
+    let ring = &mut app.live.live.ring;
+    app.feeds
+        .runs
+        .retain(|gateway, run| ring.has_rows_of(*run) || marked.contains(run) || connected.contains(gateway));
+    app.feeds.left = app.feeds.runs.len();
+    let runs: HashSet<u32> = app.feeds.runs.values().copied().collect();
+    ring.forget_runs(&|run| runs.contains(&run));
 }
 
 fn lost(app: &mut App, source: Source, why: &str, ended: bool, effects: &mut Vec<Effect>) {

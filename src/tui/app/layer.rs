@@ -323,6 +323,7 @@ pub(super) fn key(app: &mut App, key: Key, effects: &mut Vec<Effect>) {
     let Some(mut layer) = app.layers.pop() else { return };
     let at = app.layers.len();
     let page = usize::from(app.size.1 / 2).max(1);
+    let room = crate::tui::view::layout::dialogs(app);
     let did = match &mut layer {
         Layer::Help(help) => {
             let last = help.rows().len().saturating_sub(1);
@@ -341,7 +342,7 @@ pub(super) fn key(app: &mut App, key: Key, effects: &mut Vec<Effect>) {
             next.and_then(|step| step.action).map_or(Did::Close, Did::Act)
         }
         Layer::Steps if closes(key) || key.code == Code::F(1) => Did::Close,
-        Layer::Ask(ask) => ask_key(ask, key, app.size),
+        Layer::Ask(ask) => ask_key(ask, key, room),
         Layer::Picker(picker) => {
             let rows = picker.rows().len();
             if closes(key) {

@@ -96,6 +96,17 @@ impl Screen {
         }
     }
 
+    /// Its name where there is little room.
+    pub fn short(self) -> &'static str {
+        match self {
+            Self::Policy => "Pol",
+            Self::Live => "Live",
+            Self::Counters => "Cnt",
+            Self::Approvals => "Appr",
+            Self::Health => "Hlth",
+        }
+    }
+
     /// The action that shows it.
     pub fn action(self) -> Action {
         match self {
@@ -175,6 +186,8 @@ pub enum Msg {
     Learn(learn::LearnMsg),
     /// Something was heard of a question about recorded calls.
     Impact(impact::ImpactMsg),
+    /// Something was heard of what recorded calls say of each rule.
+    Health(health::recorded::HealthMsg),
     /// Older rows, or what is kept for the Live screen.
     Live(live::LiveMsg),
     /// Something that was done about a row ended.
@@ -210,6 +223,8 @@ pub enum Effect {
     Learn(learn::LearnEffect),
     /// Answer a question about recorded calls, or give it up.
     Impact(impact::ImpactEffect),
+    /// Look recorded calls through for the Health screen, or give that up.
+    Health(health::recorded::HealthEffect),
     /// Older rows, or what is kept for the Live screen.
     Live(live::LiveEffect),
     /// Something about a row.
@@ -463,6 +478,7 @@ impl App {
 pub fn update(app: &mut App, msg: Msg, now: Now) -> Vec<Effect> {
     app.now = now;
     let mut effects = Vec::new();
+    let body = super::view::layout::frame(app).body;
     app.toasts.expire(now.ms);
     match msg {
         Msg::Key(key) => route::key(app, key, &mut effects),
@@ -484,6 +500,7 @@ pub fn update(app: &mut App, msg: Msg, now: Now) -> Vec<Effect> {
         Msg::Acting(msg) => acting::update(app, msg, &mut effects),
         Msg::Learn(msg) => learn::update(app, msg),
         Msg::Impact(msg) => policy::review::heard(app, msg),
+        Msg::Health(msg) => health::recorded::update(app, msg),
         Msg::Live(msg) => live::news::update(app, msg),
         Msg::Terminate => {
             app.leaving = true;
@@ -496,6 +513,10 @@ pub fn update(app: &mut App, msg: Msg, now: Now) -> Vec<Effect> {
     policy::keep(app, &mut effects);
     learn::keep(app, &mut effects);
     impact::watch(app, &mut effects);
+    health::recorded::ask(app, &mut effects);
+    if super::view::layout::frame(app).body != body {
+        app.policy_scroll();
+    }
     app.fit_lists();
     live::news::ask(app, &mut effects);
     effects

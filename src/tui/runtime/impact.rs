@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use regex::bytes::Regex;
 use tokio::sync::mpsc;
 
-use crate::journal::follow::Source;
+use crate::journal::follow::{self, Source};
 use crate::journal::past::{self, Past};
 use crate::journal::{self, read};
 use crate::paths::Paths;
@@ -161,10 +162,9 @@ impl Job {
     fn peak(&self, question: &peak::Question) -> Result<Option<Counted>, String> {
         let applies = self.applies(&question.whose)?;
         let tools = &question.bound.tools;
-        let needles = match tools.len() {
-            1..=NEEDLES => tools.iter().map(|tool| past::of_tool(tool)).collect(),
-            _ => vec![past::DECISION.to_vec()],
-        };
+        let named = (1..=NEEDLES).contains(&tools.len());
+        let needle = named.then(|| past::of_tools(tools.iter().map(|tool| &**tool))).flatten();
+        let needles = needle.map_or_else(follow::decisions, |needle| vec![needle]);
         let mut peaks = Peaks::new(&question.bound);
         let take = |peaks: &mut Peaks, line: &Line<'_>| peaks.line(line, &applies);
         let told = |peaks: &Peaks| (peaks.peak().map_or(0, |peak| peak.calls), None);
@@ -180,7 +180,7 @@ impl Job {
     fn read<T>(
         &self,
         since: Option<Timestamp>,
-        needles: &[Vec<u8>],
+        needles: &[Regex],
         into: &mut T,
         take: impl Fn(&mut T, &Line<'_>),
         told: impl Fn(&T) -> (u64, Option<Arc<[Report]>>),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::journal::follow::Source;
-use crate::journal::past::{DECISION, Past};
+use crate::journal::follow::{self, Source};
+use crate::journal::past::Past;
 use crate::policy::compiled::Compiled;
 use crate::policy::document::Document;
 use crate::replay::cases;
@@ -62,7 +62,7 @@ fn test(policy: &str, tests: &str) -> Option<Tested> {
 
 fn read(journal: &Path, each: &mut EachLine<'_>) -> io::Result<()> {
     let source = Source::Folder(journal.to_owned());
-    let mut past = Past::open(&[source], None, &[DECISION.to_vec()])?;
+    let mut past = Past::open(&[source], None, &follow::decisions())?;
     while let Some(line) = past.next_line()? {
         each(line);
     }

@@ -3,12 +3,14 @@
 mod acting;
 pub mod feed;
 mod files;
+mod health;
 mod impact;
 mod input;
 mod keep;
 mod learn;
 mod live;
 pub(super) mod redraw;
+mod signals;
 pub(super) mod terminal;
 
 use std::collections::BTreeMap;
@@ -24,8 +26,11 @@ use self::impact::Worker;
 use self::input::Input;
 use self::keep::Keep;
 use self::redraw::Redraw;
+use self::signals::{Signal, Signals};
 use self::terminal::{Canvas, Guard};
 use super::app::acting::{ActingEffect, ActingMsg};
+use super::app::health::recorded::HealthEffect;
+use super::app::live::ring::Bounds;
 use super::app::policy::{PolicyEffect, PolicyMsg, Saved, Server, search, table::ToolRow};
 use super::app::toast::Kind;
 use super::app::{self, App, Effect, FeedMsg, Msg, Now, Start};
@@ -122,6 +127,7 @@ struct Loop {
     journal: PathBuf,
     revisions: Revisions,
     impact: Worker,
+    health: health::Worker,
     feeds: Option<crate::feed::client::Handle>,
     live: Option<live::Worker>,
     quit: bool,
@@ -134,13 +140,6 @@ enum Woke {
     Feed(FeedMsg),
     Signal(Signal),
     Time,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Signal {
-    End,
-    Stop,
-    Continue,
 }
 
 impl Loop {
@@ -187,7 +186,8 @@ impl Loop {
             keep: Keep::new(&options.paths.state),
             journal: options.paths.journal(),
             revisions: Revisions::new(&options.paths),
-            impact: Worker::new(options.paths.clone(), inner),
+            impact: Worker::new(options.paths.clone(), inner.clone()),
+            health: health::Worker::new(options.paths.clone(), inner),
             feeds: None,
             live: None,
             quit: false,
@@ -198,6 +198,16 @@ impl Loop {
                 Some(0) => this.app.counters_screen.warn_at = None,
                 percent @ Some(_) => this.app.counters_screen.warn_at = percent,
                 None => notes.push(format!("CALLGATE_WARN_AT is `{value}`: a percentage or `off` is needed")),
+            }
+        }
+        if let Some(value) = var("CALLGATE_ROWS") {
+            match value.trim().parse() {
+                Ok(rows @ 100..=1_000_000) => {
+                    this.app.live.live.ring.bound(Bounds { rows, ..Bounds::default() });
+                }
+                _ => {
+                    notes.push(format!("CALLGATE_ROWS is `{value}`: a number from 100 to 1000000 is needed"));
+                }
             }
         }
         for note in notes {
@@ -364,6 +374,8 @@ impl Loop {
             Effect::Policy(effect) => self.perform_policy(effect),
             Effect::Learn(effect) => learn::perform(effect, self.journal.clone(), self.inner.clone()),
             Effect::Impact(effect) => self.impact.perform(effect),
+            Effect::Health(HealthEffect::Ask(question)) => self.health.ask(*question),
+            Effect::Health(HealthEffect::Stop) => self.health.stop(),
             Effect::Live(effect) => {
                 if !self.live.as_ref().is_some_and(|live| live.ask(effect)) {
                     self.take(Msg::Note(Kind::Bad, "too much was asked at once: try again".to_owned()));
@@ -570,56 +582,6 @@ async fn sleep_until(began: Instant, ms: Option<u64>) {
     match ms {
         Some(ms) => tokio::time::sleep_until((began + Duration::from_millis(ms)).into()).await,
         None => std::future::pending().await,
-    }
-}
-
-/// The signals that the interface answers.
-struct Signals {
-    #[cfg(unix)]
-    streams: [(Signal, tokio::signal::unix::Signal); 5],
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        #[cfg(unix)]
-        {
-            use tokio::signal::unix::{SignalKind, signal};
-            let tstp = SignalKind::from_raw(signal_hook::consts::SIGTSTP);
-            let cont = SignalKind::from_raw(signal_hook::consts::SIGCONT);
-            Ok(Self {
-                streams: [
-                    (Signal::End, signal(SignalKind::terminate())?),
-                    (Signal::End, signal(SignalKind::hangup())?),
-                    (Signal::End, signal(SignalKind::interrupt())?),
-                    (Signal::Stop, signal(tstp)?),
-                    (Signal::Continue, signal(cont)?),
-                ],
-            })
-        }
-        #[cfg(not(unix))]
-        Ok(Self {})
-    }
-
-    async fn next(&mut self) -> Signal {
-        #[cfg(unix)]
-        {
-            std::future::poll_fn(|context| {
-                for (meaning, stream) in &mut self.streams {
-                    if stream.poll_recv(context).is_ready() {
-                        return std::task::Poll::Ready(*meaning);
-                    }
-                }
-                std::task::Poll::Pending
-            })
-            .await
-        }
-        #[cfg(not(unix))]
-        {
-            match tokio::signal::ctrl_c().await {
-                Ok(()) => Signal::End,
-                Err(_) => std::future::pending().await,
-            }
-        }
     }
 }
 

@@ -1,13 +1,14 @@
 //! Draws the Approvals screen: the queue, and the selected approval with what can be done about it.
 
-use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::layout::Rect;
 
 use super::cells;
 use super::live::grouped;
 use super::paint::Paint;
+use super::pane::{self, LABEL};
 use crate::tui::action::{Action, When};
 use crate::tui::app::approvals::{Entry, detail};
-use crate::tui::app::live::detail::{Tone, seconds};
+use crate::tui::app::live::detail::seconds;
 use crate::tui::app::{App, Hit};
 use crate::tui::key;
 use crate::tui::theme::Role;
@@ -16,8 +17,6 @@ use crate::tui::theme::Role;
 const HEAD: u16 = 2;
 /// Lines above the detail's text: its title and what can be done.
 const TOP: u16 = 2;
-/// What a label takes in the detail, the space after it included.
-const LABEL: u16 = 11;
 /// From this width on the detail stands beside the queue.
 const BESIDE: u16 = 110;
 
@@ -29,18 +28,8 @@ pub fn sizes(area: Rect, whole: bool) -> (usize, (usize, usize)) {
     (rows, (usize::from(text.0), usize::from(text.1)))
 }
 
-/// The queue and the detail; the wall between them is the detail's first column where they stand
-/// side by side.
 fn split(area: Rect, whole: bool) -> (Rect, Rect) {
-    if whole {
-        return (Rect { height: 0, ..area }, area);
-    }
-    let [list, pane] = if area.width >= BESIDE {
-        Layout::horizontal([Constraint::Percentage(48), Constraint::Percentage(52)]).areas(area)
-    } else {
-        Layout::vertical([Constraint::Percentage(38), Constraint::Percentage(62)]).areas(area)
-    };
-    (list, pane)
+    pane::split(area, whole, BESIDE, (48, 38))
 }
 
 /// Draws the screen.
@@ -48,16 +37,12 @@ pub(super) fn draw(app: &App, area: Rect, paint: &mut Paint<'_>) {
     if app.approvals.entries().is_empty() {
         return empty(app, area, paint);
     }
-    let (list, mut pane) = split(area, app.approvals.whole);
+    let (list, one_of) = split(area, app.approvals.whole);
     if list.height > 0 {
         queue(app, list, paint);
-        if pane.x > list.x {
-            paint.text(pane.x, pane.y, pane.x + 1, Role::Faint, paint.glyphs().line);
-            paint.wall(pane.x, pane.y + 1, pane.height.saturating_sub(1));
-            pane = Rect { x: pane.x + 1, width: pane.width.saturating_sub(1), ..pane };
-        }
     }
-    one(app, pane, paint);
+    let one_of = pane::wall(list, one_of, paint);
+    one(app, one_of, paint);
 }
 
 fn empty(app: &App, area: Rect, paint: &mut Paint<'_>) {
@@ -74,13 +59,7 @@ fn empty(app: &App, area: Rect, paint: &mut Paint<'_>) {
             "who called it, with what arguments, by which rule, and how long there is to decide.",
         ]
     };
-    let middle = area.y + area.height / 3;
-    for (y, (at, text)) in (middle..area.bottom()).zip(lines.into_iter().enumerate()) {
-        let text = cells::cut(text, usize::from(area.width.saturating_sub(2)), paint.glyphs().more);
-        let width = u16::try_from(unicode_width::UnicodeWidthStr::width(text.as_str())).unwrap_or(area.width);
-        let x = area.x + area.width.saturating_sub(width) / 2;
-        paint.text(x, y, area.right(), if at == 0 { Role::Strong } else { Role::Muted }, &text);
-    }
+    pane::empty(&lines, area, paint);
 }
 
 /// Widths of the columns; a width of 0 leaves the column out.
@@ -169,9 +148,7 @@ fn queue(app: &App, area: Rect, paint: &mut Paint<'_>) {
     }
     let shown = screen.top + usize::from(rows.height);
     let below = screen.entries().len().saturating_sub(shown);
-    if below > 0 {
-        paint.right(area.x, area.y, end.saturating_sub(1), Role::Muted, &format!(" {below} more below"));
-    }
+    pane::below(below, area, paint);
 }
 
 /// Draws a row; gives the texts in which hostile characters are to stand out, selected or not.
@@ -232,24 +209,7 @@ fn one(app: &App, area: Rect, paint: &mut Paint<'_>) {
     let text = Rect { y: area.y + TOP, height: area.height.saturating_sub(TOP), ..area };
     let (width, height) = app.approvals.pane;
     let lines = detail::wrapped(entry, &app.approvals.earlier, app.now.ts, width);
-    let top = app.approvals.detail_top.min(lines.len().saturating_sub(height));
-    for (y, entry) in (text.y..text.bottom()).zip(lines.iter().skip(top)) {
-        let role = match entry.tone {
-            Tone::Heading => Role::Strong,
-            Tone::Plain | Tone::Code => Role::Text,
-            Tone::Good => Role::Allow,
-            Tone::Bad => Role::Deny,
-            Tone::Warn => Role::Warn,
-        };
-        paint.text(text.x + 1, y, text.x + LABEL, Role::Muted, entry.label);
-        paint.text(text.x + 1 + LABEL, y, text.right(), role, &entry.text);
-        paint.strange(text.x + 1 + LABEL, y, text.right(), &entry.text);
-    }
-    let below = lines.len().saturating_sub(top + height);
-    if below > 0 {
-        let text = format!(" {below} more lines, PgDn ");
-        paint.right(area.x, area.y, area.right().saturating_sub(1), Role::Muted, &text);
-    }
+    pane::detail(&lines, app.approvals.detail_top, height, area, text, paint);
 }
 
 /// What can be done about it, with the keys; or why nothing can.

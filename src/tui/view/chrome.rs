@@ -1,5 +1,7 @@
 //! What every screen has: the bar at the top, the banner, the keys at the bottom, the toasts.
 
+use std::collections::VecDeque;
+
 use ratatui::layout::Rect;
 use unicode_width::UnicodeWidthStr;
 
@@ -12,7 +14,7 @@ use crate::tui::app::policy::inspect::wrap;
 use crate::tui::app::toast::Kind;
 use crate::tui::app::{App, Hit, Screen};
 use crate::tui::key;
-use crate::tui::theme::Role;
+use crate::tui::theme::{Glyphs, Role};
 
 /// Whether a line below the header is needed: a freeze, or a file that changed.
 pub(crate) fn has_banner(app: &App) -> bool {
@@ -70,17 +72,19 @@ pub(super) fn header(app: &App, area: Rect, paint: &mut Paint<'_>) {
     let name = app.title.as_deref().unwrap_or("callgate");
     let mut x = paint.text(1, y, end, Role::Accent, name);
     x += 2;
+    let status = status_parts(app, paint.glyphs());
     if Screen::SHOWN.len() > 1 {
-        // Narrow bars stand closer: what is at their right is read too.
-        let gap = if area.width < 100 { 2 } else { 3 };
-        for (number, screen) in (1..).zip(Screen::SHOWN) {
+        let room = end.saturating_sub(x + status_width(&status) + 2);
+        let (tabs, gap) = tabs(app, room);
+        for ((number, screen), title) in (1..).zip(Screen::SHOWN).zip(tabs) {
             let current = *screen == app.screen;
             let start = x;
             x = paint.text(x, y, end, Role::Key, &number.to_string());
-            x = paint.text(x + 1, y, end, if current { Role::Strong } else { Role::Muted }, screen.title());
-            let waiting = app.approvals.waiting();
-            if *screen == Screen::Approvals && waiting > 0 {
-                x = paint.text(x + 1, y, end, Role::Warn, &waiting.to_string());
+            if !title.is_empty() {
+                x = paint.text(x + 1, y, end, if current { Role::Strong } else { Role::Muted }, title);
+            }
+            if let Some(waiting) = waiting(app, *screen) {
+                x = paint.text(x + 1, y, end, Role::Warn, &waiting);
             }
             let tab = Rect::new(start.saturating_sub(1), y, x.saturating_sub(start) + 2, 1);
             if current {
@@ -90,23 +94,45 @@ pub(super) fn header(app: &App, area: Rect, paint: &mut Paint<'_>) {
             x += gap;
         }
     }
-    status(app, x, area, paint);
+    let mut end = end.saturating_sub(1);
+    for (role, text) in status.iter().rev() {
+        end = paint.right(x, y, end, *role, text).saturating_sub(1);
+    }
 }
 
-fn status(app: &App, x: u16, area: Rect, paint: &mut Paint<'_>) {
-    let (y, mut end) = (area.y, area.right().saturating_sub(1));
-    let glyphs = *paint.glyphs();
-    let alive = app.feeds.alive();
-    let (role, text) = match alive {
-        0 => (Role::Muted, "no gateway".to_owned()),
-        1 => (Role::Good, format!("{} 1 gateway", glyphs.bullet)),
-        many => (Role::Good, format!("{} {many} gateways", glyphs.bullet)),
+/// How many calls wait on the tab of approvals.
+fn waiting(app: &App, screen: Screen) -> Option<String> {
+    let waiting = app.approvals.waiting();
+    (screen == Screen::Approvals && waiting > 0).then(|| waiting.to_string())
+}
+
+/// The words of the tabs and the columns between them: the most that leaves room for what stands at the
+/// right. Where there is little, only the screen that is shown has its name.
+fn tabs(app: &App, room: u16) -> (Vec<&'static str>, u16) {
+    let whole: Vec<&str> = Screen::SHOWN.iter().map(|screen| screen.title()).collect();
+    let but_current = |words: &dyn Fn(Screen) -> &'static str| -> Vec<&'static str> {
+        let of = |screen: &Screen| if *screen == app.screen { screen.title() } else { words(*screen) };
+        Screen::SHOWN.iter().map(of).collect()
     };
-    // A narrow bar keeps what a person acts on: the file and whether it is saved.
-    if end.saturating_sub(x) > 44 {
-        end = paint.right(x, y, end, role, &text).saturating_sub(2);
+    let short = but_current(&Screen::short);
+    // Whoever waits keeps a name beside the number.
+    let numbers = but_current(&|screen| if waiting(app, screen).is_some() { screen.short() } else { "" });
+    for (titles, gap) in [(&whole, 3), (&whole, 2), (&short, 2), (&numbers, 2)] {
+        let width = |(screen, title): (&Screen, &&str)| {
+            1 + title.width()
+                + usize::from(!title.is_empty())
+                + waiting(app, *screen).map_or(0, |it| it.len() + 1)
+        };
+        let all: usize = Screen::SHOWN.iter().zip(titles).map(width).sum();
+        if all + usize::from(gap) * titles.len() <= usize::from(room) {
+            return (titles.clone(), gap);
+        }
     }
-    let file = app.policy.file_name();
+    (numbers, 1)
+}
+
+/// What stands at the right: the file and how it stands, and the gateways.
+fn status_parts(app: &App, glyphs: &Glyphs) -> Vec<(Role, String)> {
     let (role, mark) = match &app.policy.editor {
         _ if app.policy.unreadable.is_some() => (Role::Bad, "unreadable"),
         None => (Role::Muted, "reading"),
@@ -115,13 +141,22 @@ fn status(app: &App, x: u16, area: Rect, paint: &mut Paint<'_>) {
         Some(editor) if editor.disk().is_none() => (Role::Muted, "new"),
         Some(_) => (Role::Muted, ""),
     };
+    let mut parts = vec![(Role::Text, app.policy.file_name())];
     if !mark.is_empty() {
-        end = paint.right(x, y, end, role, mark).saturating_sub(1);
-        if role != Role::Muted {
-            end = paint.right(x, y, end, role, glyphs.bullet).saturating_sub(1);
-        }
+        let bullet = if role == Role::Muted { String::new() } else { format!("{} ", glyphs.bullet) };
+        parts.push((role, format!("{bullet}{mark}")));
     }
-    paint.right(x, y, end, Role::Text, &file);
+    let gateways = match app.feeds.alive() {
+        0 => (Role::Muted, "no gateway".to_owned()),
+        1 => (Role::Good, format!("{} 1 gateway", glyphs.bullet)),
+        many => (Role::Good, format!("{} {many} gateways", glyphs.bullet)),
+    };
+    parts.push((gateways.0, format!(" {}", gateways.1)));
+    parts
+}
+
+fn status_width(parts: &[(Role, String)]) -> u16 {
+    u16::try_from(parts.iter().map(|(_, text)| text.width() + 1).sum::<usize>()).unwrap_or(u16::MAX)
 }
 
 /// A freeze's banner.
@@ -190,35 +225,42 @@ pub(super) fn footer(app: &App, area: Rect, paint: &mut Paint<'_>) {
 }
 
 /// The lines of a toast at most.
-const MOST_TOAST: u16 = 4;
+const MOST_TOAST: usize = 4;
 
-/// The toasts, above the footer at the right.
-pub(super) fn toasts(app: &App, footer: Rect, paint: &mut Paint<'_>) {
-    let mut y = footer.y;
+/// The lines of the toasts, the newest below: its kind stands before the first line of each. They take
+/// at most a third of the screen; older ones give way.
+pub(super) fn toast_lines(app: &App) -> VecDeque<(Option<Kind>, String)> {
+    let most = usize::from(app.size.1.saturating_sub(2) / 3).max(1);
+    let mut out: VecDeque<(Option<Kind>, String)> = VecDeque::new();
     for toast in app.toasts.iter().rev() {
-        let (role, word) = match toast.kind {
-            Kind::Good => (Role::Good, paint.glyphs().allow),
-            Kind::Info => (Role::Strong, paint.glyphs().dot),
-            Kind::Warn => (Role::Warn, "!"),
-            Kind::Bad => (Role::Bad, paint.glyphs().deny),
-        };
         // What gateways and colleagues said is read whole.
         let text = crate::visible::visible(&toast.text);
-        let lines = wrap(&text, usize::from(footer.width.saturating_sub(6)).min(90));
-        let longest = lines.iter().map(|line| line.width()).max().unwrap_or(0);
-        let width = u16::try_from(longest + 4).unwrap_or(u16::MAX).min(footer.width.saturating_sub(2));
-        let height = u16::try_from(lines.len()).unwrap_or(1).clamp(1, MOST_TOAST);
-        y = y.saturating_sub(height);
-        if y == 0 {
+        let mut lines = wrap(&text, usize::from(app.size.0.saturating_sub(4)));
+        lines.truncate(MOST_TOAST.min(most));
+        if out.len() + lines.len() > most {
             break;
         }
-        let area = Rect::new(footer.right() - width, y, width, height);
-        paint.clear(area);
-        paint.tint(area, Role::Bar);
-        paint.text(area.x + 1, y, area.right(), role, word);
-        for (line, y) in lines.iter().zip(area.y..area.bottom()) {
-            paint.text(area.x + 3, y, area.right().saturating_sub(1), Role::Text, line);
+        for (index, line) in lines.into_iter().enumerate().rev() {
+            out.push_front(((index == 0).then_some(toast.kind), line));
         }
+    }
+    out
+}
+
+/// The toasts, above the footer.
+pub(super) fn toasts(app: &App, area: Rect, paint: &mut Paint<'_>) {
+    paint.clear(area);
+    paint.tint(area, Role::Bar);
+    for ((kind, line), y) in toast_lines(app).into_iter().zip(area.y..area.bottom()) {
+        let (role, word) = match kind {
+            Some(Kind::Good) => (Role::Good, paint.glyphs().allow),
+            Some(Kind::Info) => (Role::Strong, paint.glyphs().dot),
+            Some(Kind::Warn) => (Role::Warn, "!"),
+            Some(Kind::Bad) => (Role::Bad, paint.glyphs().deny),
+            None => (Role::Text, " "),
+        };
+        paint.text(1, y, area.right(), role, word);
+        paint.text(3, y, area.right(), Role::Text, &line);
     }
 }
 

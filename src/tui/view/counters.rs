@@ -5,7 +5,9 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 
 use super::cells;
+use super::live::grouped;
 use super::paint::Paint;
+use super::pane::{self, LABEL};
 use crate::policy::model::Window;
 use crate::tui::app::counters::{Outlook, Past, Reading, detail};
 use crate::tui::app::live::detail::{seconds, wrap_all};
@@ -14,8 +16,6 @@ use crate::tui::theme::{Role, Theme};
 
 /// Lines above the gauges.
 const HEAD: u16 = 2;
-/// What a label takes in the detail, the space after it included.
-const LABEL: u16 = 11;
 /// From this width on the detail stands beside the gauges.
 const BESIDE: u16 = 130;
 /// What the detail takes below them, where there is room for both.
@@ -100,18 +100,14 @@ pub(super) fn draw(app: &App, area: Rect, paint: &mut Paint<'_>) {
     if readings.is_empty() {
         return empty(app, area, paint);
     }
-    let (list, pane) = split(area, app.counters_screen.whole);
+    let (list, one) = split(area, app.counters_screen.whole);
     if list.height > HEAD {
         draw_gauges(app, &readings, list, paint);
     }
-    let Some(mut pane) = pane else { return };
-    if pane.x > list.x {
-        paint.text(pane.x, pane.y, pane.x + 1, Role::Faint, paint.glyphs().line);
-        paint.wall(pane.x, pane.y + 1, pane.height.saturating_sub(1));
-        pane = Rect { x: pane.x + 1, width: pane.width.saturating_sub(1), ..pane };
-    }
+    let Some(one) = one else { return };
+    let one = pane::wall(list, one, paint);
     if let Some(reading) = readings.get(app.counters_screen.index(&readings)) {
-        draw_detail(app, reading, pane, paint);
+        draw_detail(app, reading, one, paint);
     }
 }
 
@@ -127,13 +123,7 @@ fn empty(app: &App, area: Rect, paint: &mut Paint<'_>) {
             "l on the Policy screen limits a tool; its gauge appears with the first call.",
         ]
     };
-    let middle = area.y + area.height / 3;
-    for (y, (at, text)) in (middle..area.bottom()).zip(lines.into_iter().enumerate()) {
-        let text = cells::cut(text, usize::from(area.width.saturating_sub(2)), paint.glyphs().more);
-        let width = u16::try_from(unicode_width::UnicodeWidthStr::width(text.as_str())).unwrap_or(area.width);
-        let x = area.x + area.width.saturating_sub(width) / 2;
-        paint.text(x, y, area.right(), if at == 0 { Role::Strong } else { Role::Muted }, &text);
-    }
+    pane::empty(&lines, area, paint);
 }
 
 /// Draws the gauges in view.
@@ -161,7 +151,12 @@ fn draw_gauges(app: &App, readings: &[Reading<'_>], area: Rect, paint: &mut Pain
     };
     x = paint.text(x + 2, y, end, Role::Muted, &warns);
     if screen.by_name {
-        paint.text(x + 2, y, end, Role::Muted, "by name");
+        x = paint.text(x + 2, y, end, Role::Muted, "by name");
+    }
+    let others = app.counters.others();
+    if others > 0 {
+        let text = format!("and others, {} accounts of them not kept", grouped(others));
+        paint.text(x + 2, y, end, Role::Warn, &text);
     }
     let columns = columns(usize::from(area.width));
     let titles = [
@@ -195,9 +190,7 @@ fn draw_gauges(app: &App, readings: &[Reading<'_>], area: Rect, paint: &mut Pain
         paint.hits.push((place, Hit::Row(usize::from(line))));
     }
     let below = readings.len().saturating_sub(screen.top + usize::from(rows.height));
-    if below > 0 {
-        paint.right(area.x, area.y, end.saturating_sub(1), Role::Muted, &format!(" {below} more below"));
-    }
+    pane::below(below, area, paint);
 }
 
 fn level(reading: &Reading<'_>, near: bool) -> Role {
@@ -287,11 +280,9 @@ fn draw_detail(app: &App, reading: &Reading<'_>, area: Rect, paint: &mut Paint<'
     }
     let lines = wrap_all(detail::lines(reading, app.now.ts), width);
     let rest = lines.len();
-    for entry in lines.iter().take(usize::from(area.bottom().saturating_sub(y))) {
-        paint.text(area.x + 1, y, area.x + LABEL, Role::Muted, entry.label);
-        paint.text(area.x + 1 + LABEL, y, end, super::health::role(entry.tone), &entry.text);
-        y += 1;
-    }
+    let text = Rect { y, height: area.bottom().saturating_sub(y), width: end.saturating_sub(area.x), ..area };
+    pane::lines(&lines, text, paint);
+    y += u16::try_from(rest).unwrap_or(u16::MAX).min(text.height);
     let shown = usize::from(area.bottom().saturating_sub(area.y + 2));
     if rest > shown {
         let text = if app.counters_screen.whole { " more below " } else { " more: Enter " };

@@ -1,21 +1,21 @@
 //! Draws the Health screen: gateways and what needs a look, and the selected one in full.
 
-use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::layout::Rect;
 
 use super::cells;
 use super::live::grouped;
 use super::paint::Paint;
+use super::pane::{self, LABEL};
 use crate::tui::action::{Action, When};
 use crate::tui::app::feeds::Source;
 use crate::tui::app::health::policies::InForce;
+use crate::tui::app::health::rules::{self, Finding};
 use crate::tui::app::health::{HealthKey, HealthRow, detail, gateways, rows};
 use crate::tui::app::live::detail::Tone;
 use crate::tui::app::{App, Hit};
 use crate::tui::key;
 use crate::tui::theme::Role;
 
-/// What a label takes in the detail, the space after it included.
-const LABEL: u16 = 11;
 /// From this width on the detail stands beside the list.
 const BESIDE: u16 = 130;
 
@@ -27,40 +27,17 @@ pub fn sizes(area: Rect, whole: bool) -> (usize, (usize, usize)) {
 }
 
 fn split(area: Rect, whole: bool) -> (Rect, Rect) {
-    if whole {
-        return (Rect { height: 0, ..area }, area);
-    }
-    let [list, pane] = if area.width >= BESIDE {
-        Layout::horizontal([Constraint::Percentage(56), Constraint::Percentage(44)]).areas(area)
-    } else {
-        Layout::vertical([Constraint::Percentage(50), Constraint::Percentage(50)]).areas(area)
-    };
-    (list, pane)
-}
-
-/// The colour of a line.
-pub(super) fn role(tone: Tone) -> Role {
-    match tone {
-        Tone::Heading => Role::Strong,
-        Tone::Plain | Tone::Code => Role::Text,
-        Tone::Good => Role::Good,
-        Tone::Bad => Role::Bad,
-        Tone::Warn => Role::Warn,
-    }
+    pane::split(area, whole, BESIDE, (56, 50))
 }
 
 /// Draws the screen.
 pub(super) fn draw(app: &App, area: Rect, paint: &mut Paint<'_>) {
-    let (list, mut pane) = split(area, app.health.whole);
+    let (list, one) = split(area, app.health.whole);
     if list.height > 0 {
         draw_list(app, list, paint);
-        if pane.x > list.x {
-            paint.text(pane.x, pane.y, pane.x + 1, Role::Faint, paint.glyphs().line);
-            paint.wall(pane.x, pane.y + 1, pane.height.saturating_sub(1));
-            pane = Rect { x: pane.x + 1, width: pane.width.saturating_sub(1), ..pane };
-        }
     }
-    draw_detail(app, pane, paint);
+    let one = pane::wall(list, one, paint);
+    draw_detail(app, one, paint);
 }
 
 fn draw_list(app: &App, area: Rect, paint: &mut Paint<'_>) {
@@ -68,8 +45,12 @@ fn draw_list(app: &App, area: Rect, paint: &mut Paint<'_>) {
     let rows = rows(app);
     let in_force = InForce::of(app);
     let selected = app.health.index(&rows);
+    let below = rows.len().saturating_sub(app.health.top + usize::from(area.height));
+    // What is said of rows below stands on the first line and covers nothing of it.
+    let said = pane::below(below, area, paint);
     for (y, (at, row)) in (area.y..area.bottom()).zip(rows.iter().enumerate().skip(app.health.top)) {
-        let place = Rect { y, height: 1, ..area };
+        let taken = if y == area.y { said } else { 0 };
+        let place = Rect { y, height: 1, width: area.width.saturating_sub(taken), ..area };
         let (x, end) = (place.x + 2, place.right().saturating_sub(1));
         match row {
             HealthRow::Heading(title, note) => {
@@ -96,16 +77,17 @@ fn draw_list(app: &App, area: Rect, paint: &mut Paint<'_>) {
                 let x = paint.text(x, y, end, Role::Strong, &tool);
                 paint.text(x + 1, y, end, Role::Muted, &crate::visible::visible(&one.server));
             }
-            HealthRow::Rule(one) => {
-                let more = paint.glyphs().more;
-                let (role, mark) = if one.certain { (Role::Warn, "!") } else { (Role::Muted, " ") };
-                let word = cells::left(&format!("{mark} {}", one.word), 19, more);
-                let x = paint.text(x, y, end, role, &word);
-                let tool = if one.tool.is_empty() { &one.pointer } else { &one.tool };
-                let x = paint.text(x + 1, y, end, Role::Strong, &cells::left(tool, 18, more));
-                let room = usize::from(end.saturating_sub(x + 1));
-                paint.text(x + 1, y, end, Role::Text, &cells::cut(&one.message, room, more));
+            HealthRow::RuleColumns => {
+                let text = format!(
+                    "{} {} {}  {} RULE",
+                    cells::left("STATE", 18, ""),
+                    cells::right("HITS", 7, ""),
+                    cells::right("LAST", 6, ""),
+                    cells::left("TOOL", 16, ""),
+                );
+                paint.text(x, y, end, Role::Muted, &text);
             }
+            HealthRow::Rule(one) => rule(app, one, place, paint),
             HealthRow::Note(text) => {
                 paint.text(x, y, end, Role::Muted, text);
             }
@@ -119,16 +101,34 @@ fn draw_list(app: &App, area: Rect, paint: &mut Paint<'_>) {
             paint.hits.push((place, Hit::Row(at)));
         }
     }
-    let below = rows.len().saturating_sub(app.health.top + usize::from(area.height));
-    if below > 0 {
-        paint.right(
-            area.x,
-            area.y,
-            area.right().saturating_sub(1),
-            Role::Muted,
-            &format!(" {below} more below"),
-        );
+}
+
+/// A rule, with what it decided where that is known.
+fn rule(app: &App, one: &Finding, place: Rect, paint: &mut Paint<'_>) {
+    let (y, end, more) = (place.y, place.right().saturating_sub(1), paint.glyphs().more);
+    let (role, mark) = match (one.certain, one.ails) {
+        (true, _) => (Role::Warn, "!"),
+        (false, true) => (Role::Muted, " "),
+        (false, false) => (Role::Good, " "),
+    };
+    let told = one.part.as_ref().filter(|_| rules::told(app).is_some());
+    let word = cells::left(&format!("{mark} {}", one.word), if told.is_some() { 18 } else { 19 }, more);
+    let mut x = paint.text(place.x + 2, y, end, role, &word);
+    let mut wide = 18;
+    if rules::told(app).is_some() {
+        wide = 16;
+        let (hits, last) = match told {
+            Some(part) => (grouped(part.hits), rules::last(part, app.now.ts)),
+            None => (String::new(), String::new()),
+        };
+        let role = if told.is_some_and(|part| part.hits > 0) { Role::Text } else { Role::Muted };
+        let text = format!("{} {} ", cells::right(&hits, 7, more), cells::right(&last, 6, more));
+        x = paint.text(place.x + 2 + 19, y, end, role, &text);
     }
+    let tool = if one.tool.is_empty() { &one.pointer } else { &one.tool };
+    let x = paint.text(x + 1, y, end, Role::Strong, &cells::left(tool, wide, more));
+    let room = usize::from(end.saturating_sub(x + 1));
+    paint.text(x + 1, y, end, Role::Text, &cells::cut(&one.message, room, more));
 }
 
 fn gateway(app: &App, source: Source, in_force: &InForce, place: Rect, paint: &mut Paint<'_>) {
@@ -145,7 +145,8 @@ fn gateway(app: &App, source: Source, in_force: &InForce, place: Rect, paint: &m
     };
     let muted = tone == Tone::Plain;
     let strong = if muted { Role::Muted } else { Role::Strong };
-    let x = paint.text(place.x + 2, y, end, role(tone), &cells::left(&format!("{mark} {word}"), 13, more));
+    let x =
+        paint.text(place.x + 2, y, end, pane::role(tone), &cells::left(&format!("{mark} {word}"), 13, more));
     let x = paint.text(x + 1, y, end, strong, &cells::left(&gateway.hello.name, 13, more));
     let differs = troubles.iter().any(|trouble| trouble.word == "policy differs");
     let policy = if differs { Role::Warn } else { Role::Muted };
@@ -163,8 +164,8 @@ fn gateway(app: &App, source: Source, in_force: &InForce, place: Rect, paint: &m
     let x = paint.text(x + 1, y, end, lost_role, &cells::right(&lost, 6, more));
     let room = usize::from(end.saturating_sub(x + 2));
     let (role, text) = match troubles.first() {
-        Some(worst) if room < 40 => (role(worst.tone), worst.word.to_owned()),
-        Some(worst) => (role(worst.tone), worst.text.clone()),
+        Some(worst) if room < 40 => (pane::role(worst.tone), worst.word.to_owned()),
+        Some(worst) => (pane::role(worst.tone), worst.text.clone()),
         None => {
             let servers: Vec<&str> =
                 gateway.hello.servers.iter().map(|server| server.name.as_str()).collect();
@@ -198,15 +199,6 @@ fn draw_detail(app: &App, area: Rect, paint: &mut Paint<'_>) {
     paint.rule(area, true, &title, &note);
     let (width, height) = app.health.pane;
     let lines = detail(app, width);
-    let top = app.health.detail_top.min(lines.len().saturating_sub(height));
-    for (y, entry) in (area.y + 1..area.bottom()).zip(lines.iter().skip(top)) {
-        paint.text(area.x + 1, y, area.x + LABEL, Role::Muted, entry.label);
-        paint.text(area.x + 1 + LABEL, y, area.right(), role(entry.tone), &entry.text);
-        paint.strange(area.x + 1 + LABEL, y, area.right(), &entry.text);
-    }
-    let below = lines.len().saturating_sub(top + height);
-    if below > 0 {
-        let text = format!(" {below} more lines, PgDn ");
-        paint.right(area.x, area.y, area.right().saturating_sub(1), Role::Muted, &text);
-    }
+    let text = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    pane::detail(&lines, app.health.detail_top, height, area, text, paint);
 }

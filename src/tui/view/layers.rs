@@ -17,7 +17,8 @@ use crate::tui::theme::Role;
 /// Draws a dialog over what is there.
 pub(super) fn draw(app: &App, layer: &Layer, paint: &mut Paint<'_>) {
     let whole = paint.buf.area;
-    let inner = Rect { x: 0, y: 1, width: whole.width, height: whole.height.saturating_sub(2) };
+    let (width, height) = super::layout::dialogs(app);
+    let inner = Rect { x: 0, y: 1, width, height: height.saturating_sub(2) };
     match layer {
         Layer::Help(help) => draw_help(app, help, inner, paint),
         Layer::Palette(palette) => draw_palette(app, palette, inner, paint),
@@ -157,7 +158,7 @@ fn draw_steps(app: &App, area: Rect, paint: &mut Paint<'_>) {
 }
 
 fn draw_ask(app: &App, ask: &Ask, area: Rect, paint: &mut Paint<'_>) {
-    let (width, lines, seen) = ask.layout(app.size);
+    let (width, lines, seen) = ask.layout(super::layout::dialogs(app));
     let gap = usize::from(!lines.is_empty());
     let size = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
     let height = size(seen + gap + ask.answers.len() + 2);

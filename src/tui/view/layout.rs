@@ -14,6 +14,8 @@ pub struct Frame {
     pub banner: Rect,
     /// The screen itself.
     pub body: Rect,
+    /// Messages about what happened, in lines of their own: they cover nothing.
+    pub toasts: Rect,
     /// The keys.
     pub footer: Rect,
 }
@@ -22,12 +24,20 @@ pub struct Frame {
 pub fn frame(app: &App) -> Frame {
     let (width, height) = app.size;
     let banner = u16::from(super::has_banner(app));
+    let room = height.saturating_sub(2 + banner);
+    let toasts = u16::try_from(super::chrome::toast_lines(app).len()).unwrap_or(0).min(room);
     Frame {
         header: Rect::new(0, 0, width, 1),
         banner: Rect::new(0, 1, width, banner),
-        body: Rect::new(0, 1 + banner, width, height.saturating_sub(2 + banner)),
+        body: Rect::new(0, 1 + banner, width, room - toasts),
+        toasts: Rect::new(0, height.saturating_sub(1 + toasts), width, toasts),
         footer: Rect::new(0, height.saturating_sub(1), width, 1),
     }
+}
+
+/// The columns and rows that dialogs have: the terminal without the lines of the toasts.
+pub fn dialogs(app: &App) -> (u16, u16) {
+    (app.size.0, app.size.1.saturating_sub(frame(app).toasts.height))
 }
 
 /// The parts of the Policy screen.

@@ -12,6 +12,7 @@ pub mod layout;
 pub mod learn;
 pub mod live;
 pub mod paint;
+mod pane;
 mod policy;
 mod review;
 pub mod text;
@@ -53,13 +54,36 @@ pub fn draw(app: &App, buf: &mut Buffer) -> Drawn {
             Screen::Health => health::draw(app, frame.body, &mut paint),
         }
         chrome::footer(app, frame.footer, &mut paint);
-        chrome::toasts(app, frame.footer, &mut paint);
         for layer in &app.layers {
             paint.cursor = None;
             layers::draw(app, layer, &mut paint);
         }
+        chrome::toasts(app, frame.toasts, &mut paint);
+    }
+    if !app.theme.glyphs.unicode {
+        ascii(paint.buf);
     }
     Drawn { hits: paint.hits.into(), cursor: paint.cursor }
+}
+
+/// Where the terminal shows only ASCII nothing else is written to it: signs of our own become those that
+/// look like them, whatever else a question mark.
+fn ascii(buf: &mut Buffer) {
+    for cell in &mut buf.content {
+        if cell.symbol().is_ascii() {
+            continue;
+        }
+        let sign = match cell.symbol() {
+            "\u{b5}" | "\u{3bc}" => "u",
+            "\u{2026}" => "~",
+            "\u{b7}" | "\u{2013}" | "\u{2014}" => "-",
+            "\u{2018}" | "\u{2019}" => "'",
+            "\u{201c}" | "\u{201d}" => "\"",
+            "\u{2192}" => ">",
+            _ => "?",
+        };
+        cell.set_symbol(sign);
+    }
 }
 
 fn small(app: &App, paint: &mut Paint<'_>) {

@@ -346,18 +346,42 @@ fn total(report: &Report, x: u16, area: Rect, paint: &mut Paint<'_>) {
         paint.text(x, y, end, Role::Good, &format!("none changes, {replayed}"));
         return;
     }
+    let counts = [
+        (deny_to_allow, Role::Warn),
+        (allow_to_deny, Role::Deny),
+        (limit, Role::Strong),
+        (approval, Role::Approve),
+    ];
+    let room = usize::from(end.saturating_sub(x));
+    let (words, calls) = said(&counts.map(|(count, _)| count), report.replayable, room);
     let mut x = x;
-    for (count, words, role) in [
-        (deny_to_allow, "newly allowed", Role::Warn),
-        (allow_to_deny, "newly denied", Role::Deny),
-        (limit, "by limits", Role::Strong),
-        (approval, "by approval", Role::Approve),
-    ] {
+    for ((count, role), words) in counts.into_iter().zip(words) {
         if count > 0 {
             x = paint.text(x, y, end, role, &format!("{count} {words}")) + 2;
         }
     }
-    paint.text(x, y, end, Role::Muted, &replayed);
+    paint.text(x, y, end, Role::Muted, &calls);
+}
+
+/// The words for each count and for how many calls there are, as long as there is room for: the number
+/// of calls is never cut.
+fn said(counts: &[u64; 4], replayable: u64, room: usize) -> ([&'static str; 4], String) {
+    let whole = ["newly allowed", "newly denied", "by limits", "by approval"];
+    let short = ["allowed", "denied", "limits", "approval"];
+    let width = |words: &[&str; 4], calls: &str| {
+        let parts = counts.iter().zip(words).filter(|(count, _)| **count > 0);
+        parts.map(|(count, words)| count.to_string().len() + words.len() + 3).sum::<usize>() + calls.len()
+    };
+    for (words, calls) in [
+        (whole, format!("of {replayable} replayed calls")),
+        (whole, format!("of {replayable} calls")),
+        (short, format!("of {replayable} calls")),
+    ] {
+        if width(&words, &calls) <= room {
+            return (words, calls);
+        }
+    }
+    (short, format!("of {replayable}"))
 }
 
 fn direction(direction: Direction) -> (&'static str, Role) {
@@ -412,5 +436,21 @@ fn parts(text: &str, columns: usize) -> Vec<&str> {
         if rest.is_empty() || part.is_empty() {
             return parts;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::said;
+
+    #[test]
+    fn the_number_of_calls_is_said_whatever_the_width() {
+        let counts = [3, 12, 4, 0];
+        let (words, calls) = said(&counts, 12_345, 80);
+        assert_eq!((words[0], calls.as_str()), ("newly allowed", "of 12345 replayed calls"));
+        assert_eq!(said(&counts, 12_345, 64).1, "of 12345 calls");
+        let (words, calls) = said(&counts, 12_345, 50);
+        assert_eq!((words[1], calls.as_str()), ("denied", "of 12345 calls"));
+        assert_eq!(said(&counts, 12_345, 10).1, "of 12345");
     }
 }

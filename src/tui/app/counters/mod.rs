@@ -17,6 +17,9 @@ use crate::time::Timestamp;
 /// Different gauges that are kept; a gateway that makes up counters must not fill the memory.
 const MOST: usize = 10_000;
 
+/// The longest names of a gauge, in bytes: endless ones must not fill it either.
+const LONGEST: usize = 4 * 1024;
+
 /// The part of a limit, in percent, from which on it is near, unless the person says otherwise.
 pub const WARN_AT: u8 = 80;
 
@@ -39,6 +42,11 @@ pub struct GaugeKey {
 }
 
 impl GaugeKey {
+    /// The bytes of its names.
+    fn len(&self) -> usize {
+        self.server.len() + self.counter.len() + self.scope.len() + self.key.len()
+    }
+
     /// As sentences name it: `pull_rate of docker (grant local)`.
     pub fn name(&self) -> String {
         let show = crate::visible::visible;
@@ -172,6 +180,10 @@ pub struct Counters {
     gauges: BTreeMap<GaugeKey, Gauge>,
     /// Those that came near their limit since this was last asked.
     near: Vec<GaugeKey>,
+    /// Accounts of counters that are not among those that are kept.
+    others: u64,
+    /// How many there are when room is looked for again.
+    looks_at: u64,
 }
 
 impl Counters {
@@ -216,9 +228,35 @@ impl Counters {
             if came_near && self.near.len() < MOST {
                 self.near.push(key);
             }
-        } else if self.gauges.len() < MOST {
+        } else if key.len() <= LONGEST && self.has_room(ts) {
             self.gauges.insert(key, Gauge::new(state, ts, by));
+        } else {
+            self.others = self.others.saturating_add(1);
         }
+    }
+
+    /// Whether another gauge is kept: those whose windows are long over give way, half of them at once.
+    /// Where there are none they are not looked for at every account.
+    fn has_room(&mut self, now: Timestamp) -> bool {
+        if self.gauges.len() < MOST {
+            return true;
+        }
+        if self.others < self.looks_at {
+            return false;
+        }
+        let mut over: Vec<Timestamp> =
+            self.gauges.values().map(|gauge| gauge.resets_at).filter(|at| *at < now).collect();
+        over.sort_unstable();
+        match over.get(over.len() / 2) {
+            Some(middle) => self.gauges.retain(|_, gauge| gauge.resets_at > *middle),
+            None => self.looks_at = self.others.saturating_add(MOST as u64),
+        }
+        self.gauges.len() < MOST
+    }
+
+    /// Accounts of counters that are not kept, because there are too many different ones.
+    pub fn others(&self) -> u64 {
+        self.others
     }
 
     /// The gauges at `now`: those that are full or will be soonest first, then the fullest, then by

@@ -202,7 +202,8 @@ pub fn lines(app: &App, gateway: &Gateway) -> Vec<Line> {
     }
     if !seen.clients.is_empty() {
         let names: Vec<&str> = seen.clients.iter().map(String::as_str).collect();
-        out.push(line("clients", names.join(", "), Tone::Plain));
+        let more = if seen.others { " and others" } else { "" };
+        out.push(line("clients", format!("{}{more}", names.join(", ")), Tone::Plain));
     }
     out.push(line("run", hello.gateway.clone(), Tone::Plain));
     out

@@ -30,7 +30,7 @@ fn open(app: &mut App, effects: &mut Vec<Effect>) {
         return;
     };
     let found = rules::findings(app).into_iter().find(|one| one.pointer == at && one.word == word);
-    let tool = found.map(|one| one.tool).unwrap_or_default();
+    let tool = found.map(|one| one.tool.clone()).unwrap_or_default();
     if !policy::show_part(app, &tool, rules::target(&at), effects) {
         app.screen = Screen::Policy;
         app.toast(Kind::Info, format!("{at} is of no one tool: r shows the document's text"));

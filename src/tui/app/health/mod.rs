@@ -6,21 +6,28 @@
 //! | [`gateways`] | a gateway in words |
 //! | [`policies`] | which policies are in force where, and which differ |
 //! | [`drift`] | tools that are not as a person accepted them |
-//! | [`rules`] | what of the open policy needs a look |
+//! | [`rules`] | the open policy's rules: what needs a look, and what each decided |
+//! | [`recorded`] | asking what recorded calls say of them |
 //! | `keys` | what keys, clicks and the wheel do |
 
 pub mod drift;
 pub mod gateways;
 pub(crate) mod keys;
 pub mod policies;
+pub mod recorded;
 pub mod rules;
 pub mod seen;
+
+use std::sync::Arc;
 
 use self::drift::Drifted;
 use self::rules::Finding;
 use super::App;
 use super::feeds::Source;
 use super::live::detail::{Line, wrap_all};
+
+/// Tools that were never called and are named.
+const NAMED: usize = 5;
 
 /// What a row is about. Rows come and go: the selection holds on to this.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,7 +41,7 @@ pub enum HealthKey {
 }
 
 /// A line of the screen's list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum HealthRow {
     /// A heading with what is said beside it.
     Heading(&'static str, String),
@@ -44,8 +51,10 @@ pub enum HealthRow {
     Gateway(Source),
     /// A drifted tool.
     Drift(Box<Drifted>),
-    /// A finding about the policy.
-    Rule(Box<Finding>),
+    /// The heads of the rules' columns, where it is known what they decided.
+    RuleColumns,
+    /// A rule of the policy, or a finding about it.
+    Rule(Arc<Finding>),
     /// What is said where there is nothing to list.
     Note(String),
     /// Nothing.
@@ -59,7 +68,7 @@ impl HealthRow {
             Self::Gateway(source) => Some(HealthKey::Gateway(*source)),
             Self::Drift(one) => Some(HealthKey::Drift(one.server.clone(), one.tool.tool.clone())),
             Self::Rule(one) => Some(HealthKey::Rule(one.pointer.clone(), one.word.clone())),
-            Self::Heading(..) | Self::Columns | Self::Note(_) | Self::Gap => None,
+            Self::Heading(..) | Self::Columns | Self::RuleColumns | Self::Note(_) | Self::Gap => None,
         }
     }
 }
@@ -83,6 +92,8 @@ pub struct HealthScreen {
     pub whole: bool,
     /// What was found in the open policy.
     pub found: rules::Found,
+    /// What recorded calls say of its rules.
+    pub recorded: recorded::Recorded,
 }
 
 /// The rows of the list.
@@ -131,20 +142,33 @@ pub fn rows(app: &App) -> Vec<HealthRow> {
         out.push(HealthRow::Note(text.to_owned()));
     }
     out.extend(drifted.into_iter().map(|one| HealthRow::Drift(Box::new(one))));
+    if app.feeds.others() > 0 {
+        let text = "Calls of so many different tools came that only some are counted by tool: and";
+        out.push(HealthRow::Note(format!("{text} {} of others.", app.feeds.others())));
+    }
     out.push(HealthRow::Gap);
+    rules_rows(app, &mut out);
+    out
+}
+
+/// The rules of the open policy, or what is wrong with them.
+fn rules_rows(app: &App, out: &mut Vec<HealthRow>) {
     let findings = rules::findings(app);
-    let sure = findings.iter().filter(|one| one.certain).count();
-    let note = match (sure, findings.len() - sure) {
+    let never = |one: &&Arc<rules::Finding>| one.ails && one.word == "never hit";
+    let quiet = findings.iter().filter(never).count();
+    let look = findings.iter().filter(|one| one.ails).count() - quiet;
+    let told = rules::told(app);
+    let note = match (look, quiet) {
         (0, 0) => String::new(),
-        (sure, 0) => format!("{sure} to look at"),
-        (0, never) => format!("{never} never hit"),
-        (sure, never) => format!("{sure} to look at, {never} never hit"),
+        (look, 0) => format!("{look} to look at"),
+        (0, quiet) => format!("{quiet} never hit"),
+        (look, quiet) => format!("{look} to look at, {quiet} never hit"),
     };
     out.push(HealthRow::Heading(
         "Rules",
         format!("of {}  {note}", app.policy.file_name()).trim_end().to_owned(),
     ));
-    if findings.is_empty() {
+    if look + quiet == 0 {
         let valid = app.policy.editor.as_ref().is_some_and(super::policy::editor::Editor::is_valid);
         let text = if valid {
             "Every rule can hold, none is covered by another, and all name what the server has."
@@ -153,8 +177,23 @@ pub fn rows(app: &App) -> Vec<HealthRow> {
         };
         out.push(HealthRow::Note(text.to_owned()));
     }
-    out.extend(findings.into_iter().map(|one| HealthRow::Rule(Box::new(one))));
-    out
+    out.extend(rules::span(app).map(HealthRow::Note));
+    if told.is_some() && !findings.is_empty() {
+        out.push(HealthRow::RuleColumns);
+    }
+    out.extend(findings.into_iter().map(HealthRow::Rule));
+    let Some(told) = told else { return };
+    if told.others > 0 {
+        out.push(HealthRow::Note(format!("and {} others", told.others)));
+    }
+    let never = app.health.recorded.answer().map(|answer| answer.health.never_called.as_slice());
+    if let Some(never) = never.filter(|never| !never.is_empty()) {
+        let names: Vec<&str> = never.iter().take(NAMED).map(String::as_str).collect();
+        let others = never.len() - names.len();
+        let more = if others > 0 { format!(" and {others} others") } else { String::new() };
+        let names = crate::visible::visible(&names.join(", ")).into_owned();
+        out.push(HealthRow::Note(format!("Never called: {names}{more}")));
+    }
 }
 
 fn gateways_note(app: &App) -> String {
@@ -177,22 +216,27 @@ pub fn detail(app: &App, width: usize) -> Vec<Line> {
             .iter()
             .find(|one| one.server == *server && one.tool.tool == *tool)
             .map(|one| drift::lines(app, one)),
-        Some(HealthKey::Rule(at, word)) => {
-            rules::findings(app).iter().find(|one| one.pointer == *at && one.word == *word).map(rules::lines)
-        }
+        Some(HealthKey::Rule(at, word)) => rules::findings(app)
+            .iter()
+            .find(|one| one.pointer == *at && one.word == *word)
+            .map(|one| rules::lines(one, app.now.ts)),
         None => None,
     };
     wrap_all(lines.unwrap_or_default(), width)
 }
 
 impl HealthScreen {
-    /// The selected row's index; while nothing that is there is selected, the first that can be.
+    /// The selected row's index; while nothing that is there is selected, the first that can be. A rule
+    /// stays itself when something else is found of it.
     pub fn index(&self, rows: &[HealthRow]) -> Option<usize> {
         let at = |key: &HealthKey| rows.iter().position(|row| row.key().as_ref() == Some(key));
-        self.selected
-            .as_ref()
-            .filter(|_| self.touched)
-            .and_then(at)
+        let same = |key: &HealthKey| {
+            let HealthKey::Rule(pointer, _) = key else { return None };
+            rows.iter().position(|row| matches!(row, HealthRow::Rule(one) if one.pointer == *pointer))
+        };
+        let selected = self.selected.as_ref().filter(|_| self.touched);
+        selected
+            .and_then(|key| at(key).or_else(|| same(key)))
             .or_else(|| rows.iter().position(|row| row.key().is_some()))
     }
 
@@ -200,6 +244,14 @@ impl HealthScreen {
     pub fn settle(&mut self, rows: &[HealthRow]) {
         let at = self.index(rows);
         let key = at.and_then(|at| rows.get(at)).and_then(HealthRow::key);
+        // While the rules are looked through anew, the selected one is only away for a moment.
+        let rule = matches!(self.selected, Some(HealthKey::Rule(..)));
+        let other = !matches!(key, Some(HealthKey::Rule(..)));
+        let reading = matches!(self.recorded.state, recorded::State::Reading(_));
+        let away = self.touched && rule && other && reading;
+        if away {
+            return;
+        }
         if key != self.selected {
             self.selected = key;
             self.detail_top = 0;

@@ -1,22 +1,26 @@
-//! What of the open policy needs a look: rules that can never hold, that another covers, that name
-//! what the server does not have, and those that never decided anything.
+//! The open policy's rules: those that can never hold, that another covers, that name what the server
+//! does not have, and of every one what it decided, as far as that is known.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
 use std::sync::Arc;
 
+use super::recorded::{Answer, State};
 use crate::json::pointer;
 use crate::policy::document::Document;
 use crate::policy::lint::{lint, shadowed};
 use crate::policy::model::{RuleList, Tool};
 use crate::policy::schema::ToolShape;
 use crate::policy::state::rule_text;
+use crate::replay::health::{Part, Proof};
+use crate::time::Timestamp;
 use crate::tui::app::App;
 use crate::tui::app::live::detail::{Line, Tone, line};
 use crate::tui::app::policy::inspect::Target;
 use crate::tui::app::policy::table::ToolRow;
 
 /// Something about a part of the policy.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
     /// The exact pointer of the part.
     pub pointer: String,
@@ -30,6 +34,10 @@ pub struct Finding {
     pub help: String,
     /// It follows from the text; else it was only seen.
     pub certain: bool,
+    /// Something is wrong, or may be; else it is only told what the rule decides.
+    pub ails: bool,
+    /// The rule with what it did to recorded calls, where they were looked through.
+    pub part: Option<Part>,
 }
 
 /// What was found in a text, and in which.
@@ -37,8 +45,22 @@ pub struct Finding {
 pub struct Found {
     text: Option<Arc<str>>,
     tools: Option<Arc<Vec<ToolRow>>>,
-    certain: Arc<[Finding]>,
+    certain: Arc<[Arc<Finding>]>,
+    /// Every rule with what it decided, and the answer that tells.
+    told: Option<(Arc<Answer>, Told)>,
 }
+
+/// Every rule, what needs a look first.
+#[derive(Debug, Clone, Default)]
+pub struct Told {
+    /// As many as are listed.
+    pub rules: Arc<[Arc<Finding>]>,
+    /// How many more there are.
+    pub others: usize,
+}
+
+/// Rules that are listed at most.
+const LISTED: usize = 2_000;
 
 impl PartialEq for Found {
     fn eq(&self, other: &Self) -> bool {
@@ -55,6 +77,12 @@ pub(crate) fn look(app: &mut App) {
         return;
     };
     let (text, tools) = (editor.text(), app.policy.table.shared());
+    if let Some(answer) = app.health.recorded.answer()
+        && app.health.found.told.as_ref().is_none_or(|(known, _)| !Arc::ptr_eq(known, answer))
+    {
+        let told = tell(&app.health.found.certain, answer);
+        app.health.found.told = Some((Arc::clone(answer), told));
+    }
     let found = &app.health.found;
     if found.text.as_ref().is_some_and(|known| Arc::ptr_eq(known, text))
         && found.tools.as_ref().is_some_and(|known| Arc::ptr_eq(known, &tools))
@@ -65,15 +93,101 @@ pub(crate) fn look(app: &mut App) {
         Some(document) => certain(document, &tools),
         None => Vec::new(),
     };
-    app.health.found = Found { text: Some(Arc::clone(text)), tools: Some(tools), certain: certain.into() };
+    let certain = certain.into_iter().map(Arc::new).collect();
+    app.health.found = Found { text: Some(Arc::clone(text)), tools: Some(tools), certain, told: None };
+}
+
+/// Joins what follows from the text with what the recorded calls say.
+fn tell(certain: &[Arc<Finding>], answer: &Answer) -> Told {
+    let parts = &answer.health.parts;
+    let places: HashMap<&str, &Part> = parts.iter().map(|part| (part.pointer.as_str(), part)).collect();
+    let holder = |pointer: &str| {
+        let mut at = pointer;
+        loop {
+            if let Some(part) = places.get(at) {
+                return Some(Part::clone(part));
+            }
+            at = at.get(..at.rfind('/')?)?;
+        }
+    };
+    let mut ailing: Vec<Finding> =
+        certain.iter().map(|one| Finding { part: holder(&one.pointer), ..Finding::clone(one) }).collect();
+    let known: HashSet<String> =
+        ailing.iter().filter_map(|one| one.part.as_ref()).map(|part| part.pointer.clone()).collect();
+    let mut well = Vec::new();
+    for part in parts.iter().filter(|part| !known.contains(&part.pointer)) {
+        let seen = part.findings.iter().find(|finding| finding.proof == Proof::Recorded);
+        let what = match part.tool {
+            Some(_) => format!("{} {}", part.kind.name(), part.text),
+            None => part.text.clone(),
+        };
+        let one = Finding {
+            pointer: part.pointer.clone(),
+            word: seen
+                .map_or(if part.hits > 0 { "decides" } else { "quiet" }, |seen| seen.ill.name())
+                .to_owned(),
+            tool: part.tool.clone().unwrap_or_default(),
+            message: seen.map_or_else(|| what.clone(), |seen| format!("{what}: {}", seen.message)),
+            help: seen.map_or_else(String::new, |seen| seen.help.clone()),
+            certain: false,
+            ails: seen.is_some(),
+            part: Some(part.clone()),
+        };
+        if one.ails { ailing.push(one) } else { well.push(one) }
+    }
+    let all = ailing.len() + well.len();
+    let rules: Arc<[Arc<Finding>]> = ailing.into_iter().chain(well).take(LISTED).map(Arc::new).collect();
+    Told { others: all - rules.len(), rules }
+}
+
+/// What was told of the rules, once recorded calls were looked through.
+pub fn told(app: &App) -> Option<&Told> {
+    let (answer, told) = app.health.found.told.as_ref()?;
+    app.health.recorded.answer().filter(|known| Arc::ptr_eq(known, answer)).map(|_| told)
+}
+
+/// What the recorded calls are that the rules are told of, or how far they are looked through.
+pub fn span(app: &App) -> Option<String> {
+    let answer = match &app.health.recorded.state {
+        State::Idle => return None,
+        State::Reading(0) => return Some("Recorded calls are looked through.".to_owned()),
+        State::Reading(calls) => return Some(format!("Recorded calls are looked through: {calls} so far.")),
+        State::Failed(why) => return Some(format!("What the rules decided is not known: {why}")),
+        State::Known(answer) => answer,
+    };
+    let health = &answer.health;
+    let minute = |ts: Timestamp| match jiff::Timestamp::from_microsecond(ts.0) {
+        Ok(instant) => instant.to_zoned(app.live.tz.clone()).strftime("%Y-%m-%d %H:%M").to_string(),
+        Err(_) => ts.to_string(),
+    };
+    let mut text = match (health.since, health.until) {
+        (Some(since), Some(until)) => {
+            let calls = if health.calls == 1 { "1 recorded call" } else { "recorded calls" };
+            let count = if health.calls == 1 { String::new() } else { format!("{} ", health.calls) };
+            format!("Hits in {count}{calls}, {} to {}", minute(since), minute(until))
+        }
+        _ => "No call under this policy is recorded".to_owned(),
+    };
+    if answer.cut.is_some() {
+        text.push_str("; earlier ones are too many");
+    }
+    if health.unreadable > 0 {
+        let _ = write!(text, "; {} not decided again: masked", health.unreadable);
+    }
+    text.push('.');
+    Some(text)
+}
+
+/// How long ago a rule decided last, as short as possible: `3 m`.
+pub fn last(part: &Part, now: Timestamp) -> String {
+    part.last_hit.map_or_else(|| "never".to_owned(), |at| super::gateways::span(at.millis_until(now)))
 }
 
 /// What follows from the text, and from the definitions of the tools that it names.
 fn certain(document: &Document, tools: &[ToolRow]) -> Vec<Finding> {
     let policy = document.policy();
     let hidden = policy.hide.names.iter().map(|(name, _)| name.as_str());
-    let named: std::collections::HashSet<&str> =
-        policy.tools.iter().map(|tool| tool.name.as_str()).chain(hidden).collect();
+    let named: HashSet<&str> = policy.tools.iter().map(|tool| tool.name.as_str()).chain(hidden).collect();
     let listed = tools.iter().any(|row| row.listed);
     let shapes: Vec<ToolShape> = tools
         .iter()
@@ -89,9 +203,11 @@ fn certain(document: &Document, tools: &[ToolRow]) -> Vec<Finding> {
             message: one.message,
             help: one.help.unwrap_or_default(),
             certain: true,
+            ails: true,
+            part: None,
         })
         .collect();
-    let known: std::collections::HashSet<String> = found.iter().map(|one| one.pointer.clone()).collect();
+    let known: HashSet<String> = found.iter().map(|one| one.pointer.clone()).collect();
     let shadowed = shadowed(document).into_iter().filter(|one| !known.contains(&one.pointer));
     found.extend(shadowed.map(|one| Finding {
         word: "shadowed".to_owned(),
@@ -100,6 +216,8 @@ fn certain(document: &Document, tools: &[ToolRow]) -> Vec<Finding> {
         help: "it does nothing as long as the other stands before it".to_owned(),
         pointer: one.pointer,
         certain: true,
+        ails: true,
+        part: None,
     }));
     found
 }
@@ -109,9 +227,13 @@ fn tool_of(at: &str) -> String {
     name.replace("~1", "/").replace("~0", "~")
 }
 
-/// Everything that was found: what follows from the text first, then what never decided a call at
-/// the gateways that enforce this policy.
-pub fn findings(app: &App) -> Vec<Finding> {
+/// Everything that was found: what follows from the text first, then what recorded calls say of each
+/// rule; until those were looked through, what never decided a call at the gateways that enforce this
+/// policy.
+pub fn findings(app: &App) -> Vec<Arc<Finding>> {
+    if let Some(told) = told(app) {
+        return told.rules.to_vec();
+    }
     let mut out = app.health.found.certain.to_vec();
     let document = app.policy.editor.as_ref().and_then(|editor| editor.document());
     let Some(document) = document.filter(|_| !app.policy.enforced_by.is_empty()) else { return out };
@@ -121,7 +243,7 @@ pub fn findings(app: &App) -> Vec<Finding> {
             *hits.entry(&rule.rule).or_default() += rule.hits;
         }
     }
-    let known: std::collections::HashSet<String> = out.iter().map(|one| one.pointer.clone()).collect();
+    let known: HashSet<String> = out.iter().map(|one| one.pointer.clone()).collect();
     for tool in &document.policy().tools {
         let called = app.policy.calls(&app.feeds, &tool.name).map_or(0, |(calls, _)| calls);
         for (at, code, text) in parts(tool) {
@@ -129,7 +251,7 @@ pub fn findings(app: &App) -> Vec<Finding> {
             if hits.contains_key(code.as_str()) || known.iter().any(inside) {
                 continue;
             }
-            out.push(Finding {
+            out.push(Arc::new(Finding {
                 pointer: at,
                 word: "never hit".to_owned(),
                 tool: tool.name.clone(),
@@ -140,7 +262,9 @@ pub fn findings(app: &App) -> Vec<Finding> {
                     "if such calls never come, the rule costs nothing; if they should, look at its conditions"
                         .to_owned(),
                 certain: false,
-            });
+                ails: true,
+                part: None,
+            }));
         }
     }
     out
@@ -189,9 +313,13 @@ pub(crate) fn target(at: &str) -> Option<Target> {
     })
 }
 
-/// Everything about a finding.
-pub fn lines(finding: &Finding) -> Vec<Line> {
-    let tone = if finding.certain { Tone::Warn } else { Tone::Plain };
+/// Everything about a rule, or what was found of it.
+pub fn lines(finding: &Finding, now: Timestamp) -> Vec<Line> {
+    let tone = match (finding.certain, finding.ails) {
+        (true, _) => Tone::Warn,
+        (false, true) => Tone::Plain,
+        (false, false) => Tone::Good,
+    };
     let mut out = vec![line("finding", finding.word.clone(), tone)];
     if !finding.tool.is_empty() {
         out.push(line("tool", finding.tool.clone(), Tone::Heading));
@@ -200,16 +328,31 @@ pub fn lines(finding: &Finding) -> Vec<Line> {
     if !finding.help.is_empty() {
         out.push(line("to do", finding.help.clone(), Tone::Plain));
     }
+    if let Some(part) = &finding.part {
+        let of = if part.tool.is_some() { "of the tool" } else { "in all" };
+        out.push(line("hits", format!("{} of {} recorded calls {of}", part.hits, part.calls), Tone::Plain));
+        if let Some(at) = part.last_hit {
+            out.push(line(
+                "last hit",
+                format!("{at}, {} ago", super::gateways::span(at.millis_until(now))),
+                Tone::Plain,
+            ));
+        }
+        if part.preempted > 0 {
+            let text = format!("{} more held, but another decided first", part.preempted);
+            out.push(line("besides", text, Tone::Plain));
+        }
+        if let Some(peak) = &part.peak {
+            out.push(line("peak", format!("{}/{} used at {}", peak.used, peak.max, peak.at), Tone::Plain));
+        }
+    }
     out.push(line("pointer", finding.pointer.clone(), Tone::Code));
-    out.push(line(
-        "rests on",
-        if finding.certain {
-            "the text itself and the tools' definitions"
-        } else {
-            "what the connected gateways counted"
-        },
-        Tone::Plain,
-    ));
+    let rests = match (finding.certain, &finding.part) {
+        (true, _) => "the text itself and the tools' definitions",
+        (false, Some(_)) => "recorded calls, decided again under the text as it is here",
+        (false, None) => "what the connected gateways counted",
+    };
+    out.push(line("rests on", rests, Tone::Plain));
     out
 }
 

@@ -7,6 +7,7 @@ use crate::feed::offset::Offset;
 use crate::record::{Event, EventKind, Record};
 use crate::time::Timestamp;
 use crate::tui::app::feeds::Row;
+use crate::tui::app::live::names::LONGEST;
 
 /// Gaps that are named; all are counted.
 const GAPS: usize = 16;
@@ -53,6 +54,8 @@ pub struct Seen {
     pub trouble: Option<String>,
     /// The clients whose calls it decided.
     pub clients: BTreeSet<String>,
+    /// There are more clients than those.
+    pub others: bool,
     /// How it says it fares.
     pub health: Option<Health>,
     /// How its clock differs from ours.
@@ -86,9 +89,12 @@ impl Seen {
                 Record::Decision(decision) => {
                     if let Some(client) = &decision.client
                         && !self.clients.contains(client)
-                        && self.clients.len() < CLIENTS
                     {
-                        self.clients.insert(client.clone());
+                        if self.clients.len() < CLIENTS && client.len() <= LONGEST {
+                            self.clients.insert(client.clone());
+                        } else {
+                            self.others = true;
+                        }
                     }
                 }
                 Record::Event(event) => self.event(event),
@@ -116,7 +122,12 @@ impl Seen {
                 self.refused.remove(text("path").unwrap_or_default());
             }
             EventKind::PolicyRejected if self.refused.len() < REFUSED => {
-                self.refused.insert(text("path").unwrap_or_default().to_owned(), why());
+                let path = text("path").unwrap_or_default();
+                if path.len() <= LONGEST {
+                    let mut why = why();
+                    why.truncate(why.floor_char_boundary(LONGEST));
+                    self.refused.insert(path.to_owned(), why);
+                }
             }
             _ => {}
         }

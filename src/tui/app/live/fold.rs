@@ -55,7 +55,25 @@ fn near(a: Timestamp, b: Timestamp) -> bool {
     a.0.saturating_sub(b.0).saturating_abs() <= NEAR
 }
 
+/// Room for another signature. Where most are near in time all are forgotten: what no two rows have in
+/// common is not worth looking through again and again.
+fn forget(ends: &mut HashMap<u64, Last>, ts: Timestamp) {
+    if ends.len() < REMEMBERED {
+        return;
+    }
+    ends.retain(|_, last| near(ts, last.ts));
+    if ends.len() > REMEMBERED / 2 {
+        ends.clear();
+    }
+}
+
 impl Fold {
+    /// How many signatures are remembered at each end: for tests of their bound.
+    #[doc(hidden)]
+    pub fn remembered(&self) -> (usize, usize) {
+        (self.newest.len(), self.oldest.len())
+    }
+
     /// The rows shown, oldest first.
     pub fn ids(&self) -> &VecDeque<u64> {
         &self.ids
@@ -93,9 +111,7 @@ impl Fold {
             }
             return;
         }
-        if self.newest.len() >= REMEMBERED {
-            self.newest.retain(|_, last| near(row.ts, last.ts));
-        }
+        forget(&mut self.newest, row.ts);
         self.newest.insert(sign, Last { head: id, ts: row.ts });
         if self.oldest.len() < REMEMBERED {
             self.oldest.entry(sign).or_insert(Last { head: id, ts: row.ts });
@@ -136,9 +152,7 @@ impl Fold {
                 newest.head = id;
             }
         } else {
-            if self.oldest.len() >= REMEMBERED {
-                self.oldest.retain(|_, last| near(row.ts, last.ts));
-            }
+            forget(&mut self.oldest, row.ts);
             self.oldest.insert(sign, Last { head: id, ts: row.ts });
             if self.newest.len() < REMEMBERED {
                 self.newest.entry(sign).or_insert(Last { head: id, ts: row.ts });

@@ -90,6 +90,11 @@ impl Marks {
         sorted.into_iter().map(|((_, source, _), mark)| (source, mark)).collect()
     }
 
+    /// The gateway runs of which rows are marked.
+    pub fn sources(&self) -> impl Iterator<Item = SourceNo> {
+        self.marks.keys().map(|(source, _)| *source)
+    }
+
     /// Which rows are marked.
     pub fn keys(&self) -> impl Iterator<Item = (SourceNo, u64)> {
         self.marks.keys().copied()

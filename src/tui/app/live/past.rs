@@ -104,6 +104,11 @@ impl Past {
         Some(self.first + at as u64)
     }
 
+    /// Whether it holds rows of a gateway run.
+    pub fn has_rows_of(&self, source: u32) -> bool {
+        self.rows.iter().any(|row| row.source == source)
+    }
+
     /// Every row, to give its strings new numbers.
     pub fn rows_mut(&mut self) -> impl Iterator<Item = &mut Row> {
         self.rows.iter_mut()

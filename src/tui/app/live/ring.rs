@@ -82,6 +82,11 @@ impl Ring {
         Self { bounds, first: BASE, ..Self::default() }
     }
 
+    /// Holds no more than this from the next row on.
+    pub fn bound(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
+    }
+
     /// Takes in a record that was read from a journal: what a feed gives of that gateway run up to
     /// this number came already.
     pub fn remember(&mut self, source: SourceNo, seq: u64) {
@@ -247,6 +252,23 @@ impl Ring {
     /// What the gateway run of a row calls itself; its id where it never said.
     pub fn origin(&self, row: &Row) -> &str {
         self.origins.get(&row.source).map_or_else(|| self.names.text(row.gateway), |name| &**name)
+    }
+
+    /// Whether rows of a gateway run are kept.
+    pub fn has_rows_of(&self, run: SourceNo) -> bool {
+        self.by_source.contains_key(&run) || self.past.has_rows_of(run)
+    }
+
+    /// Forgets what is known of gateway runs, except of these.
+    pub fn forget_runs(&mut self, keep: &dyn Fn(SourceNo) -> bool) {
+        self.origins.retain(|run, _| keep(*run));
+        self.known.retain(|run, _| keep(*run));
+    }
+
+    /// How many gateway runs are known by name, and how many by their last number: for tests.
+    #[doc(hidden)]
+    pub fn known_runs(&self) -> (usize, usize) {
+        (self.origins.len(), self.known.len())
     }
 
     /// Of how many gateway runs rows are kept.

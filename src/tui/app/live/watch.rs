@@ -22,6 +22,19 @@ pub trait Counts {
     fn remove(&mut self, id: u64, row: &Row);
 }
 
+/// What is kept up with the shown rows, whatever it counts.
+pub trait Keeps {
+    /// Looks at rows that arrived since. `ids` are the rows that a filter lets through, `None` all.
+    fn extend(&mut self, ring: &Ring, ids: Option<&VecDeque<u64>>);
+    /// Looks at no more than `budget` older shown rows; `true` while there are more. `looked` is
+    /// where the filter's own search backwards is.
+    fn look_back(&mut self, ring: &Ring, ids: Option<&VecDeque<u64>>, looked: u64, budget: usize) -> bool;
+    /// A shown row left the ring, or the filter lets it through no more.
+    fn gone(&mut self, id: u64, row: &Row);
+    /// The filter lets a row through that it did not before.
+    fn came(&mut self, id: u64, row: &Row);
+}
+
 /// Counts, and which rows they have looked at.
 #[derive(Debug, Clone)]
 pub struct Watch<T> {
@@ -39,8 +52,21 @@ impl<T: Counts> Watch<T> {
         Self { counts, from: ring.next(), to: ring.next() }
     }
 
-    /// Looks at rows that arrived since. `ids` are the rows that a filter lets through, `None` all.
-    pub fn extend(&mut self, ring: &Ring, ids: Option<&VecDeque<u64>>) {
+    fn add(&mut self, ring: &Ring, id: u64) {
+        if let Some(row) = ring.get(id) {
+            self.counts.add(id, row);
+        }
+    }
+
+    fn add_older(&mut self, ring: &Ring, id: u64) {
+        if let Some(row) = ring.get(id) {
+            self.counts.add_older(id, row);
+        }
+    }
+}
+
+impl<T: Counts> Keeps for Watch<T> {
+    fn extend(&mut self, ring: &Ring, ids: Option<&VecDeque<u64>>) {
         let next = ring.next();
         let from = self.to.max(ring.first());
         match ids {
@@ -59,27 +85,7 @@ impl<T: Counts> Watch<T> {
         self.to = next;
     }
 
-    fn add(&mut self, ring: &Ring, id: u64) {
-        if let Some(row) = ring.get(id) {
-            self.counts.add(id, row);
-        }
-    }
-
-    fn add_older(&mut self, ring: &Ring, id: u64) {
-        if let Some(row) = ring.get(id) {
-            self.counts.add_older(id, row);
-        }
-    }
-
-    /// Looks at no more than `budget` older shown rows; `true` while there are more. `looked` is
-    /// where the filter's own search backwards is.
-    pub fn look_back(
-        &mut self,
-        ring: &Ring,
-        ids: Option<&VecDeque<u64>>,
-        looked: u64,
-        budget: usize,
-    ) -> bool {
+    fn look_back(&mut self, ring: &Ring, ids: Option<&VecDeque<u64>>, looked: u64, budget: usize) -> bool {
         match ids {
             None => {
                 let end = self.from.saturating_sub(budget as u64).max(ring.first());
@@ -101,15 +107,13 @@ impl<T: Counts> Watch<T> {
         self.from > looked
     }
 
-    /// A shown row left the ring, or the filter lets it through no more.
-    pub fn gone(&mut self, id: u64, row: &Row) {
+    fn gone(&mut self, id: u64, row: &Row) {
         if (self.from..self.to).contains(&id) {
             self.counts.remove(id, row);
         }
     }
 
-    /// The filter lets a row through that it did not before.
-    pub fn came(&mut self, id: u64, row: &Row) {
+    fn came(&mut self, id: u64, row: &Row) {
         if (self.from..self.to).contains(&id) {
             self.counts.insert(id, row);
         }
