@@ -214,7 +214,7 @@ impl Loop {
                     this.app.live.live.ring.bound(Bounds { rows, ..Bounds::default() });
                 }
                 _ => {
-                    notes.push(format!("CALLGATE_ROWS is `{value}`: a number from 100 to 1000000 is needed"))
+                    notes.push(format!("CALLGATE_ROWS is `{value}`: a number from 100 to 1000000 is needed"));
                 }
             }
         }
