@@ -18,6 +18,7 @@
 
 mod support;
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -231,7 +232,6 @@ fn main() {
     let mut files: Vec<String> = std::fs::read_dir(&folder)
         .unwrap()
         .map(|file| file.unwrap().path().to_str().unwrap().to_owned())
-        .filter(|file| file.ends_with(".jsonl"))
         .collect();
     files.sort();
     let files: Vec<&str> = files.iter().map(String::as_str).collect();
@@ -306,8 +306,10 @@ fn live(folder: &Path) {
 fn recorded(home: &Path, journal: &str, bytes: u64) {
     let kept = home.join("state/policies");
     std::fs::create_dir_all(&kept).unwrap();
-    let digest =
-        Sha256::digest(POLICY.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let mut digest = String::new();
+    for byte in Sha256::digest(POLICY.as_bytes()) {
+        write!(digest, "{byte:02x}").unwrap();
+    }
     std::fs::write(kept.join(format!("{digest}.json")), POLICY).unwrap();
     let path = |name: &str| home.join(name).to_str().unwrap().to_owned();
     let (policy, tighter) = (path("policy.json"), path("tighter.json"));

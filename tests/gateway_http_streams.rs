@@ -266,14 +266,14 @@ fn the_gateway_tells_what_a_change_of_the_policy_hides() {
 #[test]
 fn a_client_that_never_asked_what_the_server_can_do_is_told_too() {
     let (agrees, stops) = (Arc::new(Mutex::new(true)), Arc::new(Mutex::new(false)));
-    let (agreed, stop) = (Arc::clone(&agrees), Arc::clone(&stops));
+    let (answer, stop) = (Arc::clone(&agrees), Arc::clone(&stops));
     let upstream = Upstream::start(move |request, stream| {
         if request.json()["method"] != "subscriptions/listen" {
             return plain(request, stream);
         }
-        let agreed = *agreed.lock().unwrap();
+        let told = *answer.lock().unwrap();
         let accepted = format!(
-            r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"notifications":{{"toolsListChanged":{agreed}}}}}}}"#
+            r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"notifications":{{"toolsListChanged":{told}}}}}}}"#
         );
         stream_head(stream, "");
         chunk(stream, format!("data: {accepted}\n\n").as_bytes());

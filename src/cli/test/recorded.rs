@@ -78,7 +78,8 @@ pub(super) fn run(args: &TestArgs, journal: &Path, printed: Printed, out: &Outpu
             } else {
                 out.tint(Tint::Good, "all decided as they were")
             };
-            text.push_str(&format!("{}, {summary}\n", number(count(report.replayable), "recorded call")));
+            text += &number(count(report.replayable), "recorded call");
+            text = text + ", " + &summary + "\n";
             out.print(&text)?;
         }
     }

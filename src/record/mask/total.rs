@@ -38,6 +38,10 @@ fn compare(mode: Mode, before: &Node<'_>, after: &Node<'_>) {
             assert!(super::has_form_of_mask(after), "an object in the form of a mask is itself masked");
             assert_ne!(super::kept(before), super::kept(after), "nothing passes for a mask");
         }
+        // Under a name that is a secret itself the value is masked, whatever it looks like.
+        (_, Value::Object(_)) if super::has_form_of_mask(after) => {
+            assert!(mode != Mode::Full, "with `full` everything is kept");
+        }
         (Value::Object(before), Value::Object(after)) if before.len() == after.len() => {
             for (before, after) in before.iter().zip(after) {
                 let key = before.key.value.as_ref();
@@ -55,9 +59,6 @@ fn compare(mode: Mode, before: &Node<'_>, after: &Node<'_>) {
             before.iter().zip(after).for_each(|(before, after)| compare(mode, before, after));
         }
         (Value::Null, Value::Null) | (Value::Bool(_), Value::Bool(_)) => {}
-        (_, Value::Object(_)) if super::has_form_of_mask(after) => {
-            assert!(mode != Mode::Full, "with `full` everything is kept");
-        }
         (Value::String(before), Value::String(after)) => {
             assert!(mode != Mode::Keys, "with `keys` no string is kept");
             assert_eq!(before.value, after.value, "a string is kept as it was");

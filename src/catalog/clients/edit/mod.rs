@@ -92,6 +92,9 @@ pub fn wrap(
     let format = Format::of(file);
     let root = read::value(file, text)?;
     let (command, args) = read::command_line(&root, at).ok_or(GONE)?;
+    if command.starts_with('-') {
+        return Err(OPTION.to_owned());
+    }
     let own: Vec<String> = words.iter().chain([&command]).cloned().collect();
     let meant: Vec<Value> = own.iter().map(|word| Value::from(word.as_str())).chain(args).collect();
     let place = find(format, text, at)?;
@@ -159,6 +162,7 @@ pub fn to_paste(file: &Path, text: &str, at: &[String], program: &str, words: &[
 }
 
 const GONE: &str = "no longer has that server";
+const OPTION: &str = "starts a program whose name begins with `-`, which nothing could tell from an option";
 const UNSAFE: &str = "is laid out in a way that cannot be edited without a risk to the rest of it";
 
 fn find(format: Format, text: &str, at: &[String]) -> Result<Place, String> {

@@ -90,6 +90,13 @@ fn what_could_be_read_in_two_ways_is_refused() {
 }
 
 #[test]
+fn a_program_that_looks_like_an_option_is_refused() {
+    let why =
+        refused("config.yaml", "mcpServers:\n  a:\n    command: -y-y npx\n    args: [srv]\n", "mcpServers/a");
+    assert!(why.contains("begins with `-`"), "{why}");
+}
+
+#[test]
 fn toml_in_each_of_its_layouts() {
     for text in [
         "model = \"m\" # mine\n\n[mcp_servers.a]\n# runs\ncommand = \"npx\" # c\nargs = [\n  \"-y\", # yes\n  'x',\n]\nenv = { K = \"v\" }\n\n[mcp_servers.b]\ncommand = \"y\"\n",
