@@ -186,6 +186,12 @@ impl Ring {
         self.bytes += row.bytes();
         let id = self.next();
         self.by_source.entry(row.source).or_default().push_back(id);
+        // Grown by doubling, but never beyond what is kept: a ring comes round to all of its room.
+        let held = self.rows.len();
+        if held == self.rows.capacity() {
+            let room = self.bounds.rows.saturating_add(1).saturating_sub(held);
+            self.rows.reserve_exact(held.clamp(64, room.max(64)));
+        }
         self.rows.push_back(row);
         while self.rows.len() > self.bounds.rows
             || (self.bytes + self.names.bytes() > self.bounds.bytes && self.rows.len() > 1)
