@@ -31,7 +31,9 @@ use callgate::policy::document::revision;
 use callgate::policy::model::Scope;
 use callgate::record::{EventKind, Verdict};
 use callgate::time::Timestamp;
-use gateway_support::{ALLOW, Gateway, Home, LONG, call, callgate as program, denied, fixture, rule, until};
+use gateway_support::{
+    ALLOW, Gateway, Home, LONG, call, callgate as program, denied, faketime, fixture, rule, until,
+};
 use http_support::Gate;
 
 fn limited(max: u64) -> String {
@@ -152,13 +154,6 @@ fn a_locked_store_keeps_no_other_request_of_an_http_gateway_waiting() {
         assert!(answers.try_iter().count() < 15, "it was not answered after them");
     });
     other.execute_batch("ROLLBACK").unwrap();
-}
-
-/// Where libfaketime lies, which can set the clock of one process.
-fn faketime() -> Option<String> {
-    let found = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64"]
-        .map(|folder| format!("{folder}/faketime/libfaketimeMT.so.1"));
-    found.into_iter().find(|path| std::path::Path::new(path).exists())
 }
 
 #[test]

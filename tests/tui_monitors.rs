@@ -25,7 +25,7 @@ use callgate::token::TokenDigest;
 use callgate::tui::app::FeedMsg;
 use callgate::tui::feed;
 use feed_support::{Memory, PATIENCE, Wire, certificates, tls};
-use gateway_support::{Home, LONG, denied};
+use gateway_support::{Home, LONG, denied, faketime};
 use pty_support::Program;
 use serde_json::json;
 
@@ -353,13 +353,6 @@ fn a_gateway_behind_tls_is_watched_through_losses_and_nothing_is_missing() {
     term.wait("viewer: it takes nothing from here");
     term.type_keys("q");
     assert_eq!(term.end(), 0);
-}
-
-/// Where libfaketime lies, which can set the clock of one process.
-fn faketime() -> Option<String> {
-    let found = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64"]
-        .map(|folder| format!("{folder}/faketime/libfaketimeMT.so.1"));
-    found.into_iter().find(|path| std::path::Path::new(path).exists())
 }
 
 #[test]

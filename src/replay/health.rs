@@ -13,7 +13,8 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
-use crate::json::{Node, Value, pointer};
+use super::engine::Applies;
+use crate::json::{self, Node, Value, pointer};
 use crate::policy::compiled::{Compiled, NotValid};
 use crate::policy::counter::{Amount, Caller, Reserved, Want};
 use crate::policy::decide::{Call, Circumstances, Verdict};
@@ -24,6 +25,7 @@ use crate::policy::model::{Action, Default, Limit, RuleList};
 use crate::policy::path::Step;
 use crate::policy::schema::ToolShape;
 use crate::policy::state::{States, ToolState, limit_text, rule_text};
+use crate::record::line::Line;
 use crate::record::mask::{Kept, kept};
 use crate::time::Timestamp;
 
@@ -252,6 +254,27 @@ impl Checkup {
             since: None,
             until: None,
         })
+    }
+
+    /// Looks at the next line; `false` where it is no call of those who are meant. A held call is decided
+    /// twice and looked at once, and a refused message is no call.
+    pub fn line(&mut self, line: &Line<'_>, applies: &Applies) -> bool {
+        let Some(tool) = &line.tool else { return false };
+        if line.call.is_some() || Line::text(&line.rule) == "(malformed)" {
+            return false;
+        }
+        let caller = Caller {
+            server: Line::text(&line.server),
+            grant: Line::text(&line.grant),
+            session: line.session.as_ref().map(|text| text.0.as_ref()),
+        };
+        if !applies.to(caller.server, caller.grant) {
+            return false;
+        }
+        let parsed = line.args.and_then(|args| json::parse(args).ok());
+        let args = parsed.as_ref().map(|parsed| &parsed.root);
+        self.call(&Seen { ts: line.ts, caller, tool: &tool.0, args });
+        true
     }
 
     /// Looks at the next call.

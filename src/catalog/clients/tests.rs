@@ -6,7 +6,7 @@ use super::*;
 fn env(root: &Path, system: System) -> Env {
     Env {
         home: root.join("home"),
-        cwd: root.join("home/work/project/deep"),
+        cwd: root.join("home/code/project/deep"),
         vars: [("TOKEN", "s3cret"), ("EMPTY", "")]
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -47,7 +47,7 @@ fn every_client_is_read_where_it_keeps_its_servers() {
         ("gemini", "home/.gemini/settings.json", json),
         (
             "vscode",
-            "home/work/project/.vscode/mcp.json",
+            "home/code/project/.vscode/mcp.json",
             "{ // servers\n \"servers\": {\"a\": {\"type\":\"stdio\",\"command\":\"npx\",\"args\":[\"-y\",\"a\",\"1\"],\"env\":{\"K\":\"v\",\"N\":\"2\"},},}, /* end */ }",
         ),
         (
@@ -136,8 +136,8 @@ fn addresses_headers_and_variables() {
 fn the_nearest_definition_wins_and_projects_come_first() {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path();
-    put(root, "home/work/project/.mcp.json", r#"{"mcpServers":{"a":{"command":"project"}}}"#);
-    let local = root.join("home/work/project");
+    put(root, "home/code/project/.mcp.json", r#"{"mcpServers":{"a":{"command":"project"}}}"#);
+    let local = root.join("home/code/project");
     put(
         root,
         "home/.claude.json",

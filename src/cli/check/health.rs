@@ -4,12 +4,11 @@ use super::super::explain::number;
 use super::super::journals::Journals;
 use super::super::output::Tint;
 use super::super::{CliError, Output};
-use crate::json;
-use crate::policy::counter::Caller;
 use crate::policy::document::Document;
 use crate::policy::schema::ToolShape;
 use crate::record::line::Line;
-use crate::replay::health::{Checkup, Health, Part, Seen};
+use crate::replay::Applies;
+use crate::replay::health::{Checkup, Health, Part};
 use crate::time::Timestamp;
 use crate::visible::visible;
 use std::fmt::Write as _;
@@ -24,20 +23,9 @@ pub(super) fn look(
     let mut checkup = Checkup::new(document, tools.map(<[ToolShape]>::to_vec))
         .map_err(|error| CliError::no(error.to_string(), ""))?;
     journals.each("checking", out, &mut |line| {
-        let Ok(line) = Line::parse(line) else { return };
-        let Some(tool) = &line.tool else { return };
-        // A held call is decided twice, and a refused message is no call.
-        if line.call.is_some() || Line::text(&line.rule) == "(malformed)" {
-            return;
+        if let Ok(line) = Line::parse(line) {
+            checkup.line(&line, &Applies::All);
         }
-        let parsed = line.args.and_then(|args| json::parse(args).ok());
-        let caller = Caller {
-            server: Line::text(&line.server),
-            grant: Line::text(&line.grant),
-            session: line.session.as_ref().map(|text| text.0.as_ref()),
-        };
-        let args = parsed.as_ref().map(|parsed| &parsed.root);
-        checkup.call(&Seen { ts: line.ts, caller, tool: &tool.0, args });
     })?;
     Ok(checkup.health())
 }

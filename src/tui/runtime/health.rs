@@ -5,20 +5,17 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use super::recorded;
 use crate::journal::follow::{self, Follower, Source};
-use crate::journal::{past, read};
-use crate::json;
 use crate::paths::Paths;
-use crate::policy::counter::Caller;
 use crate::policy::document::Document;
 use crate::policy::schema::ToolShape;
 use crate::record::line::Line;
-use crate::replay::Applies;
-use crate::replay::health::{Checkup, Seen};
+use crate::replay::health::Checkup;
 use crate::time::Timestamp;
 use crate::tui::app::Msg;
 use crate::tui::app::health::recorded::{Answer, HealthMsg, Question};
@@ -93,27 +90,13 @@ fn look(
         listed.map(|row| ToolShape::from_schema(&row.name, &row.tool.input_schema)).collect();
     let shapes = (!shapes.is_empty()).then_some(shapes);
     let mut checkup = Checkup::new(&document, shapes).map_err(|error| error.to_string())?;
-    let applies = applies(question, folder).map_err(unreadable)?;
+    let applies = recorded::under(folder, &question.path, &question.servers).map_err(unreadable)?;
     let (mut follower, cut) = open(folder, MOST).map_err(unreadable)?;
     let (mut calls, mut said) = (0_u64, Instant::now());
     while let Some(line) = follower.next_line().map_err(unreadable)? {
-        let Ok(line) = Line::parse(line) else { continue };
-        let Some(tool) = &line.tool else { continue };
-        // A held call is decided twice, and a refused message is no call.
-        if line.call.is_some() || Line::text(&line.rule) == "(malformed)" {
+        if !Line::parse(line).is_ok_and(|line| checkup.line(&line, &applies)) {
             continue;
         }
-        let caller = Caller {
-            server: Line::text(&line.server),
-            grant: Line::text(&line.grant),
-            session: line.session.as_ref().map(|text| text.0.as_ref()),
-        };
-        if !applies.to(caller.server, caller.grant) {
-            continue;
-        }
-        let parsed = line.args.and_then(|args| json::parse(args).ok());
-        let args = parsed.as_ref().map(|parsed| &parsed.root);
-        checkup.call(&Seen { ts: line.ts, caller, tool: &tool.0, args });
         calls += 1;
         if calls.is_multiple_of(STEP) {
             if !wanted() {
@@ -128,22 +111,6 @@ fn look(
     Ok(Some(Answer { health: checkup.health(), cut }))
 }
 
-/// Whose calls: of those who were under the policy file; else of the servers that are at hand; else of
-/// the only one there is.
-fn applies(question: &Question, folder: &Path) -> io::Result<Applies> {
-    let found = past::governance(&[Source::Folder(folder.to_owned())])?;
-    let under = found.under(&question.path);
-    if !under.is_empty() {
-        return Ok(Applies::To(under.into_iter().map(|(server, grant)| (server, Some(grant))).collect()));
-    }
-    let mut known: Vec<String> =
-        question.servers.iter().filter(|name| found.servers.contains_key(*name)).cloned().collect();
-    if known.is_empty() && found.servers.len() == 1 {
-        known.extend(found.servers.into_keys());
-    }
-    Ok(Applies::To(known.into_iter().map(|server| (server, None)).collect()))
-}
-
 /// Opens the journals, as far back as there are at most so many bytes; answers with where they begin
 /// then.
 fn open(folder: &Path, most: u64) -> io::Result<(Follower, Option<Timestamp>)> {
@@ -152,7 +119,7 @@ fn open(folder: &Path, most: u64) -> io::Result<(Follower, Option<Timestamp>)> {
     let mut follower = from(None)?;
     let mut cut = None;
     if follower.size() > most
-        && let Some(latest) = latest(folder)
+        && let Some(latest) = recorded::latest(folder)
     {
         for span in SPANS {
             cut = Some(latest.plus_micros(-span * 1_000_000));
@@ -165,15 +132,10 @@ fn open(folder: &Path, most: u64) -> io::Result<(Follower, Option<Timestamp>)> {
     Ok((follower, cut))
 }
 
-/// When a journal was last written.
-fn latest(folder: &Path) -> Option<Timestamp> {
-    let modified = read::files(folder).ok()?.into_iter().map(|file| file.modified).max()?;
-    let micros = modified.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_micros();
-    i64::try_from(micros).ok().map(Timestamp)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     fn line(seq: u64, ts: Timestamp, server: &str, branch: &str) -> String {

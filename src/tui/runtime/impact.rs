@@ -1,17 +1,17 @@
 //! Answers questions about recorded calls and about the tests beside the policy: on a thread of their
 //! own each, telling how far it is, and given up as soon as a later question comes in the same slot.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use regex::bytes::Regex;
 use tokio::sync::mpsc;
 
+use super::recorded;
+use crate::journal;
 use crate::journal::follow::{self, Source};
 use crate::journal::past::{self, Past};
-use crate::journal::{self, read};
 use crate::paths::Paths;
 use crate::policy::compiled::Compiled;
 use crate::policy::document::Document;
@@ -149,7 +149,7 @@ impl Job {
         let mut replay = Replay::new(base, candidates, options);
         let since = match question.span {
             Span::All => None,
-            Span::Recent => latest(&self.paths.journal()).map(|at| at.plus_micros(-RECENT)),
+            Span::Recent => recorded::latest(&self.paths.journal()).map(|at| at.plus_micros(-RECENT)),
             Span::Since(at) => Some(at),
         };
         let told = |replay: &Replay| (replay.calls(), question.tells.then(|| Arc::from(replay.reports())));
@@ -212,25 +212,13 @@ impl Job {
         Ok(true)
     }
 
-    /// Whose calls: of those who were under the policy file; else of the servers that are at hand; else
-    /// of the only one there is.
+    /// Whose calls.
     fn applies(&self, whose: &Whose) -> Result<Applies, String> {
         let (path, servers) = match whose {
             Whose::Server(server) => return Ok(Applies::To(vec![(server.clone(), None)])),
             Whose::Policy { path, servers } => (path, servers),
         };
-        let found = past::governance(&self.sources()).map_err(unreadable)?;
-        let under = found.under(path);
-        if !under.is_empty() {
-            let under = under.into_iter().map(|(server, grant)| (server, Some(grant)));
-            return Ok(Applies::To(under.collect()));
-        }
-        let known = servers.iter().filter(|name| found.servers.contains_key(*name));
-        let mut known: Vec<String> = known.cloned().collect();
-        if known.is_empty() && found.servers.len() == 1 {
-            known.extend(found.servers.into_keys());
-        }
-        Ok(Applies::To(known.into_iter().map(|server| (server, None)).collect()))
+        recorded::under(&self.paths.journal(), path, servers).map_err(unreadable)
     }
 }
 
@@ -267,17 +255,10 @@ fn compiled(text: &str) -> Result<Arc<Compiled>, String> {
     Compiled::new(&document).map(Arc::new).map_err(|error| error.to_string())
 }
 
-/// When a journal was last written.
-fn latest(folder: &Path) -> Option<Timestamp> {
-    let files: Vec<(SystemTime, PathBuf)> =
-        read::files(folder).ok()?.into_iter().map(|file| (file.modified, file.path)).collect();
-    let (modified, _) = files.into_iter().max()?;
-    let micros = modified.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_micros();
-    i64::try_from(micros).ok().map(Timestamp)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::policy::counter::Amount;
     use crate::policy::model::Scope;

@@ -9,6 +9,7 @@ mod input;
 mod keep;
 mod learn;
 mod live;
+mod recorded;
 pub(super) mod redraw;
 mod signals;
 pub(super) mod terminal;

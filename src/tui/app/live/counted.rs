@@ -170,7 +170,7 @@ impl Live {
         done
     }
 
-    /// Rows that another one stands for now are not what a person holds on to.
+    /// Rows that another one has come to stand for are not what a person holds on to.
     pub(super) fn settle(&mut self) {
         let mut moved = self.counted.fold.as_mut().map(|fold| fold.counts.moved()).unwrap_or_default();
         moved.extend(self.ring.past.fold.as_mut().map(Fold::moved).unwrap_or_default());

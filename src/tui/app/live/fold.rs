@@ -39,7 +39,7 @@ pub struct Fold {
     oldest: HashMap<u64, Last>,
     /// The signatures of the first and the last row that were looked at.
     ends: [u64; 2],
-    /// Rows that another row stands for now.
+    /// Rows that another row has come to stand for.
     moved: Vec<(u64, u64)>,
 }
 
