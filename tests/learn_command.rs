@@ -147,6 +147,25 @@ fn recorded_calls_are_tests_of_a_policy() {
     assert_eq!(other.status.code(), Some(1));
     assert!(stderr(&other).contains("tests nothing"), "{}", stderr(&other));
 
+    // Where nothing is chosen among, nothing is passed over in silence.
+    std::fs::write(folder.path().join("policy.test.json"), r#"{"tests":[]}"#).unwrap();
+    let tests = run(folder.path(), &["test", "policy.json", "--server", "bank"]);
+    assert_eq!(tests.status.code(), Some(2), "{}", stderr(&tests));
+    // What stands in a journal reaches no terminal raw, and a torn last line is no call.
+    let hostile = std::fs::read_to_string(&journal).unwrap().lines().next().unwrap().to_owned();
+    let hostile = hostile.replace("\"tool\":\"pay\"", "\"tool\":\"pay\\u001b[2J\\u202e\"");
+    std::fs::write(folder.path().join("h.1.jsonl"), format!("{hostile}\n{}", &hostile[..hostile.len() / 2]))
+        .unwrap();
+    std::fs::write(folder.path().join("closed.json"), r#"{"version":"1","default":"deny","tools":{}}"#)
+        .unwrap();
+    for format in ["text", "json", "junit"] {
+        let closed = run(folder.path(), &["test", "closed.json", "h.1.jsonl", "--format", format]);
+        assert_eq!(closed.status.code(), Some(1), "{}", stderr(&closed));
+        let text = stdout(&closed);
+        assert!(text.contains("pay") && !text.contains(['\u{1b}', '\u{202e}']) || format == "json", "{text}");
+        assert!(!text.contains('\u{1b}'), "{text}");
+    }
+
     policy(r#""deny_if":[{"conditions":[{"path":"args.amount","op":"gt","value":45}]}]"#);
     let tighter = run(folder.path(), &["test", "policy.json", &journal]);
     assert_eq!(tighter.status.code(), Some(1));

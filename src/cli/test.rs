@@ -45,6 +45,12 @@ pub(super) fn run(args: &TestArgs, printed: Printed, out: &Output) -> Answer {
     if let Some(journal) = args.cases.as_deref().filter(|path| recorded::is_journal(path)) {
         return recorded::run(args, journal, printed, out);
     }
+    if args.server.is_some() {
+        return Err(CliError::usage(
+            "`--server` chooses among the calls of a journal, and these are tests",
+            "name a journal (`.jsonl`, or a folder of them), or leave `--server` out",
+        ));
+    }
     let document = explain::read(&args.file)?;
     let compiled = Compiled::new(&document)
         .map_err(|error| CliError::no(format!("`{}`: {error}", args.file.display()), ""))?;
