@@ -154,8 +154,11 @@ fn recorded_calls_are_tests_of_a_policy() {
     // What stands in a journal reaches no terminal raw, and a torn last line is no call.
     let hostile = std::fs::read_to_string(&journal).unwrap().lines().next().unwrap().to_owned();
     let hostile = hostile.replace("\"tool\":\"pay\"", "\"tool\":\"pay\\u001b[2J\\u202e\"");
-    std::fs::write(folder.path().join("h.1.jsonl"), format!("{hostile}\n{}", &hostile[..hostile.len() / 2]))
-        .unwrap();
+    std::fs::write(
+        folder.path().join("h.1.jsonl"),
+        format!("{hostile}\n{}", hostile.get(..hostile.len() / 2).unwrap()),
+    )
+    .unwrap();
     std::fs::write(folder.path().join("closed.json"), r#"{"version":"1","default":"deny","tools":{}}"#)
         .unwrap();
     for format in ["text", "json", "junit"] {

@@ -379,6 +379,9 @@ mod tests {
                     let fg = theme.style(role).fg;
                     assert!(fg.is_none() || fg != under, "{name} at {depth:?}");
                 }
+                // The row's own ground takes the place of any other: a mark stands out without one.
+                let mark = theme.style(Role::Mark);
+                assert!(mark.bg.is_none() && mark.add_modifier.contains(Modifier::REVERSED), "{depth:?}");
             }
         }
     }
