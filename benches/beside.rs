@@ -45,7 +45,9 @@ const POLICY: &str = r#"{"version":"1","default":"deny","tools":{
             "deny_if":[{"conditions":[{"path":"args.force","op":"eq","value":true}]}]}}}"#;
 
 /// A call and, where it was allowed, its outcome: mostly reads, some that count, one in twenty denied.
-fn lines(seq: u64, gateway: u64, revision: &str) -> Vec<String> {
+/// Calls have the same arguments again and again, as real ones do, or no two of them have.
+fn lines(seq: u64, gateway: u64, revision: &str, alike: bool) -> Vec<String> {
+    let of = |many: u64| if alike { seq % many } else { seq };
     let (second, micros) = (seq / 5_000, seq % 5_000 * 200);
     let ts = format!(
         "2026-11-20T{:02}:{:02}:{:02}.{micros:06}Z",
@@ -54,23 +56,21 @@ fn lines(seq: u64, gateway: u64, revision: &str) -> Vec<String> {
         second % 60
     );
     let (tool, args, deny) = match seq % 20 {
-        0..=9 => (
-            "list_images",
-            format!(r#"{{"all":true,"filters":{{"label":["team=web-{}"]}}}}"#, seq % 97),
-            false,
-        ),
-        10..=13 => ("logs", format!(r#"{{"container":"web-{}","tail":200,"since":"10m"}}"#, seq % 31), false),
+        0..=9 => {
+            ("list_images", format!(r#"{{"all":true,"filters":{{"label":["team=web-{}"]}}}}"#, of(97)), false)
+        }
+        10..=13 => ("logs", format!(r#"{{"container":"web-{}","tail":200,"since":"10m"}}"#, of(31)), false),
         14..=17 => (
             "push",
             format!(
                 r#"{{"image":"ghcr.io/acme/web:1.{}.{}","force":false,"platform":"linux/amd64"}}"#,
                 seq % 7,
-                seq % 1009
+                of(1009)
             ),
             false,
         ),
-        18 => ("pull", format!(r#"{{"image":"docker.io/library/nginx","tag":"1.{}"}}"#, seq % 27), false),
-        _ => ("push", format!(r#"{{"image":"ghcr.io/acme/web:1.{}","force":true}}"#, seq % 1009), true),
+        18 => ("pull", format!(r#"{{"image":"docker.io/library/nginx","tag":"1.{}"}}"#, of(27)), false),
+        _ => ("push", format!(r#"{{"image":"ghcr.io/acme/web:1.{}","force":true}}"#, of(1009)), true),
     };
     let counters = if tool == "pull" {
         r#"[{"counter":"pull_rate","scope":"grant","key":"local","window":60,"used":7,"max":30,"resets_at":"2026-11-21T00:00:00.000000Z"}]"#
@@ -102,7 +102,7 @@ fn lines(seq: u64, gateway: u64, revision: &str) -> Vec<String> {
 }
 
 /// Writes the journals; gives how many bytes and calls they hold.
-fn write(folder: &Path, size: u64, revision: &str) -> (u64, u64) {
+fn write(folder: &Path, size: u64, revision: &str, alike: bool) -> (u64, u64) {
     let keep = Keep::default();
     let writers: Vec<_> =
         (0..GATEWAYS).map(|gateway| Writer::create(folder, &format!("g{gateway}"), &keep).unwrap()).collect();
@@ -111,7 +111,7 @@ fn write(folder: &Path, size: u64, revision: &str) -> (u64, u64) {
     while bytes < size {
         let gateway = calls % GATEWAYS;
         let place = usize::try_from(gateway).unwrap();
-        let mut records: Vec<Record> = lines(calls, gateway, revision)
+        let mut records: Vec<Record> = lines(calls, gateway, revision, alike)
             .iter()
             .map(|line| Record::parse(line.as_bytes()).unwrap())
             .collect();
@@ -225,7 +225,7 @@ fn main() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("state/journal");
     let document = Document::parse(POLICY).valid().unwrap();
-    let (bytes, calls) = write(&folder, size, document.revision());
+    let (bytes, calls) = write(&folder, size, document.revision(), true);
     println!(
         "{calls} calls in {bytes} bytes, {GATEWAYS} gateways; all on one core, the fastest of {ROUNDS} runs"
     );
@@ -272,6 +272,10 @@ fn main() {
     }
     live(&folder);
     recorded(home.path(), journal, bytes);
+    std::fs::remove_dir_all(&folder).unwrap();
+    let (bytes, _) = write(&folder, size / 4, document.revision(), false);
+    let took = run(callgate, &["suggest", journal, "--server", "docker"], home.path()).unwrap();
+    show("callgate suggest, no two calls alike", bytes, &took, None);
 }
 
 /// The Live screen's filter over the newest million rows.

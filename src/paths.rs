@@ -100,6 +100,18 @@ fn user_tag() -> String {
     std::env::var("USERNAME").unwrap_or_else(|_| "user".to_owned())
 }
 
+/// How much of a scratch file lies in memory, in bytes.
+const SCRATCH: usize = 4 * 1024 * 1024;
+
+/// A file without a name, private to the user and gone with the program, for what may become more than
+/// fits in memory. It lies in a folder, or among temporary files where there is no such folder.
+pub fn scratch(folder: Option<&Path>) -> tempfile::SpooledTempFile {
+    match folder.filter(|folder| folder.is_dir()) {
+        Some(folder) => tempfile::spooled_tempfile_in(SCRATCH, folder),
+        None => tempfile::spooled_tempfile(SCRATCH),
+    }
+}
+
 /// Creates a folder and its parents, private to the user (0700), and refuses one that belongs to
 /// somebody else: a shared temporary folder may hold a trap.
 ///

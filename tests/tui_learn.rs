@@ -355,6 +355,49 @@ fn the_limit_form_says_what_the_journals_hold_against_it() {
     assert!(ui.effects.contains(&stop), "{:?}", ui.effects.last());
 }
 
+#[test]
+fn the_rule_form_shows_what_recorded_calls_had() {
+    let mut ui = Ui::new();
+    ui.select("push_branch").keys("c");
+    let asked = |ui: &Ui| {
+        let asked = ui.effects.iter().rev().find_map(|effect| match effect {
+            Effect::Impact(ImpactEffect::Seen(question)) => Some(question.clone()),
+            _ => None,
+        });
+        asked.expect("the journals are asked")
+    };
+    let question = asked(&ui);
+    assert_eq!(question.tool, "push_branch");
+    ui.keys("b r a n c h enter");
+    assert!(ui.screen().contains("string, required"), "{}", ui.screen());
+    assert!(!ui.screen().contains("calls had"), "{}", ui.screen());
+    let found = |number, args: &[&str]| {
+        let args = args.iter().map(|args| Box::from(*args)).collect();
+        Msg::Impact(ImpactMsg::Seen(number, Ok(args)))
+    };
+    // What is heard of another question says nothing.
+    ui.send(found(question.number + 1, &[r#"{"branch":"other"}"#]));
+    assert!(!ui.screen().contains("calls had"), "{}", ui.screen());
+    let masked = r#"{"branch":{"masked":"hmac-sha256:00","type":"string","length":4}}"#;
+    let hostile = r#"{"branch":"a\u001b[31m\u202eb"}"#;
+    ui.send(found(question.number, &[masked, r#"{"branch":"agent/fix-28"}"#, hostile, "{}"]));
+    let screen = ui.screen();
+    assert!(screen.contains(r#"calls had "agent/fix-28", "a"#), "{screen}");
+    assert!(!screen.contains(['\u{1b}', '\u{202e}']), "{screen}");
+    // Of another argument there are other values; the journals are not read again for it.
+    ui.keys("shift-tab ctrl-u 'args.repo'");
+    assert!(!ui.screen().contains("calls had"), "{}", ui.screen());
+    assert_eq!(asked(&ui), question);
+    // A form that is closed while it waits gives its question up; the next one asks anew.
+    ui.keys("esc");
+    ui.select("list_branches").keys("c");
+    let later = asked(&ui);
+    assert_eq!((later.tool.as_str(), later.number > question.number), ("list_branches", true));
+    ui.keys("esc esc");
+    let stop = Effect::Impact(ImpactEffect::Stop(Slot::Seen));
+    assert!(ui.effects.contains(&stop), "{:?}", ui.effects.last());
+}
+
 #[cfg(unix)]
 #[test]
 fn the_real_program_holds_a_limit_against_the_journals() {
@@ -379,6 +422,13 @@ fn the_real_program_holds_a_limit_against_the_journals() {
     term.wait("10 at most, denies 3 of 10 calls");
     term.type_keys("\u{1b}");
     term.wait_gone("denies 3 of 10 calls");
+    // The form of a rule shows the newest values of an argument.
+    term.type_keys("c");
+    term.wait("New rule of push_branch");
+    term.type_keys("\u{15}args.branch");
+    term.wait(r#"calls had "agent/fix-28", "agent/fix-25", "agent/fix-22""#);
+    term.type_keys("\u{1b}");
+    term.wait_gone("New rule of push_branch");
     term.type_keys("q");
     assert_eq!(term.end(), 0);
 }
@@ -441,11 +491,12 @@ fn suggested(ui: &mut Ui) {
     let (number, asked) = asked.expect("the journals are asked for");
     ui.effects.clear();
     let text = lines();
-    let mut each = |_: &str, each: &mut EachLine<'_>| -> Result<(), std::io::Error> {
+    let mut each = |each: &mut EachLine<'_>| -> Result<(), std::io::Error> {
         text.lines().for_each(|line| each(line.as_bytes()));
         Ok(())
     };
-    let learnt = learn(&asked, &mut each).map(Arc::new).map_err(|why| why.to_string());
+    let mut store = std::io::Cursor::new(Vec::new());
+    let learnt = learn(&asked, &mut store, &mut each).map(Arc::new).map_err(|why| why.to_string());
     ui.send(Msg::Learn(LearnMsg::Learnt(number, learnt)));
 }
 

@@ -13,7 +13,7 @@ use super::source::to_cli;
 use super::{Answer, CliError, Output, Verdict, init, tail};
 use crate::catalog::{self, Source};
 use crate::clock;
-use crate::paths::{Existing, write_whole};
+use crate::paths::{Existing, Paths, scratch, write_whole};
 use crate::replay::suggest::{Asked, Learnt, NotLearnt, Options, Proposal, Suggestion, learn};
 use crate::time::Timestamp;
 use crate::visible::visible;
@@ -45,15 +45,20 @@ pub(super) fn run(args: &SuggestArgs, out: &Output) -> Answer {
         tools: args.tools.as_deref().map(tool_names).transpose()?,
         only_tools: false,
     };
-    let learnt =
-        learn(&asked, &mut |doing, each| journals.each(doing, out, each)).map_err(|why| match why {
-            NotLearnt::Lines(error) => error,
-            NotLearnt::NoCalls => CliError::no(
-                why.to_string(),
-                "name the journals, or widen `--since`, `--server` and `--grant`",
-            ),
-            NotLearnt::Policy(_) => CliError::outside(why.to_string(), ""),
-        })?;
+    let state = Paths::from_env().ok().map(|paths| paths.state);
+    let mut store = scratch(state.as_deref());
+    let learnt = learn(&asked, &mut store, &mut |each| journals.each("learning", out, each));
+    let learnt = learnt.map_err(|why| match why {
+        NotLearnt::Lines(error) => error,
+        NotLearnt::Store(_) => CliError::outside(
+            why.to_string(),
+            "they lie in the state folder, or among temporary files where there is none",
+        ),
+        NotLearnt::NoCalls => {
+            CliError::no(why.to_string(), "name the journals, or widen `--since`, `--server` and `--grant`")
+        }
+        NotLearnt::Policy(_) => CliError::outside(why.to_string(), ""),
+    })?;
     let Learnt { suggestion, text, denies } = learnt;
     let report = report(&suggestion, denies, out);
     match (out.format, &args.output) {

@@ -33,8 +33,22 @@ pub fn peek_seq(line: &[u8]) -> Option<u64> {
     (digits > 0).then_some(seq)
 }
 
+/// The `ts` of a record as gateways print it.
+fn printed_ts(line: &[u8]) -> Option<Timestamp> {
+    let rest = line.strip_prefix(b"{\"type\":\"")?;
+    let rest = rest.strip_prefix(b"decision").or_else(|| rest.strip_prefix(b"outcome"))?;
+    let rest = rest.strip_prefix(b"\",\"seq\":")?;
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (text, rest) = rest.get(digits..)?.strip_prefix(b",\"ts\":\"")?.split_first_chunk::<27>()?;
+    Timestamp::parse_utc(text).filter(|_| digits > 0 && rest.first() == Some(&b'"'))
+}
+
 /// The `ts` of a record.
 pub fn peek_ts(line: &[u8]) -> Option<Timestamp> {
+    printed_ts(line).or_else(|| found_ts(line))
+}
+
+fn found_ts(line: &[u8]) -> Option<Timestamp> {
     static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"ts\":\""));
     let rest = after(line, &NAME)?;
     let text = rest.get(..memchr::memchr(b'"', rest.get(..rest.len().min(64))?)?)?;

@@ -10,6 +10,9 @@ use super::{Duplicate, Member, Node, Parsed, Span, Text, Value, special};
 /// and a reader must not run out of stack on a message from outside.
 pub const MAX_DEPTH: usize = 128;
 
+/// Room for so many elements or members is made at once: what a vector would take for the first.
+const FEW: usize = 4;
+
 /// Objects up to this many members are searched for duplicates pairwise, larger ones by hashing.
 const PAIRWISE: usize = 12;
 
@@ -161,12 +164,12 @@ impl<'a> Parser<'a> {
     fn array(&mut self, depth: usize) -> Result<Value<'a>, ParseError> {
         let depth = self.enter(depth)?;
         self.at += 1;
-        let mut items = Vec::new();
         self.white_space();
         if self.peek() == Some(b']') {
             self.at += 1;
-            return Ok(Value::Array(items));
+            return Ok(Value::Array(Vec::new()));
         }
+        let mut items = Vec::with_capacity(FEW);
         loop {
             items.push(self.value(depth)?);
             self.white_space();
@@ -187,12 +190,12 @@ impl<'a> Parser<'a> {
     fn object(&mut self, depth: usize) -> Result<Value<'a>, ParseError> {
         let depth = self.enter(depth)?;
         self.at += 1;
-        let mut members: Vec<Member<'a>> = Vec::new();
         self.white_space();
         if self.peek() == Some(b'}') {
             self.at += 1;
-            return Ok(Value::Object(members));
+            return Ok(Value::Object(Vec::new()));
         }
+        let mut members: Vec<Member<'a>> = Vec::with_capacity(FEW);
         loop {
             if self.peek() != Some(b'"') {
                 return Err(self.unexpected());

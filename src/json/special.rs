@@ -4,7 +4,7 @@ use memchr::memchr2;
 
 /// How much is looked at eight bytes at a time before a vector search is set up. Most strings, and
 /// most runs between escapes, are shorter.
-const NEAR: usize = 64;
+const NEAR: usize = 32;
 
 const LOW: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
@@ -15,17 +15,30 @@ fn zeros(word: u64) -> u64 {
 }
 
 /// Offset of the first quote or backslash, and with `CONTROL` of the first control character, too.
+#[inline]
 pub(crate) fn find<const CONTROL: bool>(bytes: &[u8]) -> Option<usize> {
-    let quote = LOW * u64::from(b'"');
-    let backslash = LOW * u64::from(b'\\');
+    // Most strings end here, where the caller stands.
+    if let Some(chunk) = bytes.first_chunk::<8>() {
+        let hits = specials::<CONTROL>(u64::from_le_bytes(*chunk));
+        if hits != 0 {
+            return Some(hits.trailing_zeros() as usize / 8);
+        }
+    }
+    find_far::<CONTROL>(bytes)
+}
+
+/// Marks the high bits of the bytes that are looked for; exact up to and including the lowest one.
+#[inline]
+fn specials<const CONTROL: bool>(word: u64) -> u64 {
+    let hits = zeros(word ^ (LOW * u64::from(b'"'))) | zeros(word ^ (LOW * u64::from(b'\\')));
+    // The same trick with 0x20: marks bytes below it, exact up to the lowest.
+    if CONTROL { hits | (word.wrapping_sub(LOW * 0x20) & !word & HIGH) } else { hits }
+}
+
+fn find_far<const CONTROL: bool>(bytes: &[u8]) -> Option<usize> {
     let (chunks, _) = bytes.get(..bytes.len().min(NEAR)).unwrap_or(bytes).as_chunks::<8>();
     for (index, chunk) in chunks.iter().enumerate() {
-        let word = u64::from_le_bytes(*chunk);
-        let mut hits = zeros(word ^ quote) | zeros(word ^ backslash);
-        if CONTROL {
-            // The same trick with 0x20: marks bytes below it, exact up to the lowest.
-            hits |= word.wrapping_sub(LOW * 0x20) & !word & HIGH;
-        }
+        let hits = specials::<CONTROL>(u64::from_le_bytes(*chunk));
         if hits != 0 {
             return Some(index * 8 + hits.trailing_zeros() as usize / 8);
         }

@@ -1,9 +1,10 @@
 //! A valid document made ready to decide: every constant parsed, every pattern compiled, every
 //! message and pointer written once.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+
+use foldhash::{HashMap, HashMapExt as _};
 
 use super::condition::{Condition, Judged, Range, Truth, amount};
 use super::counter::Amount;

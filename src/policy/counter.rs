@@ -160,24 +160,47 @@ pub fn window_start(now: Timestamp, window_secs: u64) -> Timestamp {
     Timestamp(now.0.div_euclid(length).saturating_mul(length))
 }
 
-/// The counter as it stands, and whether the want fits. A stored window that is later than that of
-/// `now` stays in force: a clock stepped back refills nothing. A negative increment never fits: it
-/// would give back what others have used.
-pub fn admit(stored: Option<(Timestamp, Amount)>, now: Timestamp, want: &Want) -> Usage {
-    let current = window_start(now, want.key.window);
-    let (start, used) = match stored {
-        Some((start, used)) if start >= current => (start, used),
-        _ => (current, Amount::ZERO),
-    };
-    let fits = want.past_max || used.plus(want.increment) <= want.max;
-    Usage {
-        key: want.key.clone(),
-        used,
-        max: want.max,
-        window_start: start,
-        resets_at: start.plus_micros(micros(want.key.window)),
-        room: fits && want.increment >= Amount::ZERO,
+/// What a counter holds before a call, and whether the call's want fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// When its window began.
+    pub start: Timestamp,
+    /// What it holds.
+    pub used: Amount,
+    /// Whether the want fits.
+    pub room: bool,
+}
+
+impl Standing {
+    /// The counter as it stands. A stored window that is later than that of `now` stays in force: a
+    /// clock stepped back refills nothing. A negative increment never fits: it would give back what
+    /// others have used.
+    pub fn of(stored: Option<(Timestamp, Amount)>, now: Timestamp, want: &Want) -> Self {
+        let current = window_start(now, want.key.window);
+        let (start, used) = match stored {
+            Some((start, used)) if start >= current => (start, used),
+            _ => (current, Amount::ZERO),
+        };
+        let fits = want.past_max || used.plus(want.increment) <= want.max;
+        Self { start, used, room: fits && want.increment >= Amount::ZERO }
     }
+
+    /// As those read it who show it.
+    pub fn usage(self, want: &Want) -> Usage {
+        Usage {
+            key: want.key.clone(),
+            used: self.used,
+            max: want.max,
+            window_start: self.start,
+            resets_at: self.start.plus_micros(micros(want.key.window)),
+            room: self.room,
+        }
+    }
+}
+
+/// The counter as it stands ([`Standing::of`]), as those read it who show it.
+pub fn admit(stored: Option<(Timestamp, Amount)>, now: Timestamp, want: &Want) -> Usage {
+    Standing::of(stored, now, want).usage(want)
 }
 
 /// Whose call it is, as far as counters ask.

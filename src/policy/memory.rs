@@ -1,9 +1,9 @@
 //! Counters in memory: for replay on the recorded clock, and the model that other stores are held
 //! against.
 
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt as _};
 
-use super::counter::{Amount, CounterKey, Reserved, Taken, Usage, Want, admit};
+use super::counter::{Amount, CounterKey, Reserved, Standing, Taken, Usage, Want, admit};
 use crate::time::Timestamp;
 
 /// Counters of one process, gone with it. Never used where several gateways share a budget.
@@ -16,40 +16,63 @@ pub struct MemoryCounters {
 impl MemoryCounters {
     /// Empty counters.
     pub fn new() -> Self {
-        Self::default()
+        Self { rows: HashMap::new() }
     }
 
     /// Counts every want, or none. A want of a counter that an earlier want of the same call has
     /// counted finds what that one added.
     pub fn reserve(&mut self, now: Timestamp, wants: &[Want]) -> Reserved {
-        let mut usages: Vec<Usage> = Vec::with_capacity(wants.len());
+        match self.count(now, wants) {
+            Ok(standings) => {
+                let mut taken = Vec::with_capacity(wants.len());
+                let mut usages = Vec::with_capacity(wants.len());
+                for (want, standing) in wants.iter().zip(standings) {
+                    taken.push(Taken {
+                        key: want.key.clone(),
+                        window_start: standing.start,
+                        amount: want.increment,
+                    });
+                    usages
+                        .push(Standing { used: standing.used.plus(want.increment), ..standing }.usage(want));
+                }
+                Reserved::Done { usages, taken }
+            }
+            Err(standings) => {
+                let mut untouched = self.peek(now, wants);
+                for (usage, judged) in untouched.iter_mut().zip(standings) {
+                    usage.room = judged.room;
+                }
+                Reserved::Full { usages: untouched }
+            }
+        }
+    }
+
+    /// As [`MemoryCounters::reserve`], for those who give nothing back: what each counter held before,
+    /// once everything was counted.
+    ///
+    /// # Errors
+    /// The same where one had no room, so that nothing was counted.
+    pub fn count(&mut self, now: Timestamp, wants: &[Want]) -> Result<Vec<Standing>, Vec<Standing>> {
+        let mut standings: Vec<Standing> = Vec::with_capacity(wants.len());
         for (index, want) in wants.iter().enumerate() {
-            let earlier =
-                wants.iter().zip(&usages).take(index).rev().find(|(other, _)| other.key == want.key);
-            let stored = match earlier {
-                Some((other, usage)) => Some((usage.window_start, usage.used.plus(other.increment))),
+            let mut earlier = wants.iter().zip(&standings).take(index).rev();
+            let stored = match earlier.find(|(other, _)| other.key == want.key) {
+                Some((other, standing)) => Some((standing.start, standing.used.plus(other.increment))),
                 None => self.rows.get(&want.key).copied(),
             };
-            usages.push(admit(stored, now, want));
+            standings.push(Standing::of(stored, now, want));
         }
-        if usages.iter().any(|usage| !usage.room) {
-            let mut untouched = self.peek(now, wants);
-            for (usage, judged) in untouched.iter_mut().zip(usages) {
-                usage.room = judged.room;
+        if standings.iter().any(|standing| !standing.room) {
+            return Err(standings);
+        }
+        for (want, standing) in wants.iter().zip(&standings) {
+            let counted = (standing.start, standing.used.plus(want.increment));
+            match self.rows.get_mut(&want.key) {
+                Some(row) => *row = counted,
+                None => drop(self.rows.insert(want.key.clone(), counted)),
             }
-            return Reserved::Full { usages: untouched };
         }
-        let mut taken = Vec::with_capacity(wants.len());
-        for (want, usage) in wants.iter().zip(&mut usages) {
-            usage.used = usage.used.plus(want.increment);
-            self.rows.insert(want.key.clone(), (usage.window_start, usage.used));
-            taken.push(Taken {
-                key: want.key.clone(),
-                window_start: usage.window_start,
-                amount: want.increment,
-            });
-        }
-        Reserved::Done { usages, taken }
+        Ok(standings)
     }
 
     /// The counters as they stand, counting nothing; each want is looked at by itself.

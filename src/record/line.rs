@@ -1,6 +1,7 @@
 //! A line read in place, for those who look at millions of them: what a filter and a terminal
 //! need, borrowed from the line where it holds no escapes.
 
+mod call;
 mod counters;
 mod walk;
 
@@ -12,6 +13,7 @@ use serde_json::value::RawValue;
 use super::{EventKind, Status, Verdict};
 use crate::time::Timestamp;
 
+pub use call::CallLine;
 pub use counters::{CounterLine, counters};
 
 /// A string that borrows where it can, also within an `Option`.
@@ -191,6 +193,7 @@ pub fn check(bytes: &[u8]) {
     };
     let quick = Line::parse(bytes).map(|line| format!("{line:?}")).map_err(|error| error.to_string());
     assert_eq!(quick, Ok(format!("{slow:?}")), "{}", bytes.escape_ascii());
+    assert_eq!(CallLine::parse(bytes), CallLine::of(slow), "{}", bytes.escape_ascii());
 }
 
 #[cfg(test)]
@@ -204,6 +207,7 @@ mod tests {
         let Some(quick) = walk::walk(line.as_bytes()) else { return false };
         let slow: Line<'_> = serde_json::from_str(line).expect("serde reads it too");
         assert_eq!(format!("{quick:?}"), format!("{slow:?}"), "{line}");
+        assert_eq!(CallLine::parse(line.as_bytes()), CallLine::of(slow), "{line}");
         true
     }
 

@@ -1,7 +1,7 @@
 //! Counters on the recorded clock: what each really held, as far as records show it, and for each
 //! simulated policy by how much its own would differ.
 
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 
 use super::recorded::Recorded;
 use crate::policy::compiled::Compiled;

@@ -1,7 +1,8 @@
 //! The replay itself: lines go in, in the order of their times, and reports come out.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use foldhash::{HashMap, HashMapExt as _};
 
 use super::counts::Counts;
 use super::groups::{Caught, Groups};

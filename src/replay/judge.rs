@@ -1,7 +1,8 @@
 //! A policy's word about recorded calls: what it decides short of its counters.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use foldhash::{HashMap, HashMapExt as _};
 
 use super::masks::Masks;
 use super::recorded::Origin;

@@ -7,6 +7,7 @@
 //! | [`recorded`] | a recorded call, read in place from a journal's line |
 //! | [`engine`] | [`Replay`]: lines go in, in the order of their times, and a [`Report`] for each candidate comes out |
 //! | [`ladder`] | the edits that would have decided a row otherwise, from the narrowest to the widest |
+//! | [`newest`] | what the newest calls of a tool were called with |
 //! | [`peak`] | how close calls would have come to a limit |
 //! | [`report`] | changed decisions: counted, grouped by tool and rule, with examples |
 //! | [`suggest`](mod@suggest) | the least-privilege policy that recorded calls need |
@@ -46,6 +47,7 @@ pub mod health;
 mod judge;
 pub mod ladder;
 mod masks;
+pub mod newest;
 pub mod peak;
 pub mod recorded;
 pub mod report;

@@ -11,17 +11,21 @@
 //! masked or cut are never used, and a bound always leaves the stated margin.
 
 mod field;
+mod kept;
 mod learn;
 mod numbers;
 mod propose;
 mod rate;
+mod repeats;
 mod text;
 mod trial;
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
+use foldhash::{HashMap, HashMapExt as _};
 use serde::Serialize;
 
+pub use kept::Store;
 pub use learn::{Asked, EachLine, Learnt, NotLearnt, learn};
 pub use propose::{Choice, Evidence, LeftOpen, Proposal, ProposalKind, Suggestion};
 pub use trial::{Refusal, Trial};
@@ -32,6 +36,7 @@ use crate::risk::Profile;
 use crate::time::Timestamp;
 use field::Field;
 use rate::Rates;
+use repeats::Repeats;
 
 /// At most so many tools are looked at; further ones are only counted.
 const MOST_TOOLS: usize = 10_000;
@@ -90,6 +95,7 @@ pub struct Study {
     denied: u64,
     /// Calls of tools beyond [`MOST_TOOLS`].
     crowded: u64,
+    repeats: Repeats,
     since: Option<Timestamp>,
     until: Option<Timestamp>,
 }
@@ -102,6 +108,10 @@ struct ToolStudy {
     last: Timestamp,
     arguments: Field,
     rates: Rates,
+    /// Numbers for arguments that may come again.
+    numbers: HashMap<Arc<str>, u32>,
+    /// Those of them that came again since [`ToolStudy::arguments`] last knew all.
+    pending: Vec<u32>,
 }
 
 /// What a study looked at, in numbers.
@@ -126,7 +136,21 @@ impl std::default::Default for Study {
 impl Study {
     /// Nothing was seen yet.
     pub fn new() -> Self {
-        Self { tools: HashMap::new(), calls: 0, denied: 0, crowded: 0, since: None, until: None }
+        Self {
+            tools: HashMap::new(),
+            calls: 0,
+            denied: 0,
+            crowded: 0,
+            repeats: Repeats::default(),
+            since: None,
+            until: None,
+        }
+    }
+
+    /// One that looks at all arguments, as often as they come.
+    #[cfg(test)]
+    fn without_repeats() -> Self {
+        Self { repeats: Repeats::full(), ..Self::new() }
     }
 
     /// Counts a call that was denied: it is no evidence of what is needed.
@@ -134,35 +158,52 @@ impl Study {
         self.denied += 1;
     }
 
-    /// Learns from a call that was allowed.
-    pub fn call(&mut self, used: &Used<'_>) {
+    /// Learns from a call that was allowed; the number of its arguments, where they have one.
+    pub fn call(&mut self, used: &Used<'_>) -> Option<u32> {
         self.calls += 1;
         self.since = Some(self.since.map_or(used.ts, |since| since.min(used.ts)));
         self.until = self.until.max(Some(used.ts));
-        if !self.tools.contains_key(used.tool) {
-            if self.tools.len() >= MOST_TOOLS {
+        let crowded = self.tools.len() >= MOST_TOOLS;
+        let tool = match self.tools.get_mut(used.tool) {
+            Some(tool) => tool,
+            None if crowded => {
                 self.crowded += 1;
-                return;
+                return None;
             }
-            let study = ToolStudy {
+            None => self.tools.entry(used.tool.to_owned()).or_insert(ToolStudy {
                 calls: 0,
                 first: used.ts,
                 last: used.ts,
                 arguments: Field::default(),
                 rates: Rates::default(),
-            };
-            self.tools.insert(used.tool.to_owned(), study);
-        }
-        let Some(tool) = self.tools.get_mut(used.tool) else { return };
+                numbers: HashMap::new(),
+                pending: Vec::new(),
+            }),
+        };
         tool.calls += 1;
         tool.last = tool.last.max(used.ts);
         tool.rates.count(used.ts, &used.caller);
-        match used.args.map(json::parse) {
-            Some(Ok(parsed)) => tool.arguments.see(&parsed.root, 0),
-            // Arguments that were not recorded say nothing, and neither does what is no JSON.
-            Some(Err(_)) => tool.arguments.lost(),
-            None => tool.arguments.see_nothing(),
+        let Some(args) = used.args else {
+            tool.arguments.see_nothing(1);
+            return None;
+        };
+        if let Some(number) = tool.numbers.get(args) {
+            // They say nothing new: how often they came is reckoned in once something new comes.
+            if self.repeats.again(*number) {
+                tool.pending.push(*number);
+            }
+            return Some(*number);
         }
+        tool.settle(&mut self.repeats);
+        tool.see(args, 1);
+        let (number, args) = self.repeats.number(args)?;
+        tool.numbers.insert(args, number);
+        Some(number)
+    }
+
+    /// The arguments of a number.
+    pub(super) fn arguments(&self, number: u32) -> Option<&str> {
+        self.repeats.text(number).map(|text| &**text)
     }
 
     /// What was looked at.
@@ -172,8 +213,31 @@ impl Study {
 
     /// Proposals for every tool that was used, in the order of their names. With the server's tools,
     /// those that were not used are hidden.
-    pub fn suggest(&self, options: Options, server: Option<&[String]>) -> Suggestion {
+    pub fn suggest(&mut self, options: Options, server: Option<&[String]>) -> Suggestion {
+        for tool in self.tools.values_mut() {
+            tool.settle(&mut self.repeats);
+        }
         propose::suggest(self, options, server)
+    }
+}
+
+impl ToolStudy {
+    /// Takes in arguments that came so often.
+    fn see(&mut self, args: &str, times: u64) {
+        match json::parse(args) {
+            Ok(parsed) => self.arguments.see(&parsed.root, 0, times),
+            // What is no JSON says nothing.
+            Err(_) => self.arguments.lost(times),
+        }
+    }
+
+    /// Reckons in what came again.
+    fn settle(&mut self, repeats: &mut Repeats) {
+        for number in std::mem::take(&mut self.pending) {
+            if let Some((args, times)) = repeats.take(number) {
+                self.see(&args, times);
+            }
+        }
     }
 }
 

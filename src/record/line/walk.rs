@@ -8,40 +8,278 @@ use crate::json::special;
 use crate::record::{Status, Verdict};
 use crate::time::Timestamp;
 
+/// A member of a record, as far as one is read here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Member {
+    Type,
+    Seq,
+    Ts,
+    Gateway,
+    Server,
+    Grant,
+    Session,
+    Client,
+    RequestId,
+    Method,
+    Tool,
+    Decision,
+    Enforced,
+    Rule,
+    Pointer,
+    Message,
+    Policy,
+    Args,
+    Counters,
+    Counted,
+    DecideUs,
+    Shadow,
+    Approval,
+    Call,
+    Status,
+    Code,
+    UpstreamUs,
+    Bytes,
+    Released,
+    /// One that only events have.
+    OfEvents,
+    /// One that nobody asks for.
+    Other,
+}
+
+/// A member's name as a line spells it, with its quotes and its colon: up to sixteen bytes, which are
+/// compared at once.
+struct Spelt {
+    member: Member,
+    name: &'static str,
+    word: u128,
+    mask: u128,
+    len: usize,
+}
+
+const fn spelt(name: &'static str, member: Member) -> Spelt {
+    let bytes = name.as_bytes();
+    let len = bytes.len() + 3;
+    assert!(len <= 16, "a name that fits");
+    let mut word = b'"' as u128;
+    let mut at = 0;
+    while at < bytes.len() {
+        #[expect(clippy::indexing_slicing, reason = "while compiling")]
+        let byte = bytes[at];
+        at += 1;
+        word |= (byte as u128) << (8 * at);
+    }
+    word |= (b'"' as u128) << (8 * (at + 1)) | (b':' as u128) << (8 * (at + 2));
+    let mask = u128::MAX >> (128 - 8 * len);
+    Spelt { member, name, word, mask, len }
+}
+
+/// The members of a decision, in the order in which gateways print them.
+static DECISION: [Spelt; 24] = [
+    spelt("type", Member::Type),
+    spelt("seq", Member::Seq),
+    spelt("ts", Member::Ts),
+    spelt("gateway", Member::Gateway),
+    spelt("server", Member::Server),
+    spelt("grant", Member::Grant),
+    spelt("session", Member::Session),
+    spelt("client", Member::Client),
+    spelt("request_id", Member::RequestId),
+    spelt("method", Member::Method),
+    spelt("tool", Member::Tool),
+    spelt("decision", Member::Decision),
+    spelt("enforced", Member::Enforced),
+    spelt("rule", Member::Rule),
+    spelt("pointer", Member::Pointer),
+    spelt("message", Member::Message),
+    spelt("policy", Member::Policy),
+    spelt("args", Member::Args),
+    spelt("counters", Member::Counters),
+    spelt("counted", Member::Counted),
+    spelt("decide_us", Member::DecideUs),
+    spelt("shadow", Member::Shadow),
+    spelt("approval", Member::Approval),
+    spelt("call", Member::Call),
+];
+
+/// Those of an outcome.
+static OUTCOME: [Spelt; 10] = [
+    spelt("type", Member::Type),
+    spelt("seq", Member::Seq),
+    spelt("ts", Member::Ts),
+    spelt("gateway", Member::Gateway),
+    spelt("call", Member::Call),
+    spelt("status", Member::Status),
+    spelt("code", Member::Code),
+    spelt("upstream_us", Member::UpstreamUs),
+    spelt("bytes", Member::Bytes),
+    spelt("released", Member::Released),
+];
+
+/// The bytes that end a number or a word.
+static ENDS: [bool; 256] = {
+    let mut ends = [false; 256];
+    let mut byte = 0_u8;
+    loop {
+        #[expect(clippy::indexing_slicing, reason = "while compiling")]
+        {
+            ends[byte as usize] = byte <= b' ' || matches!(byte, b',' | b'}' | b']' | b':' | b'"');
+        }
+        if byte == u8::MAX {
+            break ends;
+        }
+        byte += 1;
+    }
+};
+
+/// How far ahead a member is looked for: `session`, `client` and `code` may be left out.
+const AHEAD: usize = 3;
+
+impl Member {
+    /// Whether it says nothing about who called what.
+    fn is_aside(self) -> bool {
+        !matches!(
+            self,
+            Self::Type
+                | Self::Ts
+                | Self::Server
+                | Self::Grant
+                | Self::Session
+                | Self::Tool
+                | Self::Decision
+                | Self::Args
+                | Self::OfEvents
+        )
+    }
+
+    fn named(name: &str) -> Self {
+        if matches!(name, "kind" | "by" | "reason" | "data") {
+            return Self::OfEvents;
+        }
+        let known = DECISION.iter().chain(&OUTCOME).find(|spelt| spelt.name == name);
+        known.map_or(Self::Other, |spelt| spelt.member)
+    }
+}
+
+/// What a line holds, as it is spelt.
+#[derive(Default)]
+pub(super) struct Found<'a> {
+    kind: Option<&'a str>,
+    seq: Option<u64>,
+    pub(super) ts: Option<Timestamp>,
+    gateway: Option<&'a str>,
+    pub(super) server: Option<&'a str>,
+    pub(super) grant: Option<&'a str>,
+    pub(super) session: Option<&'a str>,
+    client: Option<&'a str>,
+    request_id: Option<&'a str>,
+    method: Option<&'a str>,
+    pub(super) tool: Option<&'a str>,
+    pub(super) decision: Option<Verdict>,
+    enforced: Option<bool>,
+    rule: Option<&'a str>,
+    pointer: Option<&'a str>,
+    message: Option<&'a str>,
+    policy: Option<&'a str>,
+    pub(super) args: Option<&'a str>,
+    counters: Option<&'a str>,
+    counted: Option<bool>,
+    decide_us: Option<&'a str>,
+    shadow: Option<&'a str>,
+    approval: Option<&'a str>,
+    call: Option<u64>,
+    status: Option<Status>,
+    code: Option<i64>,
+    upstream_us: Option<u64>,
+    bytes: Option<u64>,
+    released: Option<bool>,
+}
+
 /// Reads a line; `None` for what is not spelt as expected.
 pub(super) fn walk(line: &[u8]) -> Option<Line<'_>> {
-    let mut at = Walk::new(std::str::from_utf8(line).ok()?);
-    let mut found = Line::default();
-    let (mut seq, mut ts, mut gateway) = (None, None, None);
+    let found = members::<false>(std::str::from_utf8(line).ok()?)?;
+    Some(Line {
+        kind: text(found.kind?),
+        seq: found.seq?,
+        ts: found.ts?,
+        gateway: text(found.gateway?),
+        server: found.server.map(text),
+        grant: found.grant.map(text),
+        session: found.session.map(text),
+        client: found.client.map(text),
+        method: found.method.map(text),
+        tool: found.tool.map(text),
+        decision: found.decision,
+        request_id: found.request_id,
+        enforced: found.enforced,
+        rule: found.rule.map(text),
+        pointer: found.pointer.map(text),
+        message: found.message.map(text),
+        policy: found.policy.map(text),
+        counters: found.counters,
+        counted: found.counted,
+        decide_us: found.decide_us,
+        // Few calls have one that differs, but then it is asked for.
+        shadow: match found.shadow {
+            None => None,
+            Some(shadow) => serde_json::from_str(shadow).ok()?,
+        },
+        approval: found.approval.map(text),
+        args: found.args,
+        call: found.call,
+        status: found.status,
+        code: found.code,
+        upstream_us: found.upstream_us,
+        released: found.released,
+        bytes: found.bytes,
+        event: None,
+        by: None,
+        reason: None,
+        data: None,
+    })
+}
+
+/// Reads of a decision who called what; `None` for what is not spelt as expected.
+pub(super) fn call(line: &[u8]) -> Option<Found<'_>> {
+    let found = members::<true>(std::str::from_utf8(line).ok()?)?;
+    (found.kind == Some("decision")).then_some(found)
+}
+
+/// Reads the members of a line. For a `CALL` those are passed over that do not say who called what.
+#[inline]
+fn members<const CALL: bool>(line: &str) -> Option<Found<'_>> {
+    let mut at = Walk::new(line);
+    let mut found = Found::default();
+    let (mut order, mut next) = (DECISION.as_slice(), 0);
     at.expect(b'{')?;
     loop {
-        let name = at.string()?;
-        at.expect(b':')?;
-        match name {
-            "type" => {
+        let member = at.member(order, &mut next)?;
+        match member {
+            _ if CALL && member.is_aside() => at.skip()?,
+            Member::Type => {
                 let kind = at.string()?;
                 // Events are few, and hold more.
-                if !matches!(kind, "decision" | "outcome") {
-                    return None;
-                }
-                found.kind = text(kind);
+                order = match kind {
+                    "decision" => &DECISION,
+                    "outcome" => &OUTCOME,
+                    _ => return None,
+                };
+                found.kind = Some(kind);
             }
-            "seq" => seq = Some(at.number()?),
-            "ts" => ts = Some(Timestamp::parse_utc(at.string()?.as_bytes())?),
-            "gateway" => gateway = Some(text(at.string()?)),
-            "server" => at.optional(&mut found.server)?,
-            "grant" => at.optional(&mut found.grant)?,
-            "session" => at.optional(&mut found.session)?,
-            "client" => at.optional(&mut found.client)?,
-            "method" => at.optional(&mut found.method)?,
-            "tool" => at.optional(&mut found.tool)?,
-            "rule" => at.optional(&mut found.rule)?,
-            "pointer" => at.optional(&mut found.pointer)?,
-            "policy" => at.optional(&mut found.policy)?,
-            "approval" => at.optional(&mut found.approval)?,
-            "message" => at.optional(&mut found.message)?,
-            "decide_us" => found.decide_us = Some(at.value()?).filter(|spelt| *spelt != "null"),
-            "decision" => {
+            Member::Seq => found.seq = Some(at.number()?),
+            Member::Ts => found.ts = Some(Timestamp::parse_utc(at.string()?.as_bytes())?),
+            Member::Gateway => found.gateway = Some(at.string()?),
+            Member::Server => at.optional(&mut found.server)?,
+            Member::Grant => at.optional(&mut found.grant)?,
+            Member::Session => at.optional(&mut found.session)?,
+            Member::Client => at.optional(&mut found.client)?,
+            Member::Method => at.optional(&mut found.method)?,
+            Member::Tool => at.optional(&mut found.tool)?,
+            Member::Rule => at.optional(&mut found.rule)?,
+            Member::Pointer => at.optional(&mut found.pointer)?,
+            Member::Policy => at.optional(&mut found.policy)?,
+            Member::Approval => at.optional(&mut found.approval)?,
+            Member::Message => at.optional(&mut found.message)?,
+            Member::Decision => {
                 found.decision = Some(match at.string()? {
                     "allow" => Verdict::Allow,
                     "deny" => Verdict::Deny,
@@ -49,7 +287,7 @@ pub(super) fn walk(line: &[u8]) -> Option<Line<'_>> {
                     _ => return None,
                 });
             }
-            "status" => {
+            Member::Status => {
                 found.status = Some(match at.string()? {
                     "ok" => Status::Ok,
                     "tool_error" => Status::ToolError,
@@ -59,38 +297,32 @@ pub(super) fn walk(line: &[u8]) -> Option<Line<'_>> {
                     _ => return None,
                 });
             }
-            "args" => found.args = Some(at.value()?).filter(|args| *args != "null"),
-            "counters" => found.counters = Some(at.value()?).filter(|counters| *counters != "null"),
-            "request_id" => found.request_id = Some(at.value()?).filter(|id| *id != "null"),
-            "enforced" => found.enforced = Some(at.flag()?),
-            "counted" => found.counted = Some(at.flag()?),
-            "released" => found.released = Some(at.flag()?),
-            "call" => found.call = Some(at.number()?),
-            "code" => {
+            Member::Args => at.some_value(&mut found.args)?,
+            Member::Counters => at.some_value(&mut found.counters)?,
+            Member::RequestId => at.some_value(&mut found.request_id)?,
+            Member::DecideUs => at.some_value(&mut found.decide_us)?,
+            Member::Shadow => at.some_value(&mut found.shadow)?,
+            Member::Enforced => found.enforced = Some(at.flag()?),
+            Member::Counted => found.counted = Some(at.flag()?),
+            Member::Released => found.released = Some(at.flag()?),
+            Member::Call => found.call = Some(at.number()?),
+            Member::Code => {
                 let negative = at.peek() == Some(b'-');
                 at.at += usize::from(negative);
                 let code = i64::try_from(at.number()?).ok()?;
                 found.code = Some(if negative { -code } else { code });
             }
-            "bytes" => found.bytes = Some(at.number()?),
-            "upstream_us" => found.upstream_us = Some(at.number()?),
-            // Few calls have one that differs, but then it is asked for.
-            "shadow" => found.shadow = serde_json::from_str(at.value()?).ok()?,
-            "kind" | "by" | "reason" | "data" => return None,
-            _ => {
-                at.value()?;
-            }
+            Member::Bytes => found.bytes = Some(at.number()?),
+            Member::UpstreamUs => found.upstream_us = Some(at.number()?),
+            Member::OfEvents => return None,
+            Member::Other => at.skip()?,
         }
         match at.peek()? {
             b',' => at.at += 1,
-            b'}' if at.at + 1 == line.len() => break,
+            b'}' if at.at + 1 == line.len() => return Some(found),
             _ => return None,
         }
     }
-    found.seq = seq?;
-    found.ts = ts?;
-    found.gateway = gateway?;
-    (!found.kind.0.is_empty()).then_some(found)
 }
 
 pub(super) fn text(text: &str) -> Text<'_> {
@@ -122,6 +354,29 @@ impl<'a> Walk<'a> {
         found.then_some(())
     }
 
+    /// A member's name with its colon. `next` is where in the order of gateways the one is that should
+    /// stand here.
+    fn member(&mut self, order: &[Spelt], next: &mut usize) -> Option<Member> {
+        if let Some(here) = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<16>()) {
+            let here = u128::from_le_bytes(*here);
+            for index in *next..*next + AHEAD {
+                let Some(spelt) = order.get(index) else { break };
+                if here & spelt.mask == spelt.word {
+                    self.at += spelt.len;
+                    *next = index + 1;
+                    return Some(spelt.member);
+                }
+            }
+        }
+        let name = self.string()?;
+        self.expect(b':')?;
+        let member = Member::named(name);
+        if let Some(index) = order.iter().position(|spelt| spelt.member == member) {
+            *next = index + 1;
+        }
+        Some(member)
+    }
+
     /// A string without escapes.
     pub(super) fn string(&mut self) -> Option<&'a str> {
         self.expect(b'"')?;
@@ -135,13 +390,20 @@ impl<'a> Walk<'a> {
     }
 
     /// A string or null.
-    fn optional(&mut self, into: &mut Option<Text<'a>>) -> Option<()> {
+    fn optional(&mut self, into: &mut Option<&'a str>) -> Option<()> {
         if self.peek() == Some(b'"') {
-            *into = Some(text(self.string()?));
+            *into = Some(self.string()?);
             return Some(());
         }
         *into = None;
         (self.value()? == "null").then_some(())
+    }
+
+    /// Any value; null is none.
+    fn some_value(&mut self, into: &mut Option<&'a str>) -> Option<()> {
+        let value = self.value()?;
+        *into = Some(value).filter(|value| *value != "null");
+        Some(())
     }
 
     /// `true` or `false`.
@@ -165,19 +427,25 @@ impl<'a> Walk<'a> {
         (self.at > start && !leading && matches!(self.peek(), Some(b',' | b'}'))).then_some(number)
     }
 
-    /// Any value, passed over.
+    /// Any value, as it is spelt.
     pub(super) fn value(&mut self) -> Option<&'a str> {
         let start = self.at;
+        self.skip()?;
+        self.text.get(start..self.at)
+    }
+
+    /// Any value, passed over.
+    fn skip(&mut self) -> Option<()> {
         match self.peek()? {
-            b'"' => self.skip_string()?,
-            b'{' | b'[' => self.skip_container()?,
+            b'"' => self.skip_string(),
+            b'{' | b'[' => self.skip_container(),
             _ => {
-                while !matches!(self.peek()?, b',' | b'}' | b']' | b':' | b'"' | 0..=b' ') {
-                    self.at += 1;
-                }
+                let rest = self.bytes.get(self.at..)?;
+                let len = rest.iter().position(|byte| ENDS.get(usize::from(*byte)) == Some(&true))?;
+                self.at += len;
+                (len > 0).then_some(())
             }
         }
-        self.text.get(start..self.at).filter(|value| !value.is_empty())
     }
 
     fn skip_string(&mut self) -> Option<()> {
@@ -198,14 +466,16 @@ impl<'a> Walk<'a> {
     fn skip_container(&mut self) -> Option<()> {
         let mut depth = 0_usize;
         loop {
-            match self.peek()? {
+            let rest = self.bytes.get(self.at..)?;
+            let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'{' | b'[' | b'}' | b']'))?;
+            self.at += plain;
+            match rest.get(plain)? {
                 b'"' => {
                     self.skip_string()?;
                     continue;
                 }
                 b'{' | b'[' => depth += 1,
-                b'}' | b']' => depth -= 1,
-                _ => {}
+                _ => depth -= 1,
             }
             self.at += 1;
             if depth == 0 {

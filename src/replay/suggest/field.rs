@@ -46,62 +46,63 @@ pub(super) struct Spot<'f> {
 }
 
 impl Field {
-    /// A value that was not recorded.
-    pub(super) fn lost(&mut self) {
-        self.lost += 1;
+    /// A value that was not recorded, so often.
+    pub(super) fn lost(&mut self, times: u64) {
+        self.lost += times;
     }
 
-    /// No arguments, which are an object without members.
-    pub(super) fn see_nothing(&mut self) {
-        self.present += 1;
-        self.objects += 1;
+    /// No arguments, which are an object without members, so often.
+    pub(super) fn see_nothing(&mut self, times: u64) {
+        self.present += times;
+        self.objects += times;
     }
 
-    pub(super) fn see(&mut self, node: &Node<'_>, depth: usize) {
+    /// A value that came so often.
+    pub(super) fn see(&mut self, node: &Node<'_>, depth: usize, times: u64) {
         if kept(node) != Kept::Value {
-            self.lost += 1;
+            self.lost += times;
             return;
         }
         match &node.value {
-            Value::Null if depth == 0 => self.see_nothing(),
-            Value::Null => self.nulls += 1,
+            Value::Null if depth == 0 => self.see_nothing(times),
+            Value::Null => self.nulls += times,
             Value::Bool(value) => {
-                self.present += 1;
+                self.present += times;
                 let [no, yes] = &mut self.bools;
-                *(if *value { yes } else { no }) += 1;
+                *(if *value { yes } else { no }) += times;
             }
             Value::Number(spelt) => {
-                self.present += 1;
-                self.numbers.see(spelt);
+                self.present += times;
+                self.numbers.see(spelt, times);
             }
             Value::String(text) if text.exact => {
-                self.present += 1;
-                self.texts.see(text.as_str());
+                self.present += times;
+                self.texts.see(text.as_str(), times);
             }
-            Value::String(_) => self.lost += 1,
+            Value::String(_) => self.lost += times,
             Value::Array(items) => {
-                self.present += 1;
-                self.arrays += 1;
-                self.empty += u64::from(items.is_empty());
+                self.present += times;
+                self.arrays += times;
+                self.empty += if items.is_empty() { times } else { 0 };
                 self.most_elements = self.most_elements.max(items.len());
                 if depth < DEEPEST && !items.is_empty() {
                     let element = self.element.get_or_insert_default();
                     for item in items {
-                        element.see(item, depth + 1);
+                        element.see(item, depth + 1, times);
                     }
                 }
             }
             Value::Object(members) => {
-                self.present += 1;
-                self.objects += 1;
+                self.present += times;
+                self.objects += times;
                 if depth >= DEEPEST {
                     return;
                 }
                 for (index, member) in members.iter().enumerate() {
                     if !member.key.exact {
-                        self.lost += 1;
+                        self.lost += times;
                     } else if let Some(field) = self.member(member.key.as_str(), index) {
-                        field.see(&member.value, depth + 1);
+                        field.see(&member.value, depth + 1, times);
                     }
                 }
             }

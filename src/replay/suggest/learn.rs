@@ -1,14 +1,16 @@
 //! The whole way from recorded lines to a policy: learn, suggest, try, drop what denies.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::io;
 
+use super::kept::{Kept, Store};
 use super::{Options, Study, Suggestion, Trial, Used};
 use crate::policy::compiled::Compiled;
 use crate::policy::counter::Caller;
 use crate::policy::document::Document;
 use crate::record::Verdict;
-use crate::record::line::Line;
+use crate::record::line::CallLine;
 
 /// A suggestion is tried so often at most: each time what denied a recorded call is dropped.
 const MOST_TRIALS: usize = 8;
@@ -40,10 +42,12 @@ pub struct Learnt {
 }
 
 /// Why nothing could be suggested.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum NotLearnt<E> {
     /// The records could not be read.
     Lines(E),
+    /// The calls could not be kept for the trial.
+    Store(io::Error),
     /// No allowed call was among them.
     NoCalls,
     /// The proposals make no policy.
@@ -54,6 +58,7 @@ impl<E: fmt::Display> fmt::Display for NotLearnt<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lines(error) => error.fmt(f),
+            Self::Store(error) => write!(f, "the calls cannot be kept for the trial: {error}"),
             Self::NoCalls => f.write_str("no allowed call was recorded, so that nothing can be learnt"),
             Self::Policy(why) => write!(f, "no policy can be written: {why}"),
         }
@@ -64,19 +69,24 @@ impl<E: fmt::Display> fmt::Display for NotLearnt<E> {
 pub type EachLine<'e> = dyn FnMut(&[u8]) + 'e;
 
 /// Learns from records and tries what it suggests on them. `lines` hands over every line of the
-/// records in the order of their time; it is asked twice or more often, each time with a word for
-/// what is done.
+/// records in the order of their time, once; `store` keeps the calls for the trial.
 ///
 /// # Errors
-/// What `lines` says; that there was nothing to learn from.
+/// What `lines` and `store` say; that there was nothing to learn from.
 pub fn learn<E>(
     asked: &Asked,
-    lines: &mut dyn FnMut(&str, &mut EachLine<'_>) -> Result<(), E>,
+    store: &mut dyn Store,
+    lines: &mut dyn FnMut(&mut EachLine<'_>) -> Result<(), E>,
 ) -> Result<Learnt, NotLearnt<E>> {
+    let wanted = Wanted::new(asked);
     let mut study = Study::new();
-    lines("learning", &mut |line| {
-        with(asked, line, &mut |verdict, used| match verdict {
-            Verdict::Allow => study.call(used),
+    let mut kept = Kept::new(store);
+    lines(&mut |line| {
+        wanted.with(line, &mut |verdict, used| match verdict {
+            Verdict::Allow => {
+                let number = study.call(used);
+                kept.put(used, number);
+            }
             Verdict::Deny => study.denied(),
             // A held call is decided again once a person answered.
             Verdict::Approve => {}
@@ -94,14 +104,10 @@ pub fn learn<E>(
         let document = Document::parse(&text).valid().map_err(|error| broken(&error))?;
         let compiled = Compiled::new(&document).map_err(|error| broken(&error))?;
         let mut trial = Trial::new(&compiled);
-        lines("trying it", &mut |line| {
-            with(asked, line, &mut |verdict, used| {
-                if verdict == Verdict::Allow {
-                    trial.call(used);
-                }
-            });
-        })
-        .map_err(NotLearnt::Lines)?;
+        let mut call = |used: &Used<'_>, number| {
+            trial.call(used, number);
+        };
+        kept.each(&|number| study.arguments(number), &mut call).map_err(NotLearnt::Store)?;
         let refusals = trial.refusals();
         let denies = trial.denied();
         left -= 1;
@@ -118,19 +124,35 @@ pub fn learn<E>(
     }
 }
 
-/// Reads a decision, and hands it over when it is one of those that were asked for.
-fn with(asked: &Asked, line: &[u8], each: &mut dyn FnMut(Verdict, &Used<'_>)) {
-    let Ok(line) = Line::parse(line) else { return };
-    let (Some(verdict), Some(tool)) = (line.decision, &line.tool) else { return };
-    let (server, grant) = (Line::text(&line.server), Line::text(&line.grant));
-    let of_server = asked.servers.is_empty() || asked.servers.iter().any(|wanted| wanted == server);
-    if !of_server || asked.grant.as_deref().is_some_and(|wanted| wanted != grant) {
-        return;
+/// Which calls were asked for.
+struct Wanted<'a> {
+    servers: &'a [String],
+    grant: Option<&'a str>,
+    tools: Option<HashSet<&'a str>>,
+}
+
+impl<'a> Wanted<'a> {
+    fn new(asked: &'a Asked) -> Self {
+        let tools = asked.tools.as_ref().filter(|_| asked.only_tools);
+        Self {
+            servers: &asked.servers,
+            grant: asked.grant.as_deref(),
+            tools: tools.map(|tools| tools.iter().map(String::as_str).collect()),
+        }
     }
-    let listed = |tools: &Vec<String>| tools.iter().any(|name| *name == tool.0);
-    if asked.only_tools && asked.tools.as_ref().is_some_and(|tools| !listed(tools)) {
-        return;
+
+    /// Reads a decision, and hands it over when it is one of those that were asked for.
+    fn with(&self, line: &[u8], each: &mut dyn FnMut(Verdict, &Used<'_>)) {
+        let Some(line) = CallLine::parse(line) else { return };
+        let (server, grant, tool): (&str, &str, &str) = (&line.server, &line.grant, &line.tool);
+        let of_server = self.servers.is_empty() || self.servers.iter().any(|wanted| wanted == server);
+        if !of_server || self.grant.is_some_and(|wanted| wanted != grant) {
+            return;
+        }
+        if self.tools.as_ref().is_some_and(|tools| !tools.contains(tool)) {
+            return;
+        }
+        let caller = Caller { server, grant, session: line.session.as_deref() };
+        each(line.decision, &Used { ts: line.ts, caller, tool, args: line.args });
     }
-    let caller = Caller { server, grant, session: line.session.as_ref().map(|text| text.0.as_ref()) };
-    each(verdict, &Used { ts: line.ts, caller, tool: &tool.0, args: line.args });
 }

@@ -23,8 +23,8 @@ impl std::default::Default for Numbers {
 }
 
 impl Numbers {
-    pub(super) fn see(&mut self, spelt: &str) {
-        self.count += 1;
+    pub(super) fn see(&mut self, spelt: &str, times: u64) {
+        self.count += times;
         let Some(Amount(value)) = Amount::parse(spelt) else {
             self.extreme = true;
             return;
@@ -83,7 +83,7 @@ mod tests {
         ] {
             let mut numbers = Numbers::default();
             for spelt in seen {
-                numbers.see(spelt);
+                numbers.see(spelt, 1);
             }
             let found = numbers.bounds(margin);
             let found = found.as_ref().map(|(low, high)| (low.as_str(), high.as_str()));

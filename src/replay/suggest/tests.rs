@@ -23,13 +23,13 @@ fn asked(profile: Profile) -> Asked {
 }
 
 fn learnt(asked: &Asked, lines: &[String]) -> Learnt {
-    let mut each = |_: &str, each: &mut EachLine<'_>| -> Result<(), std::convert::Infallible> {
+    let mut each = |each: &mut EachLine<'_>| -> Result<(), std::convert::Infallible> {
         for line in lines {
             each(line.as_bytes());
         }
         Ok(())
     };
-    learn(asked, &mut each).unwrap()
+    learn(asked, &mut std::io::Cursor::new(Vec::new()), &mut each).unwrap()
 }
 
 fn allows(text: &str, tool: &str, args: &str) -> bool {
@@ -144,19 +144,23 @@ fn widening_and_dropping() {
 fn only_what_was_asked_for_counts() {
     let lines = [line(0, "t", "allow", "{}"), line(1, "u", "deny", "{}"), "rubbish".to_owned()];
     let other = Asked { grant: Some("b".to_owned()), ..asked(Profile::Balanced) };
-    let mut each = |_: &str, each: &mut EachLine<'_>| -> Result<(), std::convert::Infallible> {
+    let mut each = |each: &mut EachLine<'_>| -> Result<(), std::convert::Infallible> {
         for line in &lines {
             each(line.as_bytes());
         }
         Ok(())
     };
-    assert_eq!(learn(&other, &mut each), Err(NotLearnt::NoCalls));
+    let store = || std::io::Cursor::new(Vec::new());
+    assert!(matches!(learn(&other, &mut store(), &mut each), Err(NotLearnt::NoCalls)));
     let tools = Some(vec!["u".to_owned()]);
     let not_listed = Asked { only_tools: true, tools, ..asked(Profile::Balanced) };
-    assert_eq!(learn(&not_listed, &mut each), Err(NotLearnt::NoCalls));
+    assert!(matches!(learn(&not_listed, &mut store(), &mut each), Err(NotLearnt::NoCalls)));
     let fitting = Asked { servers: vec!["s".to_owned()], grant: Some("a".to_owned()), ..other };
-    assert_eq!(learn(&fitting, &mut each).unwrap().suggestion.seen.calls, 1);
-    assert_eq!(learn(&fitting, &mut |_, _| Err("broken")), Err(NotLearnt::Lines("broken")));
+    assert_eq!(learn(&fitting, &mut store(), &mut each).unwrap().suggestion.seen.calls, 1);
+    let broken = learn(&fitting, &mut store(), &mut |_| Err("broken"));
+    assert!(matches!(broken, Err(NotLearnt::Lines("broken"))));
+    let full = learn(&fitting, &mut std::io::Cursor::new([0_u8; 3]), &mut each);
+    assert!(matches!(full, Err(NotLearnt::Store(_))));
 }
 
 /// Arguments of many kinds, some of them odd.
@@ -223,6 +227,43 @@ proptest! {
         asked.options.margin = margin;
         let learnt = learnt(&asked, &lines);
         prop_assert_eq!(learnt.denies, 0, "{}", learnt.text);
+    }
+}
+
+proptest! {
+    /// Arguments that come again are looked at once; that changes neither what is suggested nor what
+    /// a trial finds.
+    #[test]
+    fn what_comes_again_counts_as_if_it_were_looked_at_each_time(
+        pool in prop::collection::vec((prop::sample::select(vec!["t", "u"]), arguments()), 1..6),
+        picks in prop::collection::vec((any::<prop::sample::Index>(), 0_i64..90), 1..120),
+        profile in prop::sample::select(vec![Profile::Strict, Profile::Balanced]),
+    ) {
+        let (mut quick, mut plain, mut half) = (Study::new(), Study::without_repeats(), Study::new());
+        let mut now = 0;
+        let mut calls = Vec::new();
+        for (at, (pick, step)) in picks.iter().enumerate() {
+            now += step / 30;
+            let (tool, args) = pick.get(&pool);
+            let caller = Caller { server: "s", grant: "g", session: None };
+            let used = Used { ts: Timestamp::from_secs(now), caller, tool, args: Some(args) };
+            calls.push((used, quick.call(&used)));
+            prop_assert_eq!(plain.call(&used), None);
+            if at < 4 {
+                half.call(&used);
+            }
+        }
+        let options = Options::of(profile);
+        prop_assert_eq!(quick.suggest(options, None), plain.suggest(options, None));
+        // A policy that denies some of them.
+        let text = half.suggest(options, None).text().unwrap();
+        let compiled = Compiled::new(&Document::parse(&text).valid().unwrap()).unwrap();
+        let (mut numbered, mut spelt) = (Trial::new(&compiled), Trial::new(&compiled));
+        for (used, number) in &calls {
+            prop_assert_eq!(numbered.call(used, *number), spelt.call(used, None), "{:?}\n{}", used, text);
+        }
+        prop_assert_eq!(numbered.refusals(), spelt.refusals());
+        prop_assert_eq!(numbered.denied(), spelt.denied());
     }
 }
 

@@ -14,58 +14,79 @@ const MOST_REPEATED: u32 = 1_000;
 /// With more kinds of characters than this a text is free text.
 const MOST_KINDS: u32 = 24;
 
-/// A kind of characters within a shape.
+/// A kind of characters within a shape: one of those below, or a character that stands for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Upper,
-    Lower,
-    Digit,
-    UpperDigit,
-    LowerDigit,
-    Letters,
-    Alnum,
-    Just(u8),
-}
+struct Class(u8);
 
 impl Class {
+    // Above all characters of ASCII.
+    const UPPER: Self = Self(128);
+    const LOWER: Self = Self(129);
+    const DIGIT: Self = Self(130);
+    const UPPER_DIGIT: Self = Self(131);
+    const LOWER_DIGIT: Self = Self(132);
+    const LETTERS: Self = Self(133);
+    const ALNUM: Self = Self(134);
+
     fn pattern(self) -> String {
-        match self {
-            Self::Upper => "[A-Z]".to_owned(),
-            Self::Lower => "[a-z]".to_owned(),
-            Self::Digit => "[0-9]".to_owned(),
-            Self::UpperDigit => "[A-Z0-9]".to_owned(),
-            Self::LowerDigit => "[a-z0-9]".to_owned(),
-            Self::Letters => "[A-Za-z]".to_owned(),
-            Self::Alnum => "[A-Za-z0-9]".to_owned(),
-            Self::Just(byte) => literal(&char::from(byte).to_string()),
-        }
+        let known = match self {
+            Self::UPPER => "[A-Z]",
+            Self::LOWER => "[a-z]",
+            Self::DIGIT => "[0-9]",
+            Self::UPPER_DIGIT => "[A-Z0-9]",
+            Self::LOWER_DIGIT => "[a-z0-9]",
+            Self::LETTERS => "[A-Za-z]",
+            Self::ALNUM => "[A-Za-z0-9]",
+            Self(byte) => return literal(&char::from(byte).to_string()),
+        };
+        known.to_owned()
+    }
+
+    fn is_literal(self) -> bool {
+        self.0 < 128
     }
 }
 
+/// The class of each character of ASCII.
+struct Level([Class; 128]);
+
+impl Level {
+    /// One that tells upper-case letters, lower-case letters and digits apart as it is given.
+    const fn new(upper: Class, lower: Class, digit: Class) -> Self {
+        let mut classes = [Class(0); 128];
+        let mut byte = 0;
+        while byte < 128 {
+            let class = match byte {
+                b'A'..=b'Z' => upper,
+                b'a'..=b'z' => lower,
+                b'0'..=b'9' => digit,
+                other => Class(other),
+            };
+            #[expect(clippy::indexing_slicing, reason = "while compiling")]
+            {
+                classes[byte as usize] = class;
+            }
+            byte += 1;
+        }
+        Self(classes)
+    }
+
+    fn of(&self, byte: u8) -> Class {
+        // Texts with other characters have no shape.
+        self.0.get(usize::from(byte)).copied().unwrap_or(Class(byte))
+    }
+}
+
+/// The characters of ASCII that can be seen, and the space.
+const VISIBLE: u128 = u128::MAX >> 1 & u128::MAX << b' ';
+
 /// How finely characters are told apart, the finest first.
-const LEVELS: [fn(u8) -> Class; 5] = [
-    |byte| match byte {
-        b'A'..=b'Z' => Class::Upper,
-        b'a'..=b'z' => Class::Lower,
-        b'0'..=b'9' => Class::Digit,
-        other => Class::Just(other),
-    },
-    |byte| match byte {
-        b'A'..=b'Z' | b'0'..=b'9' => Class::UpperDigit,
-        b'a'..=b'z' => Class::Lower,
-        other => Class::Just(other),
-    },
-    |byte| match byte {
-        b'a'..=b'z' | b'0'..=b'9' => Class::LowerDigit,
-        b'A'..=b'Z' => Class::Upper,
-        other => Class::Just(other),
-    },
-    |byte| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' => Class::Letters,
-        b'0'..=b'9' => Class::Digit,
-        other => Class::Just(other),
-    },
-    |byte| if byte.is_ascii_alphanumeric() { Class::Alnum } else { Class::Just(byte) },
+static LEVELS: [Level; 5] = [
+    Level::new(Class::UPPER, Class::LOWER, Class::DIGIT),
+    Level::new(Class::UPPER_DIGIT, Class::LOWER, Class::UPPER_DIGIT),
+    Level::new(Class::UPPER, Class::LOWER_DIGIT, Class::LOWER_DIGIT),
+    Level::new(Class::LETTERS, Class::LETTERS, Class::DIGIT),
+    Level::new(Class::ALNUM, Class::ALNUM, Class::ALNUM),
 ];
 
 /// Characters of one class in a row.
@@ -76,6 +97,8 @@ struct Run {
     word: Option<String>,
     least: u32,
     most: u32,
+    /// How many runs of the finest level are one of this.
+    parts: u32,
 }
 
 /// The runs that all strings share at one level.
@@ -110,16 +133,16 @@ pub(super) struct Texts {
 }
 
 impl Texts {
-    pub(super) fn see(&mut self, text: &str) {
-        self.count += 1;
+    pub(super) fn see(&mut self, text: &str, times: u64) {
+        self.count += times;
         if !self.many {
-            if let Some(times) = self.values.get_mut(text) {
-                *times += 1;
+            if let Some(known) = self.values.get_mut(text) {
+                *known += times;
                 return;
             }
             self.fresh = self.count;
             if self.values.len() < MOST_VALUES && text.len() <= LONGEST_VALUE {
-                self.values.insert(text.to_owned(), 1);
+                self.values.insert(text.to_owned(), times);
             } else {
                 self.many = true;
             }
@@ -132,14 +155,16 @@ impl Texts {
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         self.shortest = Some(self.shortest.map_or(length, |shortest| shortest.min(length)));
         self.longest = self.longest.max(length);
+        let mut used = [0_u64; 4];
         for byte in bytes {
-            if matches!(byte, b' '..=b'~') {
-                self.ascii |= 1 << byte;
-            } else {
-                self.other = true;
+            if let Some(quarter) = used.get_mut(usize::from(*byte >> 6)) {
+                *quarter |= 1 << (byte & 63);
             }
         }
-        self.dots |= text.contains("..");
+        let ascii = u128::from(used[0]) | u128::from(used[1]) << 64;
+        self.other |= ascii & !VISIBLE != 0 || used[2] | used[3] != 0;
+        self.ascii |= ascii & VISIBLE;
+        self.dots |= ascii & (1 << b'.') != 0 && text.contains("..");
         match &mut self.prefix {
             None => self.prefix = Some(text.chars().take(LONGEST_VALUE).collect()),
             Some(prefix) => {
@@ -147,18 +172,37 @@ impl Texts {
                 prefix.truncate(prefix.floor_char_boundary(same));
             }
         }
-        for (shape, class) in self.shapes.iter_mut().zip(LEVELS) {
+        self.reshape(bytes);
+    }
+
+    /// Holds the runs of a string against those of the strings before it.
+    fn reshape(&mut self, bytes: &[u8]) {
+        if self.other {
+            self.shapes.fill(Shape::None);
+            return;
+        }
+        // While all strings have the same runs at the finest level, those of the others are made of
+        // them, and only their lengths have to be added up.
+        let mut lengths = [0_u32; MOST_RUNS];
+        let mut known = false;
+        let [finest, ..] = &mut self.shapes;
+        if let Shape::Runs(runs) = finest {
+            known = fit(runs, bytes, &LEVELS[0], Some(&mut lengths));
+            if !known {
+                *finest = Shape::None;
+            }
+        }
+        for (index, (shape, level)) in self.shapes.iter_mut().zip(&LEVELS).enumerate() {
             match shape {
-                Shape::None => {}
-                _ if self.other => *shape = Shape::None,
-                Shape::Unseen => {
-                    *shape = runs(bytes, class).map_or(Shape::None, Shape::Runs);
-                }
-                Shape::Runs(known) => {
-                    if !fit(known, bytes, class) {
+                Shape::Runs(_) if index == 0 => {}
+                Shape::Runs(runs) if known => add_up(runs, bytes, &lengths),
+                Shape::Runs(runs) => {
+                    if !fit(runs, bytes, level, None) {
                         *shape = Shape::None;
                     }
                 }
+                Shape::Unseen => *shape = runs(bytes, level).map_or(Shape::None, Shape::Runs),
+                Shape::None => {}
             }
         }
     }
@@ -197,7 +241,7 @@ impl Texts {
                 continue;
             }
             pattern.push_str(&run.class.pattern());
-            let literal = matches!(run.class, Class::Just(_));
+            let literal = run.class.is_literal();
             // What always had one length keeps it, when it was seen often enough.
             let fixed = run.least == run.most && (literal || self.count >= 8);
             let (least, most) =
@@ -286,44 +330,71 @@ fn class_of(set: u128) -> String {
     inside
 }
 
-fn runs(bytes: &[u8], class: fn(u8) -> Class) -> Option<Vec<Run>> {
+fn runs(bytes: &[u8], level: &Level) -> Option<Vec<Run>> {
+    let [finest, ..] = &LEVELS;
     let mut runs: Vec<Run> = Vec::new();
+    let mut before = None;
     for byte in bytes {
-        let class = class(*byte);
+        let class = level.of(*byte);
+        let part = before.replace(finest.of(*byte)) != before;
         if let Some(run) = runs.last_mut().filter(|run| run.class == class) {
             run.most = run.most.saturating_add(1);
             run.least = run.most;
+            run.parts += u32::from(part);
             if let Some(word) = &mut run.word {
                 word.push(char::from(*byte));
             }
         } else if runs.len() == MOST_RUNS {
             return None;
         } else {
-            let letters = matches!(class, Class::Upper | Class::Lower | Class::Letters);
+            let letters = matches!(class, Class::UPPER | Class::LOWER | Class::LETTERS);
             let word = letters.then(|| char::from(*byte).to_string());
-            runs.push(Run { class, word, least: 1, most: 1 });
+            runs.push(Run { class, word, least: 1, most: 1, parts: 1 });
         }
     }
     Some(runs)
 }
 
-/// Widens known runs to hold a string, too; whether it has the same runs.
-fn fit(known: &mut [Run], bytes: &[u8], class: fn(u8) -> Class) -> bool {
+impl Run {
+    /// Widens it to hold characters of its class, too.
+    fn hold(&mut self, bytes: Option<&[u8]>, count: u32) {
+        self.least = self.least.min(count);
+        self.most = self.most.max(count);
+        if self.word.as_ref().is_some_and(|word| bytes != Some(word.as_bytes())) {
+            self.word = None;
+        }
+    }
+}
+
+/// Widens known runs to hold a string, too; whether it has the same runs. Tells how long each is.
+fn fit(known: &mut [Run], bytes: &[u8], level: &Level, mut lengths: Option<&mut [u32; MOST_RUNS]>) -> bool {
     let mut at = 0;
-    for run in known.iter_mut() {
+    for (index, run) in known.iter_mut().enumerate() {
         let rest = bytes.get(at..).unwrap_or_default();
-        let length = rest.iter().take_while(|byte| class(**byte) == run.class).count();
+        let length = rest.iter().take_while(|byte| level.of(**byte) == run.class).count();
         let count = u32::try_from(length).unwrap_or(u32::MAX);
         if count == 0 {
             return false;
         }
-        run.least = run.least.min(count);
-        run.most = run.most.max(count);
-        let same = |word: &String| rest.get(..length) == Some(word.as_bytes());
-        run.word = run.word.take().filter(same);
+        run.hold(rest.get(..length), count);
+        if let Some(told) = lengths.as_mut().and_then(|lengths| lengths.get_mut(index)) {
+            *told = count;
+        }
         at += length;
     }
     at == bytes.len()
+}
+
+/// Widens known runs to hold a string that has the same runs; the lengths are those of the finest
+/// level.
+fn add_up(known: &mut [Run], bytes: &[u8], lengths: &[u32]) {
+    let (mut rest, mut lengths) = (bytes, lengths.iter());
+    for run in known {
+        let count: u32 = lengths.by_ref().take(run.parts as usize).sum();
+        let (here, after) = rest.split_at_checked(count as usize).unwrap_or((rest, &[]));
+        run.hold(Some(here), count);
+        rest = after;
+    }
 }
 
 /// Lengths with a margin.
@@ -355,7 +426,7 @@ mod tests {
         let mut texts = Texts::default();
         for _ in 0..each {
             for value in values {
-                texts.see(value);
+                texts.see(value, 1);
             }
         }
         texts
@@ -410,11 +481,34 @@ mod tests {
         assert_eq!(texts(&["economy", "business"], 2).choices(8), None);
         assert_eq!(texts(&["a", "b", "c"], 9).choices(2), None);
         let mut late = texts(&["a"], 9);
-        late.see("b");
+        late.see("b", 1);
         assert_eq!(late.choices(8), None);
     }
 
+    /// The runs of one level, looked at by itself.
+    fn alone(texts: &[String], level: &Level) -> Option<Vec<Run>> {
+        let (first, rest) = texts.split_first()?;
+        let mut known = runs(first.as_bytes(), level)?;
+        rest.iter().all(|text| fit(&mut known, text.as_bytes(), level, None)).then_some(known)
+    }
+
     proptest! {
+        /// Adding up the runs of the finest level gives what each level finds by itself.
+        #[test]
+        fn levels_agree_with_themselves(texts in prop::collection::vec("([aB1.]{0,3}-){0,2}[aB1]{0,4}", 1..8)) {
+            let mut seen = Texts { many: true, ..Texts::default() };
+            for text in &texts {
+                seen.see(text, 1);
+            }
+            for (shape, level) in seen.shapes.iter().zip(&LEVELS) {
+                let found = match shape {
+                    Shape::Runs(runs) => Some(runs.clone()),
+                    _ => None,
+                };
+                prop_assert_eq!(found, alone(&texts, level));
+            }
+        }
+
         /// Every pattern matches whatever it was made of.
         #[test]
         fn patterns_hold_what_was_seen(
@@ -426,7 +520,7 @@ mod tests {
         ) {
             let mut texts = Texts::default();
             for value in &values {
-                texts.see(value);
+                texts.see(value, 1);
             }
             for pattern in [texts.shaped(margin), texts.spelt(margin)].into_iter().flatten() {
                 let regex = Regex::new(&pattern).unwrap();

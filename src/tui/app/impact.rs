@@ -4,10 +4,12 @@
 //! To ask: [`App::ask_impact`] with a [`Slot`] of your own, the base and any number of candidates. The
 //! answer has one report for each candidate, in their order. In each slot the latest question wins:
 //! an earlier one is given up, and what is still heard of it is ignored. The same holds for the tests
-//! beside the policy ([`pinned`]) and for a limit that is being written ([`peak`]).
+//! beside the policy ([`pinned`]), for a limit that is being written ([`peak`]) and for the examples of
+//! an argument in the form of a rule ([`seen`]).
 
 pub mod peak;
 pub mod pinned;
+pub mod seen;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,11 +33,13 @@ pub enum Slot {
     Tests,
     /// The form of a limit: how close calls would have come.
     Limit,
+    /// The form of a rule: what its tool was called with.
+    Seen,
 }
 
 impl Slot {
     /// How many there are.
-    pub const COUNT: usize = 5;
+    pub const COUNT: usize = 6;
 
     /// Its place among them.
     pub fn index(self) -> usize {
@@ -45,6 +49,7 @@ impl Slot {
             Self::Ladder => 2,
             Self::Tests => 3,
             Self::Limit => 4,
+            Self::Seen => 5,
         }
     }
 }
@@ -104,6 +109,8 @@ pub enum ImpactEffect {
     Test(Box<pinned::Question>),
     /// Say how close recorded calls would have come to a limit.
     Peak(Box<peak::Question>),
+    /// Say what recorded calls of a tool were called with.
+    Seen(Box<seen::Question>),
     /// Give up what was asked in a slot.
     Stop(Slot),
 }
@@ -131,6 +138,9 @@ pub enum ImpactMsg {
     /// Recorded calls were counted: the number of the question, and what the fullest window held, where
     /// there were calls.
     Peak(u64, Result<Option<Peak>, String>),
+    /// Recorded calls were looked up: the number of the question, and what they were called with, the
+    /// newest first.
+    Seen(u64, Result<Vec<Box<str>>, String>),
 }
 
 /// How a question stands.
@@ -163,6 +173,8 @@ pub struct Impact {
     pub(super) pinned: pinned::Pinned,
     /// How close recorded calls would have come to a limit, for its form.
     pub(super) peak: peak::Asked,
+    /// The tool whose calls are looked up for the form of a rule.
+    seen_of: Option<String>,
     /// The document that the margin speaks of.
     margin_of: Option<(u64, bool)>,
 }
@@ -326,14 +338,16 @@ pub(super) fn update(app: &mut App, msg: ImpactMsg) {
         }
         ImpactMsg::Tested(number, tests) => pinned::tested(app, number, tests),
         ImpactMsg::Peak(number, found) => peak::found(app, number, found),
+        ImpactMsg::Seen(number, found) => seen::found(app, number, found),
     }
 }
 
 /// Keeps the margin's question that of the unsaved edits, the review's tests those of the file, and the
-/// limit's question that of its form.
+/// questions of forms theirs.
 pub(super) fn watch(app: &mut App, effects: &mut Vec<Effect>) {
     pinned::watch(app, effects);
     peak::watch(app, effects);
+    seen::watch(app, effects);
     let Some(editor) = &app.policy.editor else { return };
     let now = Some((editor.generation(), editor.is_unsaved()));
     if app.impact.margin_of == now {

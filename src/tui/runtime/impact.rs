@@ -18,12 +18,13 @@ use crate::policy::document::Document;
 use crate::record::line::Line;
 use crate::record::mask::{Masker, Mode};
 use crate::replay::cases;
+use crate::replay::newest::Newest;
 use crate::replay::peak::{Peak, Peaks};
 use crate::replay::{Applies, Base, Options, Replay, Report};
 use crate::time::Timestamp;
 use crate::tui::app::Msg;
 use crate::tui::app::impact::pinned::{self, Tests};
-use crate::tui::app::impact::{ImpactEffect, ImpactMsg, Question, Slot, Span, Whose, peak};
+use crate::tui::app::impact::{ImpactEffect, ImpactMsg, Question, Slot, Span, Whose, peak, seen};
 
 /// While somebody types on, nothing is read.
 const SETTLE: Duration = Duration::from_millis(120);
@@ -71,6 +72,11 @@ impl Worker {
                     ImpactMsg::Peak(number, answer.map(|Counted(found)| found))
                 };
                 self.answer(Slot::Limit, number, done, move |job| job.peak(&question));
+            }
+            ImpactEffect::Seen(question) => {
+                let number = question.number;
+                let done = move |answer| ImpactMsg::Seen(number, answer);
+                self.answer(Slot::Seen, number, done, move |job| job.seen(&question));
             }
         }
     }
@@ -170,6 +176,17 @@ impl Job {
         let told = |peaks: &Peaks| (peaks.peak().map_or(0, |peak| peak.calls), None);
         let whole = self.read(None, &needles, &mut peaks, take, told)?;
         Ok(whole.then(|| Counted(peaks.peak())))
+    }
+
+    /// What the newest recorded calls of a tool were called with.
+    fn seen(&self, question: &seen::Question) -> Result<Option<Vec<Box<str>>>, String> {
+        let applies = self.applies(&question.whose)?;
+        let needle = past::of_tools(std::iter::once(&*question.tool));
+        let needles = needle.map_or_else(follow::decisions, |needle| vec![needle]);
+        let mut newest = Newest::new(&question.tool);
+        let take = |newest: &mut Newest, line: &Line<'_>| newest.line(line, &applies);
+        let whole = self.read(None, &needles, &mut newest, take, |newest| (newest.calls(), None))?;
+        Ok(whole.then(|| newest.arguments()))
     }
 
     fn sources(&self) -> [Source; 1] {

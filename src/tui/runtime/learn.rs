@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::journal::follow::{self, Source};
 use crate::journal::past::Past;
+use crate::paths::scratch;
 use crate::policy::compiled::Compiled;
 use crate::policy::document::Document;
 use crate::replay::cases;
@@ -39,8 +40,9 @@ pub(super) fn perform(effect: LearnEffect, journal: PathBuf, out: mpsc::Sender<M
                 test(&policy, &cases).map(|tested| LearnMsg::Tested(number, Arc::new(tested)))
             }
             LearnEffect::Learn { number, asked } => {
-                let mut lines = |_: &str, each: &mut EachLine<'_>| read(&journal, each);
-                let learnt: Result<Learnt, NotLearnt<io::Error>> = learn(&asked, &mut lines);
+                let mut store = scratch(Some(&journal));
+                let mut lines = |each: &mut EachLine<'_>| read(&journal, each);
+                let learnt: Result<Learnt, NotLearnt<io::Error>> = learn(&asked, &mut store, &mut lines);
                 Some(LearnMsg::Learnt(number, learnt.map(Arc::new).map_err(|why| why.to_string())))
             }
         };

@@ -11,6 +11,7 @@ pub(crate) use self::freeze::open as open_freeze;
 pub(super) use self::freeze::{Scope as FreezeScope, freeze};
 pub(in crate::tui::app) use self::limit::bound;
 pub(super) use self::limit::{like as open_limit_like, open as open_limit, own_counter};
+pub(in crate::tui::app) use self::rule::ruled;
 pub(super) use self::rule::{
     edit as edit_rule, extend as extend_rule, open as open_condition, pick_path, pick_rule,
 };

@@ -1,4 +1,7 @@
-//! What the newest calls at hand say about a tool: how many came in a window, and what an argument was.
+//! What the newest calls say about a tool: how many came in a window, and what an argument was. Those of
+//! the Live screen are at hand; what journals hold is added once they were read.
+
+use std::sync::Arc;
 
 use super::App;
 use crate::policy::counter::Caller;
@@ -18,6 +21,8 @@ const VALUES: (usize, usize) = (3, 24);
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Seen {
     calls: Vec<Call>,
+    /// The arguments of calls that journals hold of one tool, the newest first.
+    recorded: Arc<[Box<str>]>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -57,7 +62,13 @@ impl Seen {
                 break;
             }
         }
-        Self { calls }
+        Self { calls, recorded: Arc::default() }
+    }
+
+    /// With what journals hold of the tool.
+    #[must_use]
+    pub fn with_recorded(&self, recorded: Vec<Box<str>>) -> Self {
+        Self { calls: self.calls.clone(), recorded: recorded.into() }
     }
 
     /// The fullest window under a limit.
@@ -75,8 +86,8 @@ impl Seen {
     pub fn values(&self, path: &str) -> Vec<String> {
         let Ok(path) = Path::parse(path) else { return Vec::new() };
         let mut found: Vec<String> = Vec::new();
-        for call in &self.calls {
-            let Some(value) = at(&call.args, &path) else { continue };
+        for args in self.calls.iter().map(|call| &call.args).chain(self.recorded.iter()) {
+            let Some(value) = at(args, &path) else { continue };
             // Masked and cut values say nothing.
             if value.get("masked").is_some() || value.get("cut").is_some() {
                 continue;
@@ -129,7 +140,7 @@ mod tests {
             tool: "t".to_owned(),
             args: r#"{"n":2.5,"to":[{"id":"a"}]}"#.into(),
         };
-        let seen = Seen { calls: [63, 62, 10].map(call).to_vec() };
+        let seen = Seen { calls: [63, 62, 10].map(call).to_vec(), recorded: Arc::default() };
         let bound = Bound {
             tools: vec!["t".to_owned()],
             apart: false,
@@ -144,5 +155,9 @@ mod tests {
         assert_eq!(Seen::default().peak(&bound), None);
         assert_eq!(seen.values("args.to[*].id"), ["\"a\""]);
         assert_eq!(seen.values("args.missing"), Vec::<String>::new());
+        let args = [r#"{"to":[{"id":"a"}]}"#, r#"{"to":[{"id":"b"}]}"#, r#"{"to":[]}"#, "torn"];
+        let seen = seen.with_recorded(args.map(Box::from).to_vec());
+        assert_eq!(seen.values("args.to[*].id"), ["\"a\"", "\"b\""]);
+        assert_eq!(seen.values("args.n"), ["2.5"]);
     }
 }

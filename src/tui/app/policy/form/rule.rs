@@ -134,6 +134,14 @@ pub(in crate::tui::app::policy) fn pick_path(app: &mut App, path: &str) {
     app.layers.push(Layer::Form(form));
 }
 
+/// The tool that a form makes a rule of.
+pub(in crate::tui::app) fn ruled(form: &Form) -> Option<&str> {
+    match &form.makes {
+        Makes::Rule { tool, .. } => Some(tool),
+        _ => None,
+    }
+}
+
 fn form(
     app: &mut App,
     tool: String,
@@ -284,17 +292,19 @@ pub(super) fn check(app: &App, form: &mut Form) {
                     }
                     Err(error) => field.error = Some(error.to_string()),
                     Ok(_) => {
-                        field.note = match &arg {
+                        let schema = match &arg {
                             Some(arg) => {
                                 let need = if arg.required { "required" } else { "may be left out" };
-                                let seen = match app.policy.seen.values(path).as_slice() {
-                                    [] => String::new(),
-                                    values => format!("; calls had {}", values.join(", ")),
-                                };
-                                format!("{}, {need}{seen}", arg.type_words())
+                                format!("{}, {need}", arg.type_words())
                             }
                             None if known => "the schema has no such argument: it may never match".to_owned(),
                             None => String::new(),
+                        };
+                        let seen = app.policy.seen.values(path).join(", ");
+                        field.note = match (schema.is_empty(), seen.is_empty()) {
+                            (_, true) => schema,
+                            (true, false) => format!("calls had {seen}"),
+                            (false, false) => format!("{schema}; calls had {seen}"),
                         };
                     }
                 }
