@@ -79,9 +79,9 @@ impl Timestamp {
         let (month, day) = (two(m1, m2), two(d1, d2));
         let (hour, minute, second) = (two(h1, h2), two(n1, n2), two(s1, s2));
         let micros = (two(u1, u2) * 100 + two(u3, u4)) * 100 + two(u5, u6);
-        let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let leap = || year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
         let last = match month {
-            2 => 28 + i64::from(leap),
+            2 => 28 + i64::from(leap()),
             4 | 6 | 9 | 11 => 30,
             1..=12 => 31,
             _ => return None,
@@ -89,12 +89,11 @@ impl Timestamp {
         if !(1..=last).contains(&day) || hour > 23 || minute > 59 || second > 59 || year == 0 {
             return None;
         }
-        // Days since 1970-01-01 by years that begin in March (Howard Hinnant's days_from_civil).
-        let shifted = if month > 2 { year } else { year - 1 };
-        let era = shifted / 400;
-        let of_era = shifted % 400;
-        let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-        let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
+        // Days since 1970-01-01 by years that begin in March (Howard Hinnant's days_from_civil, of
+        // which the eras are left out: there are no years before the first here).
+        let (shifted, of_march) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+        let of_year = (153 * of_march + 2) / 5 + day - 1;
+        let days = shifted * 365 + shifted / 4 - shifted / 100 + shifted / 400 + of_year - 719_468;
         Some(Self((((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000 + micros))
     }
 

@@ -306,6 +306,50 @@ mod tests {
         (name, value).prop_map(|(name, value)| format!("\"{name}\":{value}"))
     }
 
+    /// A line as gateways print it, with all or none of what may be left out.
+    fn printed() -> impl Strategy<Value = String> {
+        let whole = r#"{"type":"decision","seq":7,"ts":"2026-11-20T21:20:00.000001Z","gateway":"g","server":"docker","grant":"l","session":"s","client":"c 1","request_id":"a","method":"tools/call","tool":"pull","decision":"deny","enforced":true,"rule":"/tools/x","pointer":"/tools/x/deny_if/0","message":"no","policy":"0123456789ab","args":{"a":[1,"]"],"b":{}},"counters":[{"counter":"c","used":-1.5e3}],"counted":true,"decide_us":1.5,"retry_after_ms":60000,"shadow":{"decision":"deny","rule":"x","pointer":null},"approval":"z","call":3}"#;
+        let least = r#"{"type":"decision","seq":7,"ts":"2026-11-20T21:20:00.000001Z","gateway":"g","server":"docker","grant":"l","request_id":null,"method":"tools/list","tool":null,"decision":"allow","enforced":true,"rule":"","pointer":null,"message":"","policy":null,"args":null,"counters":[],"counted":false,"decide_us":1.5}"#;
+        let ended = r#"{"type":"outcome","seq":8,"ts":"2026-11-20T21:20:00.000001Z","gateway":"g","call":7,"status":"ok","upstream_us":12,"bytes":9,"released":false}"#;
+        let failed = r#"{"type":"outcome","seq":8,"ts":"2026-11-20T21:20:00.000001Z","gateway":"g","call":7,"status":"rpc_error","code":-32603,"upstream_us":12,"bytes":9,"released":true}"#;
+        proptest::sample::select(vec![whole, least, ended, failed]).prop_map(str::to_owned)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+        #[test]
+        fn both_ways_agree_on_printed_lines_that_were_changed(
+            line in printed(),
+            other in member(),
+            at in any::<proptest::sample::Index>(),
+            change in 0_u8..4,
+            byte in any::<u8>(),
+        ) {
+            // The members without their first quotes, as far as commas tell.
+            let mut parts: Vec<&str> = line[2..line.len() - 1].split(",\"").collect();
+            let at_part = at.index(parts.len());
+            let mut bytes = match change {
+                0 => line.clone().into_bytes(),
+                1 => {
+                    parts.remove(at_part);
+                    format!("{{\"{}}}", parts.join(",\"")).into_bytes()
+                }
+                2 => {
+                    parts.insert(at_part, other.trim_start_matches('"'));
+                    format!("{{\"{}}}", parts.join(",\"")).into_bytes()
+                }
+                _ => {
+                    parts.swap(at_part, 0);
+                    format!("{{\"{}}}", parts.join(",\"")).into_bytes()
+                }
+            };
+            check(&bytes);
+            let place = at.index(bytes.len());
+            bytes[place] = byte;
+            check(&bytes);
+        }
+    }
+
     proptest! {
         #[test]
         fn both_ways_agree_on_whatever_stands_in_a_line(

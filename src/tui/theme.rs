@@ -276,7 +276,8 @@ impl Theme {
     }
 
     /// Reads a theme file: an object of roles, each with `fg` and `bg` as
-    /// `[24 bits, 256, 16]`, `mods`, and `mono` (the modifiers without colour).
+    /// `[24 bits, 256, 16]`, `mods`, and `mono` (the modifiers without colour). `null` in place of a
+    /// colour leaves that of the terminal, or of what is drawn there.
     ///
     /// # Errors
     /// A sentence naming the role that is missing or wrong.
@@ -325,27 +326,33 @@ fn modifiers(value: Option<&Value>) -> Result<Style, String> {
     Ok(style)
 }
 
+/// The colour for a depth; `null` at a depth is none.
 fn color(value: Option<&Value>, depth: Depth) -> Result<Option<Color>, String> {
     let Some(value) = value else { return Ok(None) };
-    let at = |index: usize| {
-        value.get(index).ok_or_else(|| "a colour is `[\"#rrggbb\", 256, \"name\"]`".to_owned())
+    let index = match depth {
+        Depth::None => return Ok(Some(Color::Reset)),
+        Depth::True => 0,
+        Depth::Ansi256 => 1,
+        Depth::Ansi16 => 2,
     };
-    Ok(Some(match depth {
-        Depth::None => Color::Reset,
-        Depth::True => {
-            let hex = at(0)?.as_str().and_then(|text| text.strip_prefix('#')).unwrap_or_default();
-            let rgb = u32::from_str_radix(hex, 16).map_err(|_| format!("{value} is no colour"))?;
-            Color::from_u32(rgb)
-        }
-        Depth::Ansi256 => {
-            let index = at(1)?.as_u64().and_then(|index| u8::try_from(index).ok());
-            Color::Indexed(index.ok_or_else(|| format!("{value} has no colour of the 256"))?)
-        }
-        Depth::Ansi16 => at(2)?
+    let one = value.get(index).ok_or_else(|| "a colour is `[\"#rrggbb\", 256, \"name\"]`".to_owned())?;
+    if one.is_null() {
+        return Ok(None);
+    }
+    let found = match depth {
+        Depth::Ansi256 => one.as_u64().and_then(|index| u8::try_from(index).ok()).map(Color::Indexed),
+        Depth::Ansi16 => one.as_str().and_then(|name| name.parse().ok()),
+        _ => one
             .as_str()
-            .and_then(|name| name.parse().ok())
-            .ok_or_else(|| format!("{value} has no colour of the sixteen"))?,
-    }))
+            .and_then(|text| u32::from_str_radix(text.strip_prefix('#')?, 16).ok())
+            .map(Color::from_u32),
+    };
+    let kind = match depth {
+        Depth::Ansi256 => "no colour of the 256",
+        Depth::Ansi16 => "no colour of the sixteen",
+        _ => "no colour",
+    };
+    found.map(Some).ok_or_else(|| format!("{one} is {kind}"))
 }
 
 #[cfg(test)]
@@ -374,10 +381,13 @@ mod tests {
         for text in [DARK, LIGHT] {
             for depth in [Depth::Ansi16, Depth::Ansi256, Depth::True] {
                 let theme = Theme::parse(text, depth, Glyphs::UNICODE).expect("theme");
-                let under = theme.style(Role::Selection).bg;
-                for (role, name) in Role::ALL {
-                    let fg = theme.style(role).fg;
-                    assert!(fg.is_none() || fg != under, "{name} at {depth:?}");
+                for ground in [Role::Selection, Role::SelectionFar].map(|role| theme.style(role)) {
+                    for (role, name) in Role::ALL {
+                        let fg = ground.fg.or(theme.style(role).fg);
+                        assert!(fg.is_none() || fg != ground.bg, "{name} at {depth:?}");
+                    }
+                    // Sixteen colours have no ground on which the others can all be read.
+                    assert_eq!(ground.fg.is_some(), depth == Depth::Ansi16);
                 }
                 // The row's own ground takes the place of any other: a mark stands out without one.
                 let mark = theme.style(Role::Mark);
