@@ -348,6 +348,15 @@ fn product(compiled: &Compiled, arguments: &str) -> String {
             (format!("allow {}", charges[0].increment.0), Decision::Allow, pointer, String::new())
         }
     };
+    // What even an empty counter has no room for is denied once it is to be counted, before anybody is
+    // asked; the explanation says that.
+    let (decision, pointer, message) = match compiled.decide(&call, &Circumstances::default()) {
+        Verdict::Allow { charges, .. } if charges[0].increment > charges[0].limit.max => {
+            let limit = &charges[0].limit;
+            (Decision::Deny, Some(limit.pointer.clone()), limit.message.clone())
+        }
+        _ => (decision, pointer, message),
+    };
     // The explanation says the same, and its one deciding step is the one that decided.
     assert_eq!((explained.decision, &explained.pointer, explained.message), (decision, &pointer, message));
     let decided: Vec<_> = explained.trace.iter().filter(|step| step.decided).collect();
@@ -454,6 +463,16 @@ fn the_generators_reach_everything() {
         }] += 1;
     }
     assert!(verdicts.iter().chain(&truths).all(|count| *count >= 50), "{verdicts:?} {truths:?}");
+}
+
+/// An amount that no counter has room for, which random calls seldom have.
+#[test]
+fn what_no_counter_can_hold_is_explained_as_the_limit_denies_it() {
+    let count = Some(vec![Part::Name("a")]);
+    for approve_if in [Vec::new(), vec![Vec::new()]] {
+        let policy = Policy { require: Vec::new(), deny_if: Vec::new(), approve_if, count: count.clone() };
+        product(&compiled(&policy), r#"{"a":9007199254740992}"#);
+    }
 }
 
 proptest! {

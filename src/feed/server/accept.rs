@@ -26,8 +26,10 @@ use crate::token::{self, TokenDigest};
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// How often the inbox is looked at while somebody is connected.
 const LOOK: Duration = Duration::from_millis(20);
-/// How long clients have at the end to take what is left.
+/// At the end, how long clients may take nothing of what is left.
 const GOOD_BYE: Duration = Duration::from_millis(400);
+/// How long they may take it: whoever started a gateway waits two seconds for its end, and then kills.
+const LONGEST_GOOD_BYE: Duration = Duration::from_millis(1500);
 /// A token's end is looked at so often at least.
 const LONGEST_LOOK: Duration = Duration::from_secs(30);
 /// What a client says is short.
@@ -69,8 +71,24 @@ pub(super) async fn run(shared: Arc<Shared>, listener: std::net::TcpListener, pu
     shared.drain();
     shared.found.send_modify(|found| *found = found.wrapping_add(1));
     let all = async { while tasks.join_next().await.is_some() {} };
-    let _ = tokio::time::timeout(GOOD_BYE, all).await;
+    tokio::select! {
+        () = all => {}
+        () = nobody_reads(&shared) => {}
+    }
     tasks.shutdown().await;
+}
+
+/// Waits until no client takes anything any more, or for as long as there is.
+async fn nobody_reads(shared: &Shared) {
+    let until = Instant::now() + LONGEST_GOOD_BYE;
+    let mut places = shared.places();
+    while Instant::now() < until {
+        tokio::time::sleep(GOOD_BYE).await;
+        let before = std::mem::replace(&mut places, shared.places());
+        if places == before {
+            return;
+        }
+    }
 }
 
 /// Through which listener a client comes.

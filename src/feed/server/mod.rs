@@ -457,6 +457,12 @@ impl Drop for Hub {
 }
 
 impl Shared {
+    /// Where in the stream each client is.
+    fn places(&self) -> Vec<u64> {
+        let places = lock(&self.places);
+        places.iter().filter_map(Weak::upgrade).map(|place| place.load(Ordering::Relaxed)).collect()
+    }
+
     /// A client came: from here on records are kept in memory.
     fn enter(&self) {
         if self.clients.fetch_add(1, Ordering::SeqCst) == 0 {

@@ -294,6 +294,7 @@ impl Writer<'_> {
         while let Some((seq, line)) = lines.recv().await {
             count = count.saturating_add(1);
             if count.is_multiple_of(BATCH) {
+                self.place.store(self.next, Ordering::Relaxed);
                 // A long way to catch up is no reason for old state or unheard asks.
                 if self.answers().await? {
                     return Ok(());

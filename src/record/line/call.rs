@@ -27,7 +27,7 @@ pub struct CallLine<'a> {
 
 impl<'a> CallLine<'a> {
     /// Reads a line; `None` where it is no decision about a tool, or cannot be read. Quicker than
-    /// [`Line::parse`]: members that say something else are passed over.
+    /// [`Line::parse`], which keeps every member.
     pub fn parse(line: &'a [u8]) -> Option<Self> {
         let Some(found) = walk::call(line) else { return Self::of(Line::parse(line).ok()?) };
         Some(Self {
