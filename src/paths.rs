@@ -104,9 +104,9 @@ fn user_tag() -> String {
 const SCRATCH: usize = 4 * 1024 * 1024;
 
 /// A file without a name, private to the user and gone with the program, for what may become more than
-/// fits in memory. It lies in a folder, or among temporary files where there is no such folder.
+/// fits in memory. It lies in a folder, or among temporary files where that cannot be written to.
 pub fn scratch(folder: Option<&Path>) -> tempfile::SpooledTempFile {
-    match folder.filter(|folder| folder.is_dir()) {
+    match folder.filter(|folder| tempfile::tempfile_in(folder).is_ok()) {
         Some(folder) => tempfile::spooled_tempfile_in(SCRATCH, folder),
         None => tempfile::spooled_tempfile(SCRATCH),
     }

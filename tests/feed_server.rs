@@ -350,11 +350,11 @@ async fn the_last_records_are_delivered_at_the_end() {
     let files = || std::fs::read_dir(folder.path()).unwrap().count();
     assert_eq!(files(), 1);
     let closing = tokio::task::spawn_blocking(move || {
-        gateway.publish(2000);
+        gateway.publish(1000);
         gateway.hub.close();
         gateway
     });
-    for seq in 1..=2000 {
+    for seq in 1..=1000 {
         assert_eq!(hear(&mut socket).await.unwrap().as_bytes(), &*line("g1", seq));
     }
     assert_eq!(hear(&mut socket).await, None);

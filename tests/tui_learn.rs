@@ -388,6 +388,14 @@ fn the_rule_form_shows_what_recorded_calls_had() {
     ui.keys("shift-tab ctrl-u 'args.repo'");
     assert!(!ui.screen().contains("calls had"), "{}", ui.screen());
     assert_eq!(asked(&ui), question);
+    // What came while the picker lay above is there once a known rule was picked.
+    ui.keys("esc");
+    ui.select("push_branch").keys("c");
+    ui.send(found(asked(&ui).number, &[r#"{"branch":"b","force":true}"#]));
+    ui.keys("f o r c e");
+    assert!(ui.screen().contains("rule: no force"), "{}", ui.screen());
+    ui.keys("down enter");
+    assert!(ui.screen().contains("calls had true"), "{}", ui.screen());
     // A form that is closed while it waits gives its question up; the next one asks anew.
     ui.keys("esc");
     ui.select("list_branches").keys("c");

@@ -52,7 +52,7 @@ pub(super) fn run(args: &SuggestArgs, out: &Output) -> Answer {
         NotLearnt::Lines(error) => error,
         NotLearnt::Store(_) => CliError::outside(
             why.to_string(),
-            "they lie in the state folder, or among temporary files where there is none",
+            "they lie in the state folder, or among temporary files where that cannot be written to",
         ),
         NotLearnt::NoCalls => {
             CliError::no(why.to_string(), "name the journals, or widen `--since`, `--server` and `--grant`")

@@ -237,6 +237,31 @@ impl<'a> Caller<'a> {
     }
 }
 
+/// A [`Caller`] that is remembered.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OwnedCaller {
+    server: String,
+    grant: String,
+    session: Option<String>,
+}
+
+impl From<Caller<'_>> for OwnedCaller {
+    fn from(caller: Caller<'_>) -> Self {
+        Self {
+            server: caller.server.to_owned(),
+            grant: caller.grant.to_owned(),
+            session: caller.session.map(str::to_owned),
+        }
+    }
+}
+
+impl OwnedCaller {
+    /// The caller.
+    pub fn get(&self) -> Caller<'_> {
+        Caller { server: &self.server, grant: &self.grant, session: self.session.as_deref() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -245,6 +245,15 @@ mod tests {
     }
 
     #[test]
+    fn a_call_is_read_where_a_record_is() {
+        let line = r#"{"type":"decision","seq":7,"ts":"2026-11-20T21:20:00.000001Z","gateway":"g","server":"s","grant":"l","tool":"t","decision":"allow","args":{}}"#;
+        assert_eq!(CallLine::parse(line.as_bytes()).map(|call| call.tool.into_owned()).as_deref(), Some("t"));
+        for left_out in ["\"seq\":7,", "\"gateway\":\"g\",", "\"tool\":\"t\",", "\"decision\":\"allow\","] {
+            assert_eq!(CallLine::parse(line.replace(left_out, "").as_bytes()), None, "{left_out}");
+        }
+    }
+
+    #[test]
     fn borrows_what_has_no_escapes() {
         let text = br#"{"type":"decision","seq":7,"ts":"2026-11-20T21:20:00.000001Z","gateway":"g","server":"docker","grant":"a\u0041","request_id":1,"tool":null,"decision":"deny","rule":"(malformed)","args":{"a":[1]},"shadow":{"decision":"allow","rule":"r","pointer":null}}"#;
         let line = Line::parse(text).expect("reads");

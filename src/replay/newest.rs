@@ -9,6 +9,8 @@ use crate::record::line::Line;
 /// So many are kept, and so many bytes of them.
 const MOST: usize = 500;
 const MOST_BYTES: usize = 1024 * 1024;
+/// Larger ones are not kept.
+const LARGEST: usize = MOST_BYTES / 8;
 
 /// The arguments of the newest calls of a tool, the oldest first.
 #[derive(Debug)]
@@ -33,7 +35,8 @@ impl Newest {
             return;
         }
         self.calls += 1;
-        let Some(args) = call.args else { return };
+        // One that is very large is no example for people, and would drive out all others.
+        let Some(args) = call.args.filter(|args| args.len() <= LARGEST) else { return };
         self.bytes += args.len();
         self.kept.push_back(args.into());
         while self.kept.len() > MOST || self.bytes > MOST_BYTES {
@@ -89,10 +92,11 @@ mod tests {
     fn however_many_there_are_few_are_kept() {
         let found = newest((0..3_000).map(|n| line("push", "local", &format!("[{n}]"), "")));
         assert_eq!((found.len(), &*found[0]), (MOST, "[2999]"));
-        let long = "x".repeat(MOST_BYTES / 3);
-        let found = newest((0..9).map(|n| line("push", "local", &format!("[{n},\"{long}\"]"), "")));
-        assert_eq!(found.len(), 2);
-        let longer = "x".repeat(MOST_BYTES);
-        assert!(newest([line("push", "local", &format!("[\"{longer}\"]"), "")]).is_empty());
+        let long = "x".repeat(LARGEST - 100);
+        let found = newest((0..20).map(|n| line("push", "local", &format!("[{n},\"{long}\"]"), "")));
+        assert_eq!(found.len(), 8);
+        let longer = format!("[\"{}\"]", "x".repeat(LARGEST));
+        let found = newest([line("push", "local", "[1]", ""), line("push", "local", &longer, "")]);
+        assert_eq!(found, [Box::from("[1]")]);
     }
 }

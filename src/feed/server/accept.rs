@@ -27,7 +27,7 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 /// How often the inbox is looked at while somebody is connected.
 const LOOK: Duration = Duration::from_millis(20);
 /// At the end, how long clients may take nothing of what is left.
-const GOOD_BYE: Duration = Duration::from_millis(400);
+const GOOD_BYE: Duration = Duration::from_millis(600);
 /// How long they may take it: whoever started a gateway waits two seconds for its end, and then kills.
 const LONGEST_GOOD_BYE: Duration = Duration::from_millis(1500);
 /// A token's end is looked at so often at least.

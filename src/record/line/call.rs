@@ -30,6 +30,9 @@ impl<'a> CallLine<'a> {
     /// [`Line::parse`], which keeps every member.
     pub fn parse(line: &'a [u8]) -> Option<Self> {
         let Some(found) = walk::call(line) else { return Self::of(Line::parse(line).ok()?) };
+        // No record is without them.
+        found.seq?;
+        found.gateway?;
         Some(Self {
             ts: found.ts?,
             server: Cow::Borrowed(found.server.unwrap_or_default()),

@@ -1,5 +1,6 @@
 //! The quick way through a line: one pass over the members of a decision or outcome that is spelt
-//! as the gateway prints it. Anything else is left to serde.
+//! as the gateway prints it, without a look at their names where they also come in its order.
+//! Anything else is left to serde.
 
 use std::borrow::Cow;
 
@@ -28,9 +29,9 @@ static ENDS: [bool; 256] = {
 #[derive(Default)]
 pub(super) struct Found<'a> {
     kind: Option<&'a str>,
-    seq: Option<u64>,
+    pub(super) seq: Option<u64>,
     pub(super) ts: Option<Timestamp>,
-    gateway: Option<&'a str>,
+    pub(super) gateway: Option<&'a str>,
     pub(super) server: Option<&'a str>,
     pub(super) grant: Option<&'a str>,
     pub(super) session: Option<&'a str>,

@@ -7,7 +7,7 @@
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use super::Used;
-use crate::policy::counter::Caller;
+use crate::policy::counter::{Caller, OwnedCaller};
 use crate::time::Timestamp;
 
 /// So much is written, and read, at once.
@@ -30,7 +30,7 @@ pub(super) struct Kept<'s> {
     store: &'s mut dyn Store,
     /// What is not in the store yet.
     out: Vec<u8>,
-    last: Option<(String, String, Option<String>)>,
+    last: Option<OwnedCaller>,
     /// Why nothing more is kept.
     failed: Option<io::Error>,
 }
@@ -43,8 +43,7 @@ impl<'s> Kept<'s> {
     /// Keeps a call. `number` stands for its arguments where they came before.
     pub(super) fn put(&mut self, used: &Used<'_>, number: Option<u32>) {
         let Caller { server, grant, session } = used.caller;
-        let same = matches!(&self.last, Some((a, b, c))
-            if a == server && b == grant && c.as_deref() == session);
+        let same = self.last.as_ref().is_some_and(|last| last.get() == used.caller);
         let mut flags = 0;
         for (flag, set) in [
             (SAME_CALLER, same),
@@ -60,7 +59,7 @@ impl<'s> Kept<'s> {
             self.text(server);
             self.text(grant);
             self.text(session.unwrap_or_default());
-            self.last = Some((server.to_owned(), grant.to_owned(), session.map(str::to_owned)));
+            self.last = Some(used.caller.into());
         }
         self.text(used.tool);
         match (number, used.args) {
@@ -101,7 +100,7 @@ impl<'s> Kept<'s> {
         }
         self.store.seek(SeekFrom::Start(0))?;
         let mut part = Part { bytes: vec![0; 2 * CHUNK], at: 0, end: 0 };
-        let mut caller = (String::new(), String::new(), None);
+        let mut caller = OwnedCaller::default();
         loop {
             let begin = part.at;
             if part.call(&mut caller, texts, each).is_none() {
@@ -148,7 +147,7 @@ impl Part {
     /// Reads the next call; `None` where it is not whole.
     fn call<'t>(
         &mut self,
-        caller: &mut (String, String, Option<String>),
+        caller: &mut OwnedCaller,
         texts: &dyn Fn(u32) -> Option<&'t str>,
         each: &mut dyn FnMut(&Used<'_>, Option<u32>),
     ) -> Option<()> {
@@ -167,9 +166,9 @@ impl Part {
             (None, if is(HAS_ARGUMENTS) { Some(text(&mut rest)?) } else { None })
         };
         if let Some((server, grant, session)) = anew {
-            *caller = (server.to_owned(), grant.to_owned(), is(HAS_SESSION).then(|| session.to_owned()));
+            *caller = Caller { server, grant, session: is(HAS_SESSION).then_some(session) }.into();
         }
-        let caller = Caller { server: &caller.0, grant: &caller.1, session: caller.2.as_deref() };
+        let caller = caller.get();
         each(&Used { ts, caller, tool, args }, number);
         self.at += from - rest.len();
         Some(())

@@ -1,4 +1,5 @@
-//! Arguments that come again and again, as agents poll: looked at once, and counted from then on.
+//! Arguments that come again and again, as agents poll: counted, and looked at again only when something
+//! new comes to their tool.
 
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@ use foldhash::{HashMap, HashMapExt as _};
 use super::{MOST_TOOLS, Used};
 use crate::json;
 use crate::policy::compiled::Compiled;
-use crate::policy::counter::{Caller, Want};
+use crate::policy::counter::{OwnedCaller, Want};
 use crate::policy::decide::{Call, Charge, Circumstances, Verdict};
 use crate::policy::memory::MemoryCounters;
 
@@ -52,15 +52,7 @@ struct Plan {
     /// What the last one counted that was decided.
     charges: Option<Vec<Charge>>,
     /// Who called last, and what that call counted: the next one mostly comes from the same.
-    last: Option<Last>,
-}
-
-#[derive(Debug)]
-struct Last {
-    server: String,
-    grant: String,
-    session: Option<String>,
-    wants: Vec<Want>,
+    last: Option<(OwnedCaller, Vec<Want>)>,
 }
 
 impl Plan {
@@ -70,23 +62,6 @@ impl Plan {
             steady: !policy.counts_amounts(tool),
             charges: None,
             last: None,
-        }
-    }
-}
-
-impl Last {
-    fn is(&self, caller: &Caller<'_>) -> bool {
-        self.server == caller.server
-            && self.grant == caller.grant
-            && self.session.as_deref() == caller.session
-    }
-
-    fn of(caller: &Caller<'_>, charges: &[Charge]) -> Self {
-        Self {
-            server: caller.server.to_owned(),
-            grant: caller.grant.to_owned(),
-            session: caller.session.map(str::to_owned),
-            wants: charges.iter().map(|charge| charge.want(caller, false)).collect(),
         }
     }
 }
@@ -154,11 +129,14 @@ impl<'p> Trial<'p> {
         if charges.is_empty() {
             return true;
         }
-        let last = match &mut plan.last {
-            Some(last) if plan.steady && last.is(&used.caller) => last,
-            last => last.insert(Last::of(&used.caller, charges)),
+        let (_, wants) = match &mut plan.last {
+            Some(last) if plan.steady && last.0.get() == used.caller => last,
+            last => {
+                let wants = charges.iter().map(|charge| charge.want(&used.caller, false)).collect();
+                last.insert((used.caller.into(), wants))
+            }
         };
-        let Err(standings) = self.counters.count(used.ts, &last.wants) else { return true };
+        let Err(standings) = self.counters.count(used.ts, wants) else { return true };
         for (charge, _) in charges.iter().zip(standings).filter(|(_, standing)| !standing.room) {
             note(refused, &charge.limit.pointer, used.tool);
         }

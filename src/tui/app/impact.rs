@@ -14,6 +14,8 @@ pub mod seen;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::layer::Layer;
+use super::policy::form;
 use super::{App, Effect};
 use crate::replay::Report;
 use crate::replay::peak::Peak;
@@ -329,7 +331,7 @@ pub(super) fn update(app: &mut App, msg: ImpactMsg) {
         ImpactMsg::Progress { slot, number, percent, calls, so_far } => {
             let ours = app.impact.put(slot, number, State::Running { percent, calls, so_far });
             if ours && slot == Slot::Limit {
-                peak::say(app);
+                say(app);
             }
         }
         ImpactMsg::Done(slot, number, answer) => {
@@ -339,6 +341,15 @@ pub(super) fn update(app: &mut App, msg: ImpactMsg) {
         ImpactMsg::Tested(number, tests) => pinned::tested(app, number, tests),
         ImpactMsg::Peak(number, found) => peak::found(app, number, found),
         ImpactMsg::Seen(number, found) => seen::found(app, number, found),
+    }
+}
+
+/// The form that waits says what is known by now, also under a picker.
+fn say(app: &mut App) {
+    let Some(at) = app.layers.iter().rposition(|layer| matches!(layer, Layer::Form(_))) else { return };
+    if let Layer::Form(mut form) = app.layers.remove(at) {
+        form::check(app, &mut form);
+        app.layers.insert(at, Layer::Form(form));
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::journal::follow::{self, Source};
 use crate::journal::past::Past;
-use crate::paths::scratch;
+use crate::paths::{Paths, scratch};
 use crate::policy::compiled::Compiled;
 use crate::policy::document::Document;
 use crate::replay::cases;
@@ -33,14 +33,15 @@ pub(super) fn read_tests(path: &Path) -> PolicyMsg {
 }
 
 /// Does what was asked, and says what came of it.
-pub(super) fn perform(effect: LearnEffect, journal: PathBuf, out: mpsc::Sender<Msg>) {
+pub(super) fn perform(effect: LearnEffect, paths: &Paths, out: mpsc::Sender<Msg>) {
+    let (journal, state) = (paths.journal(), paths.state.clone());
     tokio::task::spawn_blocking(move || {
         let msg = match effect {
             LearnEffect::Test { number, policy, cases } => {
                 test(&policy, &cases).map(|tested| LearnMsg::Tested(number, Arc::new(tested)))
             }
             LearnEffect::Learn { number, asked } => {
-                let mut store = scratch(Some(&journal));
+                let mut store = scratch(Some(&state));
                 let mut lines = |each: &mut EachLine<'_>| read(&journal, each);
                 let learnt: Result<Learnt, NotLearnt<io::Error>> = learn(&asked, &mut store, &mut lines);
                 Some(LearnMsg::Learnt(number, learnt.map(Arc::new).map_err(|why| why.to_string())))

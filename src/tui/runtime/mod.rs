@@ -125,7 +125,7 @@ struct Loop {
     watch: Option<[Watch; 3]>,
     keep: Keep,
     /// Where journals lie.
-    journal: PathBuf,
+    paths: Paths,
     revisions: Revisions,
     impact: Worker,
     health: health::Worker,
@@ -185,7 +185,7 @@ impl Loop {
             inner: inner.clone(),
             watch: None,
             keep: Keep::new(&options.paths.state),
-            journal: options.paths.journal(),
+            paths: options.paths.clone(),
             revisions: Revisions::new(&options.paths),
             impact: Worker::new(options.paths.clone(), inner.clone()),
             health: health::Worker::new(options.paths.clone(), inner),
@@ -373,7 +373,7 @@ impl Loop {
                 }
             }
             Effect::Policy(effect) => self.perform_policy(effect),
-            Effect::Learn(effect) => learn::perform(effect, self.journal.clone(), self.inner.clone()),
+            Effect::Learn(effect) => learn::perform(effect, &self.paths, self.inner.clone()),
             Effect::Impact(effect) => self.impact.perform(effect),
             Effect::Health(HealthEffect::Ask(question)) => self.health.ask(*question),
             Effect::Health(HealthEffect::Stop) => self.health.stop(),
@@ -388,7 +388,7 @@ impl Loop {
 
     /// Looks records up, or writes them, without holding back the screen.
     fn perform_acting(&mut self, effect: ActingEffect) {
-        let (journal, out) = (self.journal.clone(), self.inner.clone());
+        let (journal, out) = (self.paths.journal(), self.inner.clone());
         tokio::task::spawn_blocking(move || {
             let msg = match effect {
                 ActingEffect::CopyRecord { gateway, seq, otherwise } => {

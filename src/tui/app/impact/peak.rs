@@ -77,13 +77,5 @@ pub(super) fn found(app: &mut App, number: u64, found: Result<Option<Peak>, Stri
     if let Some((_, recorded)) = &mut app.impact.peak.0 {
         *recorded = found.ok().flatten().map_or(Recorded::Nothing, Recorded::Calls);
     }
-    say(app);
-}
-
-/// The form says what is known by now.
-pub(super) fn say(app: &mut App) {
-    if let Some(Layer::Form(mut form)) = app.layers.pop_if(|layer| matches!(layer, Layer::Form(_))) {
-        form::check(app, &mut form);
-        app.layers.push(Layer::Form(form));
-    }
+    super::say(app);
 }

@@ -42,6 +42,6 @@ pub(super) fn found(app: &mut App, number: u64, found: Result<Vec<Box<str>>, Str
         return;
     }
     // Journals that cannot be read show nothing here; Health says why.
-    app.policy.seen = std::sync::Arc::new(app.policy.seen.with_recorded(found.unwrap_or_default()));
-    super::peak::say(app);
+    std::sync::Arc::make_mut(&mut app.policy.seen).add_recorded(found.unwrap_or_default());
+    super::say(app);
 }

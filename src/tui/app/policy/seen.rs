@@ -14,6 +14,8 @@ use crate::tui::app::live::row::Kind;
 const LOOKED: u64 = 50_000;
 /// How many calls are kept.
 const KEPT: usize = 2_000;
+/// At each key so many bytes of arguments are looked at for values.
+const LOOKED_AT: usize = 256 * 1024;
 /// How many values of an argument are shown, and how long each may be.
 const VALUES: (usize, usize) = (3, 24);
 
@@ -65,10 +67,9 @@ impl Seen {
         Self { calls, recorded: Arc::default() }
     }
 
-    /// With what journals hold of the tool.
-    #[must_use]
-    pub fn with_recorded(&self, recorded: Vec<Box<str>>) -> Self {
-        Self { calls: self.calls.clone(), recorded: recorded.into() }
+    /// Adds what journals hold of the tool: the arguments of its calls, the newest first.
+    pub fn add_recorded(&mut self, recorded: Vec<Box<str>>) {
+        self.recorded = recorded.into();
     }
 
     /// The fullest window under a limit.
@@ -86,7 +87,12 @@ impl Seen {
     pub fn values(&self, path: &str) -> Vec<String> {
         let Ok(path) = Path::parse(path) else { return Vec::new() };
         let mut found: Vec<String> = Vec::new();
+        let mut looked = 0;
         for args in self.calls.iter().map(|call| &call.args).chain(self.recorded.iter()) {
+            looked += args.len();
+            if looked > LOOKED_AT {
+                break;
+            }
             let Some(value) = at(args, &path) else { continue };
             // Masked and cut values say nothing.
             if value.get("masked").is_some() || value.get("cut").is_some() {
@@ -156,8 +162,13 @@ mod tests {
         assert_eq!(seen.values("args.to[*].id"), ["\"a\""]);
         assert_eq!(seen.values("args.missing"), Vec::<String>::new());
         let args = [r#"{"to":[{"id":"a"}]}"#, r#"{"to":[{"id":"b"}]}"#, r#"{"to":[]}"#, "torn"];
-        let seen = seen.with_recorded(args.map(Box::from).to_vec());
+        let mut seen = seen;
+        seen.add_recorded(args.map(Box::from).to_vec());
         assert_eq!(seen.values("args.to[*].id"), ["\"a\"", "\"b\""]);
+        assert_eq!(seen.values("args.n"), ["2.5"]);
+        // What is looked at has an end, however large the arguments are.
+        let large = format!(r#"{{"n":1,"text":"{}"}}"#, "x".repeat(LOOKED_AT));
+        seen.add_recorded(vec![large.into(), r#"{"n":7}"#.into()]);
         assert_eq!(seen.values("args.n"), ["2.5"]);
     }
 }

@@ -1,6 +1,8 @@
 //! The form of a rule: an argument of the schema, an operator that fits it, a value checked as it is
 //! typed.
 
+use std::sync::Arc;
+
 use super::value::{self, Kind};
 use super::{Form, FormField, Id, Input, Makes, check as check_form};
 use crate::policy::edit::{ConditionDraft, Edit, RuleDraft};
@@ -104,7 +106,10 @@ pub(in crate::tui::app::policy) fn pick_rule(app: &mut App, list: RuleList, rule
     let Some(Layer::Form(form)) = app.layers.pop() else { return };
     let Makes::Rule { tool, .. } = form.makes else { return };
     let first = rule.conditions.first().cloned();
+    // It is the same tool: what its calls had is known.
+    let seen = Arc::clone(&app.policy.seen);
     self::form(app, tool, None, 0, rule, first, true);
+    app.policy.seen = seen;
     let Some(Layer::Form(mut form)) = app.layers.pop() else { return };
     if let Some(FormField { input: Input::Choice { at, .. }, .. }) = form.at(Id::List) {
         *at = LISTS.iter().position(|it| *it == list).unwrap_or(0);
@@ -134,10 +139,10 @@ pub(in crate::tui::app::policy) fn pick_path(app: &mut App, path: &str) {
     app.layers.push(Layer::Form(form));
 }
 
-/// The tool that a form makes a rule of.
+/// The tool whose arguments a form asks for.
 pub(in crate::tui::app) fn ruled(form: &Form) -> Option<&str> {
     match &form.makes {
-        Makes::Rule { tool, .. } => Some(tool),
+        Makes::Rule { tool, .. } if form.field(Id::Path).is_some() => Some(tool),
         _ => None,
     }
 }
@@ -151,7 +156,7 @@ fn form(
     now: Option<ConditionDraft>,
     whole: bool,
 ) {
-    app.policy.seen = std::sync::Arc::new(Seen::of(app, std::slice::from_ref(&tool)));
+    app.policy.seen = Arc::new(Seen::of(app, std::slice::from_ref(&tool)));
     let shown = crate::visible::visible(&tool).into_owned();
     let title = match (at, &now) {
         (None, _) => format!("New rule of {shown}"),
