@@ -130,6 +130,33 @@ fn a_freeze_is_seen_and_lifted() {
     gateway.finish();
 }
 
+#[test]
+fn a_freeze_that_a_gateway_does_not_see_is_no_success() {
+    let home = Home::new(ALLOW);
+    // Its counters lie in a store of its own, and the shell that freezes does not say so.
+    let own = home.path("other.sqlite");
+    let mut gateway = home.gateway(&["--counters", own.to_str().unwrap()], &[]);
+    assert!(!denied(&gateway.call(1, "echo", "{}")));
+    let said = |output: &std::process::Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    let blind = home.run(&["freeze", "--server", "fixture", "--reason", "an incident"]);
+    assert_eq!(blind.status.code(), Some(3), "{}", said(&blind));
+    assert!(said(&blind).contains("does not see this freeze, and its calls go on"), "{}", said(&blind));
+    assert!(said(&blind).contains("--counters"), "{}", said(&blind));
+    assert!(!denied(&gateway.call(2, "echo", "{}")));
+    // One that does not concern it is none of its business.
+    let other = home.run(&["freeze", "--server", "another", "--reason", "an incident"]);
+    assert!(other.status.success(), "{}", said(&other));
+    let right = ["freeze", "--server", "fixture", "--reason", "now", "--counters", own.to_str().unwrap()];
+    let right = home.run(&right);
+    assert!(right.status.success(), "{}", said(&right));
+    assert_eq!(rule(&gateway.call(3, "echo", "{}")), "(frozen)");
+    // A look at the wrong store shows what the gateway says all the same.
+    let status = home.run(&["status"]);
+    assert!(String::from_utf8_lossy(&status.stdout).contains("now"), "{status:?}");
+    assert!(said(&status).contains("count in another store"), "{}", said(&status));
+    gateway.finish();
+}
+
 /// Calls until an answer has this rule (`""`: until it is not denied), and gives when that came.
 fn sees(gateway: &mut Gateway, id: &mut u64, wanted: &str) -> Instant {
     until("what was set", || {

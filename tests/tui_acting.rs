@@ -276,11 +276,16 @@ fn a_freeze_begins_with_the_row() {
         (4, (None, Some("local"), None)),
         (5, (None, None, None)),
     ] {
-        let mut ui = start();
-        ui.keys(&format!("F up {} down 'loop' enter", "right ".repeat(presses)));
-        let Some(Effect::Ask(_, ask)) = ui.effects.last() else { panic!("{:?}", ui.effects) };
-        let Ask::Freeze { freeze } = &**ask else { panic!("{ask:?}") };
-        assert_eq!((freeze.server.as_deref(), freeze.grant.as_deref(), freeze.tool.as_deref()), wanted);
+        // The form opens on the reason: arrows mean what is frozen there, too, as long as it is empty.
+        let rights = "right ".repeat(presses);
+        for keys in [format!("F up {rights} down 'loop' enter"), format!("F {rights} 'loop' left enter")] {
+            let mut ui = start();
+            ui.keys(&keys);
+            let Some(Effect::Ask(_, ask)) = ui.effects.last() else { panic!("{:?}", ui.effects) };
+            let Ask::Freeze { freeze } = &**ask else { panic!("{ask:?}") };
+            let found = (freeze.server.as_deref(), freeze.grant.as_deref(), freeze.tool.as_deref());
+            assert_eq!((found, freeze.reason.as_str()), (wanted, "loop"), "{keys}");
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::args::{FreezeArgs, UnfreezeArgs};
 use super::counters::{self, outside};
 use super::output::{Format, Tint};
 use super::status::scope;
-use super::survey::{Seen, survey};
+use super::survey::{Seen, survey_until};
 use super::{Answer, CliError, Output, Verdict};
 use crate::clock;
 use crate::counters::{Freeze, Lift};
@@ -39,7 +39,8 @@ pub(super) fn freeze(args: FreezeArgs, out: &Output) -> Answer {
     check_names([&args.server, &args.grant, &args.tool])?;
     let reason = reason(&args.reason)?;
     let paths = paths()?;
-    let store = counters::open(&counters::place(&args.counters, &paths)?)?;
+    let place = counters::place(&args.counters, &paths)?;
+    let store = counters::open(&place)?;
     let now = clock::now();
     let freeze = Freeze {
         id: new_id()?,
@@ -53,7 +54,7 @@ pub(super) fn freeze(args: FreezeArgs, out: &Output) -> Answer {
     };
     store.freeze(&freeze).map_err(outside)?;
     // Done; whether it hits anything is only a question now.
-    let warnings = warnings(&paths, &freeze);
+    let (warnings, blind) = warnings(&paths, &freeze);
     match out.format {
         Format::Json => out.json(&Frozen { frozen: freeze, warnings })?,
         Format::Text => {
@@ -63,7 +64,19 @@ pub(super) fn freeze(args: FreezeArgs, out: &Output) -> Answer {
             }
         }
     }
-    Ok(Verdict::Yes)
+    if blind.is_empty() {
+        return Ok(Verdict::Yes);
+    }
+    Err(CliError::outside(
+        format!(
+            "not everything is frozen: {} does not see this freeze, and its calls go on",
+            blind.join(", ")
+        ),
+        format!(
+            "this freeze lies in {place}, and that gateway counts elsewhere: freeze there, too, with the \
+             `--counters` (or CALLGATE_COUNTERS) that it was started with"
+        ),
+    ))
 }
 
 /// Runs `unfreeze`.
@@ -77,7 +90,10 @@ pub(super) fn unfreeze(args: &UnfreezeArgs, out: &Output) -> Answer {
         None => None,
     };
     let Some((standing, store)) = standing.filter(|(standing, _)| !standing.is_empty()) else {
-        return Err(CliError::no("nothing is frozen", ""));
+        return Err(CliError::no(
+            "nothing is frozen",
+            "that is, in this store; that of a fleet is named by `--counters` or CALLGATE_COUNTERS",
+        ));
     };
     let same = |freeze: &&Freeze| {
         freeze.server.as_deref() == server
@@ -171,15 +187,26 @@ fn describe(freeze: &Freeze) -> String {
     format!("{what}, {end}, by {}: {}", visible(&freeze.by), visible(&freeze.reason))
 }
 
-/// What makes one doubt that the freeze hits what was meant.
-fn warnings(paths: &Paths, freeze: &Freeze) -> Vec<String> {
-    let seen = match survey(&paths.run) {
+/// What makes one doubt that the freeze hits what was meant; and the running gateways that it concerns
+/// and that do not see it.
+fn warnings(paths: &Paths, freeze: &Freeze) -> (Vec<String>, Vec<String>) {
+    // One that says nothing of freezes is asked nothing more.
+    let sees = |one: &Seen| one.freezes().is_none_or(|all| all.iter().any(|other| other.id == freeze.id));
+    let concerned = |one: &Seen| {
+        let named = |name: &String| one.servers().iter().any(|server| server.name == *name);
+        freeze.server.as_ref().is_none_or(named)
+    };
+    let seen = match survey_until(&paths.run, &|one| sees(one) || !concerned(one)) {
         Ok(seen) => seen,
-        Err(error) => return vec![error.to_string()],
+        Err(error) => return (vec![error.to_string()], Vec::new()),
     };
     if seen.is_empty() {
-        return vec!["no gateway of yours is running; the freeze waits for the next".to_owned()];
+        let none = "no gateway of yours is running; the freeze waits for the next";
+        return (vec![none.to_owned()], Vec::new());
     }
+    let blind = seen.iter().filter(|one| one.trouble.is_none() && concerned(one) && !sees(one));
+    let blind = blind.map(|one| format!("gateway `{}` (pid {})", visible(&one.entry.name), one.entry.pid));
+    let blind = blind.collect();
     let mut warnings: Vec<String> = seen
         .iter()
         .filter_map(|one| {
@@ -199,7 +226,7 @@ fn warnings(paths: &Paths, freeze: &Freeze) -> Vec<String> {
         servers().any(|server| server.grants.iter().any(|grant| grant.label == name))
     });
     unknown("tool", &freeze.tool, &|name| seen.iter().any(|one| one.has_tool(name)));
-    warnings
+    (warnings, blind)
 }
 
 pub(super) fn new_id() -> Result<String, CliError> {

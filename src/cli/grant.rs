@@ -174,6 +174,7 @@ fn add(path: &Path, args: &GrantAddArgs, out: &Output) -> Answer {
     let token = token::text(&random);
     let mut entry = serde_json::Map::new();
     let mut warning = None;
+    let mut feed_moves = false;
     let place = if args.feed {
         let role = if args.role == Some(FeedRole::Operator) { "operator" } else { "viewer" };
         entry.insert("role".to_owned(), json!(role));
@@ -198,6 +199,7 @@ fn add(path: &Path, args: &GrantAddArgs, out: &Output) -> Answer {
     let members = order.iter().filter_map(|key| Some(format!("{:?}:{}", key, entry.get(*key)?)));
     let value = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
     change(path, |text, config| {
+        feed_moves = args.feed && config.feed.as_ref().is_none_or(|feed| feed.listen.is_none());
         let present = if args.feed {
             config.feed.iter().flat_map(|feed| &feed.tokens).any(|token| token.label == args.label)
         } else {
@@ -241,6 +243,13 @@ fn add(path: &Path, args: &GrantAddArgs, out: &Output) -> Answer {
         "{} this is the only time that its token is shown; keep it where secrets are kept, and off command lines",
         super::output::paint(out.color_errors, Tint::Warn, "warning:")
     ));
+    if feed_moves {
+        out.note(&format!(
+            "{} without an address under `feed.listen` the feed is at another port of this machine at each \
+             start; say for instance `\"feed\": {{ \"listen\": \"127.0.0.1:4720\" }}`",
+            super::output::paint(out.color_errors, Tint::Warn, "warning:")
+        ));
+    }
     if let Some(error) = warning {
         out.note(&format!(
             "{} until its policy is there and valid, the grant allows nothing: {error}",

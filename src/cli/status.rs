@@ -67,15 +67,25 @@ pub(super) fn run(args: StatusArgs, out: &Output) -> Answer {
     let paths = Paths::from_env()
         .map_err(|error| CliError::outside(error.to_string(), "set HOME or CALLGATE_HOME"))?;
     let now = clock::now();
-    let gateways: Vec<Gateway> = survey(&paths.run)?.into_iter().map(|seen| gateway(seen, now)).collect();
+    let seen = survey(&paths.run)?;
+    let said: Vec<Freeze> = seen.iter().filter_map(Seen::freezes).flatten().cloned().collect();
+    let gateways: Vec<Gateway> = seen.into_iter().map(|seen| gateway(seen, now)).collect();
     // The rest is worth seeing even when the store cannot be read.
     let (kept, trouble) = match stored(&super::counters::place(&args.counters, &paths)?, now) {
         Ok(kept) => (kept, None),
         Err(error) => (Kept::default(), Some(error)),
     };
+    let mut freezes = kept.0.freezes;
+    let own = freezes.len();
+    for freeze in said {
+        if freezes.iter().all(|other| other.id != freeze.id) {
+            freezes.push(freeze);
+        }
+    }
+    let elsewhere = freezes.len() > own;
     let status = Status {
         approvals: kept.0.approvals.iter().filter(|entry| entry.waits(now)).map(Waiting::of).collect(),
-        freezes: kept.0.freezes,
+        freezes,
         // One that lasts until a gateway restarts is over with that gateway.
         overrides: kept
             .0
@@ -92,6 +102,12 @@ pub(super) fn run(args: StatusArgs, out: &Output) -> Answer {
     match out.format {
         Format::Json => out.json(&status)?,
         Format::Text => out.print(&text(&status, now, out))?,
+    }
+    if elsewhere && trouble.is_none() {
+        out.note(
+            "warning: some gateways count in another store than this one, and are frozen there: name it with \
+             `--counters` (or CALLGATE_COUNTERS) to see all of it",
+        );
     }
     trouble.map_or(Ok(Verdict::Yes), Err)
 }

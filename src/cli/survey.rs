@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::CliError;
+use crate::counters::Freeze;
 use crate::feed::client::{FeedAddr, FeedEvent, Feeds, WatchOptions, watch};
 use crate::feed::discovery::{self, Entry};
 use crate::feed::message::{Hello, ServerInfo, State};
@@ -47,6 +48,14 @@ impl Seen {
         said.unwrap_or(0)
     }
 
+    /// The freezes that hold there, where it said so.
+    pub(super) fn freezes(&self) -> Option<&[Freeze]> {
+        self.states.iter().rev().find_map(|state| match state {
+            State::Freezes { freezes } => Some(freezes.as_slice()),
+            _ => None,
+        })
+    }
+
     /// Whether it knows a tool of that name.
     pub(super) fn has_tool(&self, name: &str) -> bool {
         self.states.iter().any(
@@ -57,6 +66,11 @@ impl Seen {
 
 /// Asks every gateway of this user.
 pub(super) fn survey(run_dir: &Path) -> Result<Vec<Seen>, CliError> {
+    survey_until(run_dir, &|_| true)
+}
+
+/// As [`survey`]; waits a little for what each is to say.
+pub(super) fn survey_until(run_dir: &Path, said: &dyn Fn(&Seen) -> bool) -> Result<Vec<Seen>, CliError> {
     let outside = |error: std::io::Error| {
         CliError::outside(
             format!("the gateways' folder `{}` cannot be used: {error}", run_dir.display()),
@@ -79,7 +93,8 @@ pub(super) fn survey(run_dir: &Path) -> Result<Vec<Seen>, CliError> {
     runtime.block_on(async {
         let end = Instant::now() + DEADLINE;
         loop {
-            let all = seen.iter().all(|one| one.hello.is_some() || one.trouble.is_some());
+            let done = |one: &Seen| one.trouble.is_some() || (one.hello.is_some() && said(one));
+            let all = seen.iter().all(done);
             let until = if all { end.min(Instant::now() + QUIET) } else { end };
             match tokio::time::timeout_at(until, events.recv()).await {
                 Ok(Some(event)) => hear(&mut seen, event),

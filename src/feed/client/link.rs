@@ -381,7 +381,9 @@ fn explain(error: &Error) -> String {
         Error::Http(response) => match response.status().as_u16() {
             401 => "the token was not accepted (401)".to_owned(),
             403 => "this connection is not allowed (403)".to_owned(),
-            404 => "there is no feed at this address (404)".to_owned(),
+            404 => "there is no feed at this address (404): it has one of its own, `feed.listen` in the \
+                    gateway's configuration, and not that of the calls"
+                .to_owned(),
             503 => "the gateway has too many clients (503)".to_owned(),
             status => format!("the gateway answered with HTTP {status}"),
         },

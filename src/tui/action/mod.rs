@@ -278,12 +278,13 @@ pub fn by_id(id: &str) -> Option<&'static Entry> {
 /// The table as Markdown, for the README.
 pub fn markdown() -> String {
     use std::fmt::Write as _;
-    let mut text = String::from("| keys | does | where |\n|---|---|---|\n");
+    let mut text = String::from("| keys | does | where | in `keys.json` |\n|---|---|---|---|\n");
     for entry in table().filter(|entry| !entry.keys.is_empty()) {
         let keys: Vec<String> =
             entry.keys.iter().map(|key| format!("`{}`", key.replace('|', "\\|"))).collect();
         let places: Vec<&str> = entry.contexts.iter().map(|context| context.title()).collect();
-        let _ = writeln!(text, "| {} | {} | {} |", keys.join(" "), entry.doc, places.join(", "));
+        let (keys, places) = (keys.join(" "), places.join(", "));
+        let _ = writeln!(text, "| {keys} | {} | {places} | `{}` |", entry.doc, entry.id);
     }
     text
 }

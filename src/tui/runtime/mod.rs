@@ -618,7 +618,14 @@ fn key_file(path: &Path) -> (BTreeMap<String, Vec<String>>, Vec<String>) {
     match std::fs::read(path) {
         Ok(bytes) => match serde_json::from_slice(&bytes) {
             Ok(map) => (map, Vec::new()),
-            Err(error) => (BTreeMap::new(), vec![format!("`{}`: {error}", path.display())]),
+            Err(error) => {
+                let why = format!(
+                    "`{}` is not used: {error}; it is an object of actions, each with a list of keys: \
+                     {{\"undo\": [\"u\"]}}",
+                    path.display()
+                );
+                (BTreeMap::new(), vec![why])
+            }
         },
         Err(_) => (BTreeMap::new(), Vec::new()),
     }

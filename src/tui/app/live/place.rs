@@ -220,10 +220,11 @@ impl Live {
         (top..self.count().min(top + self.height)).filter_map(|index| self.nth(index)).collect()
     }
 
-    /// The selected row; while following, the newest.
+    /// The selected row; while following, the newest. Always one that is shown: what nobody sees must
+    /// not be acted on, so it is the nearest where a filter has hidden it, and none where none is left.
     pub fn selected(&self) -> Option<u64> {
         match self.selected {
-            Some(id) => Some(id),
+            Some(id) => self.nearest(id),
             None => self.nth(self.count().checked_sub(1)?),
         }
     }

@@ -328,6 +328,9 @@ proptest! {
             if live.count() > 0 {
                 let selected = live.selected().expect("something is selected");
                 prop_assert!(live.ring.get(selected).is_some());
+                prop_assert_eq!(live.nth(live.index_of(selected)), Some(selected), "it is shown");
+            } else {
+                prop_assert_eq!(live.selected(), None);
             }
         }
     }

@@ -273,7 +273,8 @@ pub(crate) fn key(app: &mut App, form: &mut Form, key: Key) -> Did {
         Code::Up => form.focus = form.focus.saturating_sub(1),
         Code::Down => form.focus = (form.focus + 1).min(last),
         _ => {
-            let id = form.fields.get_mut(form.focus).map(|field| {
+            let at = if freeze::widens(form, key.code) { 0 } else { form.focus };
+            let id = form.fields.get_mut(at).map(|field| {
                 field_key(field, key);
                 field.id
             });

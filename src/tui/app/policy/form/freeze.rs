@@ -6,6 +6,7 @@ use crate::feed::message::Ask as FeedAsk;
 use crate::tui::app::asks::{Asked, Proof};
 use crate::tui::app::layer::Layer;
 use crate::tui::app::{App, Effect, Kind, Screen};
+use crate::tui::key::Code;
 
 /// Finds out what is wrong.
 pub(super) fn check(form: &mut Form) {
@@ -13,6 +14,13 @@ pub(super) fn check(form: &mut Form) {
         let missing = reason.value().trim().is_empty();
         reason.error = missing.then(|| "say why: agents and colleagues will read it".to_owned());
     }
+}
+
+/// Whether an arrow is meant for what is frozen, which is the first field: the form opens on the reason,
+/// and within a reason that is empty there is nowhere to go.
+pub(super) fn widens(form: &Form, code: Code) -> bool {
+    let empty = form.fields.get(form.focus).is_some_and(|field| field.value().is_empty());
+    matches!(form.makes, Makes::Freeze(_)) && empty && matches!(code, Code::Left | Code::Right)
 }
 
 /// How far a freeze reaches; what is left out is all.
