@@ -264,6 +264,29 @@ fn an_export_writes_what_the_filter_says_and_never_over_a_file() {
 }
 
 #[test]
+fn what_the_filter_hides_is_not_acted_on() {
+    let mut ui = start();
+    // A person stands on a row; then a filter hides it, and every other.
+    ui.keys("k k f 'tool:none_of_them' enter");
+    assert!(ui.app.live.live.selected().is_none());
+    let before = ui.text();
+    for key in ["n", "t", "y", "o", "m", "W", "E", "enter"] {
+        ui.effects.clear();
+        ui.keys(key);
+        assert!(ui.app.layers.is_empty(), "{key}: {}", ui.screen());
+        assert_eq!((ui.app.screen, ui.text() == before), (Screen::Live, true), "{key}");
+        assert!(ui.screen().contains("is selected"), "{key}: {}", ui.screen());
+    }
+    // A freeze begins with what is left to choose, not with what nobody sees.
+    ui.keys("F");
+    assert!(!ui.screen().contains("list_branches of git"), "{}", ui.screen());
+    ui.keys("esc");
+    // One that leaves others goes to the nearest, and there it acts.
+    ui.keys("f ctrl-u 'decision:deny' enter F");
+    assert!(ui.screen().contains("push_branch of git"), "{}", ui.screen());
+}
+
+#[test]
 fn a_freeze_begins_with_the_row() {
     let mut ui = start();
     ui.keys("F");
