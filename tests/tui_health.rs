@@ -166,6 +166,24 @@ fn every_theme_says_the_same_and_a_large_terminal_is_used() {
 }
 
 #[test]
+fn what_was_written_before_it_was_connected_is_not_late() {
+    let mut ui = started((160, 45), Theme::new(Depth::True, false, true));
+    let mut hello = gateway("git", "g1", &revision());
+    hello.next_seq = 3;
+    connect(&mut ui, 1, hello);
+    health(&mut ui, 1, |_| {});
+    let at = now(ui.ms).ts;
+    records(
+        &mut ui,
+        1,
+        vec![row("g1", 1, at.plus_micros(-9_000_000)), row("g1", 2, at.plus_micros(-8_000_000))],
+    );
+    assert!(!ui.screen().contains("late"), "{}", ui.screen());
+    records(&mut ui, 1, vec![row("g1", 3, at.plus_micros(-7_000_000))]);
+    assert!(ui.screen().contains("its last record came 7 s late"), "{}", ui.screen());
+}
+
+#[test]
 fn a_gateway_that_lost_records_says_which() {
     let mut ui = several((160, 45), Theme::new(Depth::True, false, true));
     ui.keys("g");

@@ -154,7 +154,10 @@ fn gateway(app: &App, source: Source, in_force: &InForce, place: Rect, paint: &m
     let up = gateways::uptime(gateway, app.now.ts);
     let x = paint.text(x + 1, y, end, Role::Muted, &cells::right(&up, 5, more));
     let lag = if gateway.alive && gateway.seen.last_at.is_some() {
-        if gateway.seen.behind() > 0 { "behind".to_owned() } else { gateways::lag(gateway.seen.lag_ms) }
+        match gateway.seen.lag_ms {
+            _ if gateway.seen.behind() > 0 => "behind".to_owned(),
+            late => late.map(gateways::lag).unwrap_or_default(),
+        }
     } else {
         String::new()
     };

@@ -120,8 +120,8 @@ pub fn troubles(app: &App, gateway: &Gateway, in_force: &InForce) -> Vec<Trouble
     if let Some(ahead) = seen.offset.ahead() {
         say(Tone::Warn, "clock differs", clock(ahead));
     }
-    if seen.behind() == 0 && seen.lag_ms > LATE {
-        say(Tone::Warn, "late", format!("its last record came {} late", lag(seen.lag_ms)));
+    if let Some(late) = seen.lag_ms.filter(|late| seen.behind() == 0 && *late > LATE) {
+        say(Tone::Warn, "late", format!("its last record came {} late", lag(late)));
     }
     if let Some(missed) = seen.health.as_ref().map(|health| health.feed.missed).filter(|missed| *missed > 0) {
         say(Tone::Warn, "monitor slow", format!("{missed} records were gone before some monitor took them"));
@@ -213,7 +213,8 @@ fn records(gateway: &Gateway, now: Timestamp, out: &mut Vec<Line>) {
     let seen = &gateway.seen;
     let last = seen.last_at.map_or_else(String::new, |at| {
         let ago = span(seen.offset.here(at).millis_until(now));
-        format!("; the last {ago} ago, here after {}", lag(seen.lag_ms))
+        let here = seen.lag_ms.map(|late| format!(", here after {}", lag(late))).unwrap_or_default();
+        format!("; the last {ago} ago{here}")
     });
     out.push(line(
         "records",

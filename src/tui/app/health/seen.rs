@@ -42,8 +42,9 @@ pub struct Seen {
     pub records: u64,
     /// When the last of them was written.
     pub last_at: Option<Timestamp>,
-    /// How long the last of them took from being written to being taken in here, in milliseconds.
-    pub lag_ms: u64,
+    /// How long the last of them that was written since it is connected took from there to here, in
+    /// milliseconds.
+    pub lag_ms: Option<u64>,
     /// The last gaps: the first and the last number that is missing.
     pub gaps: VecDeque<(u64, u64)>,
     /// Records that came and could not be read.
@@ -104,7 +105,10 @@ impl Seen {
         if let Some(row) = rows.last() {
             let at = row.record.ts();
             self.last_at = Some(at);
-            self.lag_ms = self.offset.here(at).millis_until(now);
+            // One from before it was connected is no measure of how late they come.
+            if row.record.seq() > self.until {
+                self.lag_ms = Some(self.offset.here(at).millis_until(now));
+            }
         }
     }
 

@@ -421,6 +421,8 @@ pub(super) fn update(app: &mut App, msg: PolicyMsg, effects: &mut Vec<Effect>) {
             }
         }
         PolicyMsg::LoadFailed(why) => {
+            // Beside tools that the policy names, the list has no room for all of it.
+            app.toast(Kind::Bad, why.clone());
             app.policy.loading = Loading::Failed(why);
             app.policy_tools_changed();
         }
