@@ -107,6 +107,12 @@ fn empty_states_say_what_to_do() {
         "`npx git-server` ended with 127 before it listed its tools".to_owned(),
     )));
     insta::assert_snapshot!("load_failed", ui.screen());
+    // Beside tools that the policy names, too, it can be read to its end.
+    let mut ui = Ui::with(Some(POLICY), Vec::new(), (80, 24), Depth::True);
+    let why =
+        "the command `npx a-server-with-a-rather-long-name --and an-option` was not found: is it installed?";
+    ui.send(Msg::Policy(PolicyMsg::LoadFailed(why.to_owned())));
+    assert!(ui.screen().contains("is it installed?"), "{}", ui.screen());
 }
 
 #[test]

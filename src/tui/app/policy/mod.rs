@@ -421,10 +421,12 @@ pub(super) fn update(app: &mut App, msg: PolicyMsg, effects: &mut Vec<Effect>) {
             }
         }
         PolicyMsg::LoadFailed(why) => {
-            // Beside tools that the policy names, the list has no room for all of it.
-            app.toast(Kind::Bad, why.clone());
-            app.policy.loading = Loading::Failed(why);
+            app.policy.loading = Loading::Failed(why.clone());
             app.policy_tools_changed();
+            // Beside tools that the policy names, the list has no room for all of it.
+            if !app.policy.table.tools().is_empty() {
+                app.toast(Kind::Bad, why);
+            }
         }
         PolicyMsg::Disk(text) => save::disk(app, text),
         PolicyMsg::Saved(saved) => save::saved(app, saved, effects),
