@@ -9,11 +9,12 @@ use serde::Serialize;
 
 use super::args::{ApprovalsArgs, ApprovalsDo, ApproveArgs, RejectArgs};
 use super::counters::{self, outside};
-use super::freeze::{ask, new_id, paths, user};
+use super::freeze::{ask, new_id, paths};
 use super::output::{Format, Tint};
 use super::{Answer, CliError, Output, Verdict};
 use crate::clock;
 use crate::counters::{Approval, approval};
+use crate::paths::user;
 use crate::time::{Timestamp, parse_duration, show_duration};
 use crate::visible::visible;
 

@@ -15,7 +15,7 @@ use super::survey::{Seen, survey_until};
 use super::{Answer, CliError, Output, Verdict};
 use crate::clock;
 use crate::counters::{Freeze, Lift};
-use crate::paths::Paths;
+use crate::paths::{Paths, user};
 use crate::time::{parse_duration, show_duration};
 use crate::visible::visible;
 
@@ -243,25 +243,4 @@ pub(super) fn ask(question: &str) -> bool {
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);
     read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
-}
-
-/// The user by the system's own list, because the environment can say anything.
-pub(super) fn user() -> String {
-    #[cfg(unix)]
-    {
-        let uid = rustix::process::getuid().as_raw().to_string();
-        let list = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-        let name = list.lines().find_map(|line| {
-            let mut fields = line.split(':');
-            let name = fields.next()?;
-            (fields.nth(1)? == uid).then(|| name.to_owned())
-        });
-        // Directory services are not in that list.
-        name.or_else(|| std::env::var("USER").ok().filter(|name| !name.is_empty()))
-            .unwrap_or_else(|| format!("uid {uid}"))
-    }
-    #[cfg(not(unix))]
-    {
-        std::env::var("USERNAME").unwrap_or_else(|_| "unknown".to_owned())
-    }
 }

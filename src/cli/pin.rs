@@ -4,11 +4,12 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 
 use super::explain::number;
-use super::freeze::{ask, user};
+use super::freeze::ask;
 use super::{Answer, CliError, Output, Verdict};
 use crate::catalog::ServerTools;
 use crate::catalog::pins::{self, PinsError};
 use crate::clock;
+use crate::paths::user;
 use crate::policy::pins::{Definition, Pins, differing};
 use crate::visible::visible;
 

@@ -38,7 +38,7 @@ use super::app::{self, App, Effect, FeedMsg, Msg, Now, Start};
 use super::keymap::Keymap;
 use super::theme::{Depth, Theme, light_background, unicode_locale};
 use crate::feed::client::{Feeds, SourceId};
-use crate::paths::Paths;
+use crate::paths::{Paths, user};
 use crate::revisions::{By, Revisions};
 
 /// Fetches tools, on a thread of its own; what it says is shown while it works.
@@ -157,7 +157,7 @@ impl Loop {
             theme,
             keymap,
             read_only: options.read_only,
-            user: var("USER").or_else(|| var("LOGNAME")).unwrap_or_else(|| "somebody".to_owned()),
+            user: var("USER").or_else(|| var("LOGNAME")).unwrap_or_else(user),
             title: options.title,
             select: options.select,
             loading: !matches!(options.tools, Tools::Attached),
