@@ -129,10 +129,11 @@ fn shown(entry: &Approval, now: Timestamp, out: &Output) -> String {
     }
     let asked = show_duration(entry.asked_at.millis_until(now) / 1000);
     text += &match &entry.verdict {
-        Some(verdict) => line(
-            "given",
-            format!("by {}, not used yet, good for another {}", visible(&verdict.by), left(verdict.until)),
-        ),
+        Some(verdict) => {
+            // One for a while is not used up by the first call.
+            let good = if verdict.for_s.is_some() { "good for equal calls" } else { "not used yet, good" };
+            line("given", format!("by {}, {good} for another {}", visible(&verdict.by), left(verdict.until)))
+        }
         None => line(
             "asked",
             format!("{asked} ago, {} held, ends in {}", calls(entry.holders), left(entry.until)),
