@@ -252,3 +252,32 @@ fn changes_since_are_kept_and_said() {
     let now = home.read(".cursor/mcp.json");
     assert!(now.contains("\"args\": [\"--more\"]") && !now.contains("gateway"), "{now}");
 }
+
+#[test]
+fn what_is_shown_has_no_secrets_and_what_is_written_has_them() {
+    let key = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
+    let home = Home::new();
+    let text = format!(
+        "{{\"mcpServers\": {{\"a\": {{\n\"command\": \"{}\",\n\"args\": [\"-k\", \"{key}\"],\n\"env\": {{\"TOKEN\": \"s3cret\"}} }} }} }}\n",
+        home.path("server.sh").display()
+    );
+    home.put(".cursor/mcp.json", &text);
+    let dry = home.done(&["wrap", "cursor", "a", "--dry-run"]);
+    assert!(dry.contains("+ ") && dry.contains("***") && dry.contains("\"-k\""), "{dry}");
+    assert!(!dry.contains(key) && !dry.contains("s3cret"), "{dry}");
+    home.done(&["wrap", "cursor", "a"]);
+    let wrapped = home.read(".cursor/mcp.json");
+    assert!(wrapped.contains(key) && wrapped.contains("s3cret") && !wrapped.contains("***"), "{wrapped}");
+    let dry = home.done(&["unwrap", "cursor", "a", "--dry-run"]);
+    assert!(!dry.contains(key) && dry.contains("***"), "{dry}");
+    home.done(&["unwrap", "cursor", "a"]);
+    assert_eq!(home.read(".cursor/mcp.json"), text);
+    // What a person is to write by hand is shown so, too, and said.
+    home.put(
+        ".config/goose/config.yaml",
+        &format!("extensions: {{thing: {{type: stdio, cmd: x, args: [{key}]}}}}\n"),
+    );
+    let said = said(&home.run(&["wrap", "goose", "thing"]));
+    assert!(said.contains("cmd: \"") && said.contains("(for `***`, the secret"), "{said}");
+    assert!(!said.contains(key), "{said}");
+}
