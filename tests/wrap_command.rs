@@ -281,3 +281,21 @@ fn what_is_shown_has_no_secrets_and_what_is_written_has_them() {
     assert!(said.contains("cmd: \"") && said.contains("(for `***`, the secret"), "{said}");
     assert!(!said.contains(key), "{said}");
 }
+
+#[test]
+fn without_a_configuration_the_help_is_about_the_command() {
+    let home = Home::new();
+    for (command, help) in
+        [("wrap", "add the server there first"), ("unwrap", "nothing to take the gateway out of")]
+    {
+        let refused = home.run(&[command, "cursor", "a"]);
+        let said = said(&refused);
+        assert_eq!(refused.status.code(), Some(3), "{said}");
+        assert!(said.contains(help) && !said.contains("--url"), "{said}");
+    }
+    let listed = said(&home.run(&["tools", "--client", "cursor"]));
+    assert!(listed.contains("name the server directly: `-- CMD ARG...` or `--url URL`"), "{listed}");
+    home.put(".cursor/mcp.json", "{");
+    let broken = said(&home.run(&["wrap", "cursor", "a"]));
+    assert!(broken.contains("mend that file or its permissions first"), "{broken}");
+}

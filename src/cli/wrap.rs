@@ -228,12 +228,19 @@ fn sort_out(
     wrapping: bool,
     out: &Output,
 ) -> Result<(Vec<Configured>, Vec<Done>), CliError> {
-    let all = match &args.server {
-        Some(server) => {
-            vec![clients::server(&args.client, server, env).map_err(|error| source::to_cli(&error))?]
-        }
-        None => clients::servers(&args.client, env).map_err(|error| source::to_cli(&error))?,
+    let found = match &args.server {
+        Some(server) => clients::server(&args.client, server, env).map(|server| vec![server]),
+        None => clients::servers(&args.client, env),
     };
+    let all = found.map_err(|mut error| {
+        let help = if wrapping {
+            "`callgate wrap` changes what the client has configured: add the server there first"
+        } else {
+            "so there is nothing to take the gateway out of"
+        };
+        error.help.get_or_insert_with(|| help.to_owned());
+        source::to_cli(&error)
+    })?;
     let (mut todo, mut report) = (Vec::new(), Vec::new());
     for configured in all {
         let server = visible(&configured.server).into_owned();
