@@ -31,6 +31,9 @@ struct Status {
     overrides: Vec<Override>,
     counters: Vec<ServerCounter>,
     unguarded: Vec<Unguarded>,
+    /// Clients' configurations that could not be read, and why: their servers may be unguarded, too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unread: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -73,6 +76,7 @@ pub(super) fn run(args: StatusArgs, out: &Output) -> Answer {
         Ok(kept) => (kept, None),
         Err(error) => (Kept::default(), Some(error)),
     };
+    let (unguarded, unread) = unguarded();
     let status = Status {
         approvals: kept.0.approvals.iter().filter(|entry| entry.waits(now)).map(Waiting::of).collect(),
         freezes: kept.0.freezes,
@@ -87,8 +91,12 @@ pub(super) fn run(args: StatusArgs, out: &Output) -> Answer {
             .collect(),
         gateways,
         counters: kept.1.into_iter().filter(near).map(counter).collect(),
-        unguarded: unguarded(),
+        unguarded,
+        unread,
     };
+    for why in &status.unread {
+        out.note(&format!("warning: {why}; which of its servers are unguarded is not known"));
+    }
     match out.format {
         Format::Json => out.json(&status)?,
         Format::Text => out.print(&text(&status, now, out))?,
@@ -178,9 +186,11 @@ fn counter(usage: Usage) -> ServerCounter {
     }
 }
 
-fn unguarded() -> Vec<Unguarded> {
-    let Some(env) = clients::Env::from_process() else { return Vec::new() };
-    clients::all(&env)
+/// The servers that nobody guards, and which configurations could not be read.
+fn unguarded() -> (Vec<Unguarded>, Vec<String>) {
+    let Some(env) = clients::Env::from_process() else { return Default::default() };
+    let (all, problems) = clients::all(&env);
+    let unguarded = all
         .into_iter()
         .filter(|configured| !configured.guarded && !configured.disabled)
         .map(|configured| Unguarded {
@@ -189,7 +199,8 @@ fn unguarded() -> Vec<Unguarded> {
             stdio: matches!(configured.launch, clients::Launch::Stdio(_)),
             file: configured.file.display().to_string(),
         })
-        .collect()
+        .collect();
+    (unguarded, problems.iter().map(|why| visible(&why.to_string()).into_owned()).collect())
 }
 
 fn text(status: &Status, now: Timestamp, out: &Output) -> String {

@@ -126,10 +126,15 @@ impl Configured {
     }
 }
 
-/// Every server of every client, in the order of [`CLIENTS`]; files that cannot be read are left
-/// out here and named by [`servers`].
-pub fn all(env: &Env) -> Vec<Configured> {
-    CLIENTS.iter().flat_map(|client| in_files(*client, env).0).collect()
+/// Every server of every client, in the order of [`CLIENTS`], and why files of theirs were not read.
+pub fn all(env: &Env) -> (Vec<Configured>, Vec<CatalogError>) {
+    let (mut found, mut problems) = (Vec::new(), Vec::new());
+    for client in CLIENTS {
+        let (servers, unread) = in_files(client, env);
+        found.extend(servers);
+        problems.extend(unread);
+    }
+    (found, problems)
 }
 
 /// The servers of one client.
