@@ -89,3 +89,21 @@ fn a_missing_file_is_no_answer() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("`none.json` cannot be read"));
     assert_eq!(check(folder.path(), &[]).status.code(), Some(2));
 }
+
+fn callgate(folder: &Path, args: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_callgate"));
+    command.current_dir(folder).env("HOME", folder).env("CALLGATE_HOME", folder.join("home"));
+    let output = command.args(args).stdin(std::process::Stdio::null()).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_journal_that_is_not_there_is_looked_for_where_gateways_write() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("p.json"), r#"{"version":"1","default":"deny"}"#).unwrap();
+    let (code, said) = callgate(folder.path(), &["check", "p.json", "--journal", "/nope"]);
+    assert_eq!(code, Some(3), "{said}");
+    let own = folder.path().join("home/state/journal");
+    assert!(said.contains("`/nope`") && said.contains(&*own.display().to_string()), "{said}");
+    assert!(!said.contains("callgate status"), "{said}");
+}
