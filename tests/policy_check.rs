@@ -98,6 +98,27 @@ fn callgate(folder: &Path, args: &[&str]) -> (Option<i32>, String) {
 }
 
 #[test]
+fn a_misspelt_command_opens_no_editor() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    for args in [&["chek"] as &[&str], &["chek", "policy.json"], &["chek", "--portable", "policy.json"]] {
+        let (code, said) = callgate(at, args);
+        assert_eq!(code, Some(2), "{args:?}: {said}");
+        assert!(
+            said.contains("`chek` is no command and no file: did you mean `callgate check`?"),
+            "{args:?}: {said}"
+        );
+        assert!(said.contains("`callgate ./chek`"), "{args:?}: {said}");
+    }
+    // What is meant as a file is one: it is for the editor, which there is no terminal for here.
+    std::fs::write(at.join("tols"), "{}").unwrap();
+    for word in ["./chek", "chek.json", "tols", "payments"] {
+        let (_, said) = callgate(at, &[word]);
+        assert!(!said.contains("did you mean") && said.contains("terminal"), "{word}: {said}");
+    }
+}
+
+#[test]
 fn a_journal_that_is_not_there_is_looked_for_where_gateways_write() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("p.json"), r#"{"version":"1","default":"deny"}"#).unwrap();
