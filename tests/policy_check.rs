@@ -119,6 +119,21 @@ fn a_misspelt_command_opens_no_editor() {
 }
 
 #[test]
+fn only_formats_that_the_command_has_are_offered() {
+    let folder = tempfile::tempdir().unwrap();
+    for (args, choices) in [
+        (&["check", "p.json", "--format", "xml"] as &[&str], "[possible values: text, json]"),
+        (&["--format", "juni", "status"], "[possible values: text, json]"),
+        (&["test", "p.json", "--format", "xml"], "[possible values: text, json, junit]"),
+        (&["tail", "--format", "xml"], "[possible values: text, json, csv, cef, logfmt]"),
+    ] {
+        let (code, said) = callgate(folder.path(), args);
+        assert_eq!(code, Some(2), "{args:?}: {said}");
+        assert!(said.contains(choices) && !said.contains("'junit'"), "{args:?}: {said}");
+    }
+}
+
+#[test]
 fn a_journal_that_is_not_there_is_looked_for_where_gateways_write() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("p.json"), r#"{"version":"1","default":"deny"}"#).unwrap();

@@ -31,7 +31,7 @@ mod wrap;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches};
 
@@ -85,7 +85,7 @@ pub fn main() -> ExitCode {
 fn parse() -> Result<Cli, CliError> {
     let matches = match Cli::command().try_get_matches() {
         Ok(matches) => matches,
-        Err(error) => {
+        Err(mut error) => {
             let first = std::env::args_os().nth(1);
             // The word was taken for a policy's name, so that what follows it is one too many.
             if error.kind() == ErrorKind::UnknownArgument
@@ -93,6 +93,7 @@ fn parse() -> Result<Cli, CliError> {
             {
                 return Err(error);
             }
+            name_formats(&mut error);
             error.exit()
         }
     };
@@ -126,6 +127,29 @@ fn misspelt(word: &Path) -> Option<CliError> {
         format!("`{name}` is no command and no file: did you mean `callgate {meant}`?"),
         format!("to make a policy of that name all the same, write `callgate ./{name}`"),
     ))
+}
+
+/// Takes from an error about `--format` the choices that the command would refuse.
+fn name_formats(error: &mut clap::Error) {
+    let of_format = matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(arg)) if arg.starts_with("--format"));
+    if error.kind() != ErrorKind::InvalidValue || !of_format {
+        return;
+    }
+    let command = Cli::command();
+    let mut words = std::env::args_os().skip(1);
+    let named = words.find_map(|word| command.find_subcommand(word).map(clap::Command::get_name));
+    let more: &[&str] = match named {
+        Some("tail") => &["csv", "cef", "logfmt"],
+        Some("test") => &["junit"],
+        _ => &[],
+    };
+    let fitting: Vec<String> = ["text", "json"].iter().chain(more).map(|&name| name.to_owned()).collect();
+    if let Some(ContextValue::String(similar)) = error.get(ContextKind::SuggestedValue)
+        && !fitting.contains(similar)
+    {
+        error.remove(ContextKind::SuggestedValue);
+    }
+    error.insert(ContextKind::ValidValue, ContextValue::Strings(fitting));
 }
 
 fn run(cli: Cli, out: &Output) -> Answer {
