@@ -197,3 +197,59 @@ fn check_reads_gateway_json_too() {
     let help = |at: usize| json["files"][0]["diagnostics"][at]["help"].as_str().unwrap_or("").to_owned();
     assert!((0..3).any(|at| help(at) == "did you mean `grants`?"), "{json}");
 }
+
+#[test]
+fn a_grant_whose_policy_is_missing_is_named_before_and_at_the_start() {
+    let folder = start();
+    let at = folder.path();
+    std::fs::create_dir(at.join("conf")).unwrap();
+    let entry = |policy: &str, byte: u8| {
+        let token = callgate::token::text(&[byte; 32]);
+        serde_json::json!({
+            "server": "s", "policy": policy, "token_sha256": callgate::token::TokenDigest::of(&token).hex(),
+        })
+    };
+    let mut config = serde_json::json!({
+        "listen": "127.0.0.1:0",
+        "servers": {"s": {"command": ["cat"], "env": {"T": "${CALLGATE_TEST_UNSET}"}}},
+        "grants": {"ci3": entry("nope.json", 1), "ok": entry("../p.json", 2), "odd": entry("bad.json", 3)},
+    });
+    let path = at.join("conf/gateway.json");
+    std::fs::write(at.join("conf/bad.json"), "{}").unwrap();
+    std::fs::write(&path, config.to_string()).unwrap();
+    // A variable that is not set here hides no missing policy.
+    let got = run(at, &["check", "conf/gateway.json", "--format", "json"]);
+    assert_eq!(got.status.code(), Some(1));
+    let json: Value = serde_json::from_slice(&got.stdout).unwrap();
+    assert_eq!(json["files"][0]["valid"], false, "{json}");
+    let found = json["files"][0]["diagnostics"].as_array().unwrap();
+    let errors: Vec<[&str; 2]> = found
+        .iter()
+        .filter(|one| one["severity"] == "error")
+        .map(|one| [one["code"].as_str().unwrap(), one["pointer"].as_str().unwrap()])
+        .collect();
+    assert_eq!(errors, [["no-policy", "/grants/ci3/policy"], ["bad-policy", "/grants/odd/policy"]], "{json}");
+    assert!(
+        json.to_string().contains("the grant `ci3`") && json.to_string().contains("conf/nope.json"),
+        "{json}"
+    );
+
+    // Of two, the one that the text names first stops it.
+    config["servers"]["s"]["env"] = serde_json::json!({});
+    std::fs::write(&path, config.to_string()).unwrap();
+    let got = run(at, &["gateway", "--config", "conf/gateway.json"]);
+    let said = text(&got.stderr);
+    assert_eq!(got.status.code(), Some(3), "{said}");
+    assert!(
+        said.contains("the grant `ci3` in `conf/gateway.json`") && said.contains("conf/nope.json"),
+        "{said}"
+    );
+    assert!(said.contains("`callgate grant revoke ci3 --config conf/gateway.json`"), "{said}");
+    assert!(said.contains("`callgate check conf/gateway.json`"), "{said}");
+    config["grants"].as_object_mut().unwrap().remove("ci3");
+    std::fs::write(&path, config.to_string()).unwrap();
+    let got = run(at, &["gateway", "--config", "conf/gateway.json"]);
+    let said = text(&got.stderr);
+    assert_eq!(got.status.code(), Some(1), "{said}");
+    assert!(said.contains("the grant `odd` in") && said.contains("`callgate check conf/bad.json`"), "{said}");
+}

@@ -272,3 +272,14 @@ fn several_journals_are_one() {
     assert_eq!(stdout(&whole), stdout(&parts));
     assert_eq!(stderr(&whole), stderr(&parts));
 }
+
+#[test]
+fn a_policy_that_is_there_stays_and_the_help_fits() {
+    let folder = policy(None);
+    let journal = journal(folder.path());
+    let refused = run(folder.path(), &["suggest", &journal, "-o", "policy.json"]);
+    assert_eq!(refused.status.code(), Some(3));
+    let said = stderr(&refused);
+    assert!(said.contains("`--force` replaces it") && said.contains("`-o`"), "{said}");
+    assert!(!said.contains("callgate tools"), "{said}");
+}

@@ -89,3 +89,57 @@ fn a_missing_file_is_no_answer() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("`none.json` cannot be read"));
     assert_eq!(check(folder.path(), &[]).status.code(), Some(2));
 }
+
+fn callgate(folder: &Path, args: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_callgate"));
+    command.current_dir(folder).env("HOME", folder).env("CALLGATE_HOME", folder.join("home"));
+    let output = command.args(args).stdin(std::process::Stdio::null()).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_misspelt_command_opens_no_editor() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    for args in [&["chek"] as &[&str], &["chek", "policy.json"], &["chek", "--portable", "policy.json"]] {
+        let (code, said) = callgate(at, args);
+        assert_eq!(code, Some(2), "{args:?}: {said}");
+        assert!(
+            said.contains("`chek` is no command and no file: did you mean `callgate check`?"),
+            "{args:?}: {said}"
+        );
+        assert!(said.contains("`callgate ./chek`"), "{args:?}: {said}");
+    }
+    // What is meant as a file is one: it is for the editor, which there is no terminal for here.
+    std::fs::write(at.join("tols"), "{}").unwrap();
+    for word in ["./chek", "chek.json", "tols", "payments"] {
+        let (_, said) = callgate(at, &[word]);
+        assert!(!said.contains("did you mean") && said.contains("terminal"), "{word}: {said}");
+    }
+}
+
+#[test]
+fn only_formats_that_the_command_has_are_offered() {
+    let folder = tempfile::tempdir().unwrap();
+    for (args, choices) in [
+        (&["check", "p.json", "--format", "xml"] as &[&str], "[possible values: text, json]"),
+        (&["--format", "juni", "status"], "[possible values: text, json]"),
+        (&["test", "p.json", "--format", "xml"], "[possible values: text, json, junit]"),
+        (&["tail", "--format", "xml"], "[possible values: text, json, csv, cef, logfmt]"),
+    ] {
+        let (code, said) = callgate(folder.path(), args);
+        assert_eq!(code, Some(2), "{args:?}: {said}");
+        assert!(said.contains(choices) && !said.contains("'junit'"), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn a_journal_that_is_not_there_is_looked_for_where_gateways_write() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("p.json"), r#"{"version":"1","default":"deny"}"#).unwrap();
+    let (code, said) = callgate(folder.path(), &["check", "p.json", "--journal", "/nope"]);
+    assert_eq!(code, Some(3), "{said}");
+    let own = folder.path().join("home/state/journal");
+    assert!(said.contains("`/nope`") && said.contains(&*own.display().to_string()), "{said}");
+    assert!(!said.contains("callgate status"), "{said}");
+}

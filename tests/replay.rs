@@ -434,3 +434,30 @@ fn names_what_it_cannot_do() {
     let report = replayed(&home, &[&policy, &home.text("home/state/journal")]);
     assert_eq!(report["calls"], 2);
 }
+
+#[test]
+fn a_server_that_never_ran_is_no_choice() {
+    let home = Home::new(POLICY);
+    let serve = |name: &str| {
+        let mut command = home.command();
+        command.arg("gateway").arg("--policy").arg(home.policy()).args(["--name", name, "--"]);
+        let mut gateway = Gateway::spawn({
+            command.arg(gateway_support::fixture());
+            command
+        });
+        gateway.call(1, "echo", r#"{"message":"m","amount":1}"#);
+        gateway.finish();
+    };
+    serve("one");
+    let policy = home.text("policy.json");
+    let out = home.run(&["gateway", "--policy", &policy, "--name", "gone", "--", "callgate-no-such-program"]);
+    assert!(!out.status.success());
+    std::fs::write(home.path("draft.json"), POLICY).unwrap();
+    let draft = home.text("draft.json");
+    assert_eq!(replayed(&home, &[&draft])["calls"], 1);
+    serve("two");
+    let out = home.run(&["replay", &draft]);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(2), "{said}");
+    assert!(said.contains("`--server one`, `--server two`") && !said.contains("gone"), "{said}");
+}

@@ -273,3 +273,18 @@ fn lifting_needs_a_terminal_a_match_and_a_yes() {
     assert_eq!(lift.reason, "over");
     assert!(!lift.by.is_empty());
 }
+
+#[test]
+fn a_clients_file_that_cannot_be_read_is_named() {
+    let home = Home::new();
+    std::fs::create_dir_all(home.0.path().join(".cursor")).unwrap();
+    let file = home.0.path().join(".cursor/mcp.json");
+    std::fs::write(&file, "{\"mcpServers\": {\"a\": ").unwrap();
+    let (out, err) = text(&home.run(&["status"]));
+    assert_eq!(out, "No gateway of yours is running.\n");
+    let shown = format!("`{}`", file.display());
+    assert!(err.contains(&shown) && err.contains("unguarded is not known"), "{err}");
+    let status = home.json(&["status"]);
+    assert_eq!(status["unread"].as_array().unwrap().len(), 1, "{status}");
+    assert!(status["unread"][0].as_str().unwrap().contains(&shown), "{status}");
+}

@@ -252,3 +252,50 @@ fn changes_since_are_kept_and_said() {
     let now = home.read(".cursor/mcp.json");
     assert!(now.contains("\"args\": [\"--more\"]") && !now.contains("gateway"), "{now}");
 }
+
+#[test]
+fn what_is_shown_has_no_secrets_and_what_is_written_has_them() {
+    let key = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
+    let home = Home::new();
+    let text = format!(
+        "{{\"mcpServers\": {{\"a\": {{\n\"command\": \"{}\",\n\"args\": [\"-k\", \"{key}\"],\n\"env\": {{\"TOKEN\": \"s3cret\"}} }} }} }}\n",
+        home.path("server.sh").display()
+    );
+    home.put(".cursor/mcp.json", &text);
+    let dry = home.done(&["wrap", "cursor", "a", "--dry-run"]);
+    assert!(dry.contains("+ ") && dry.contains("***") && dry.contains("\"-k\""), "{dry}");
+    assert!(!dry.contains(key) && !dry.contains("s3cret"), "{dry}");
+    home.done(&["wrap", "cursor", "a"]);
+    let wrapped = home.read(".cursor/mcp.json");
+    assert!(wrapped.contains(key) && wrapped.contains("s3cret") && !wrapped.contains("***"), "{wrapped}");
+    let dry = home.done(&["unwrap", "cursor", "a", "--dry-run"]);
+    assert!(!dry.contains(key) && dry.contains("***"), "{dry}");
+    home.done(&["unwrap", "cursor", "a"]);
+    assert_eq!(home.read(".cursor/mcp.json"), text);
+    // What a person is to write by hand is shown so, too, and said.
+    home.put(
+        ".config/goose/config.yaml",
+        &format!("extensions: {{thing: {{type: stdio, cmd: x, args: [{key}]}}}}\n"),
+    );
+    let said = said(&home.run(&["wrap", "goose", "thing"]));
+    assert!(said.contains("cmd: \"") && said.contains("(for `***`, the secret"), "{said}");
+    assert!(!said.contains(key), "{said}");
+}
+
+#[test]
+fn without_a_configuration_the_help_is_about_the_command() {
+    let home = Home::new();
+    for (command, help) in
+        [("wrap", "add the server there first"), ("unwrap", "nothing to take the gateway out of")]
+    {
+        let refused = home.run(&[command, "cursor", "a"]);
+        let said = said(&refused);
+        assert_eq!(refused.status.code(), Some(3), "{said}");
+        assert!(said.contains(help) && !said.contains("--url"), "{said}");
+    }
+    let listed = said(&home.run(&["tools", "--client", "cursor"]));
+    assert!(listed.contains("name the server directly: `-- CMD ARG...` or `--url URL`"), "{listed}");
+    home.put(".cursor/mcp.json", "{");
+    let broken = said(&home.run(&["wrap", "cursor", "a"]));
+    assert!(broken.contains("mend that file or its permissions first"), "{broken}");
+}

@@ -139,10 +139,15 @@ fn from_client(
             "HOME is not set, so no client's configuration can be found",
         ));
     };
-    let configured = match wanted {
-        Some(name) => vec![clients::server(client, name, &env)?],
-        None => clients::servers(client, &env)?.into_iter().filter(|server| !server.disabled).collect(),
+    let found = match wanted {
+        Some(name) => clients::server(client, name, &env).map(|server| vec![server]),
+        None => clients::servers(client, &env)
+            .map(|all| all.into_iter().filter(|server| !server.disabled).collect::<Vec<_>>()),
     };
+    let configured = found.map_err(|error| match error.help {
+        Some(_) => error,
+        None => error.help("name the server directly: `-- CMD ARG...` or `--url URL`"),
+    })?;
     // Side by side: a client's servers are often slow to start.
     let handles: Vec<_> = configured
         .into_iter()

@@ -109,8 +109,12 @@ fn check_config(path: &Path, file: String, bytes: &[u8]) -> Checked {
     for found in diagnostics.iter_mut().filter(|found| found.code == config::UNSET) {
         found.severity = Severity::Warning;
     }
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    // A gateway does not start without them, so that a configuration without them is none.
+    diagnostics.extend(parsed.named.iter().filter_map(|named| named.trouble(&text)));
+    diagnostics.sort_by_key(|found| found.span.start);
     let valid = !diagnostics.iter().any(|found| found.severity == Severity::Error);
-    Checked { file, valid, diagnostics, health: None, text: String::from_utf8_lossy(bytes).into_owned() }
+    Checked { file, valid, diagnostics, health: None, text }
 }
 
 fn text(files: &[Checked], out: &Output) -> String {

@@ -11,7 +11,7 @@ use super::args::{FreezeArgs, UnfreezeArgs};
 use super::counters::{self, outside};
 use super::output::{Format, Tint};
 use super::status::scope;
-use super::survey::{Seen, survey_until};
+use super::survey::{Seen, survey};
 use super::{Answer, CliError, Output, Verdict};
 use crate::clock;
 use crate::counters::{Freeze, Lift};
@@ -196,7 +196,7 @@ fn warnings(paths: &Paths, freeze: &Freeze) -> (Vec<String>, Vec<String>) {
         let named = |name: &String| one.servers().iter().any(|server| server.name == *name);
         freeze.server.as_ref().is_none_or(named)
     };
-    let seen = match survey_until(&paths.run, &|one| sees(one) || !concerned(one)) {
+    let seen = match survey(&paths.run, &|one| sees(one) || !concerned(one)) {
         Ok(seen) => seen,
         Err(error) => return (vec![error.to_string()], Vec::new()),
     };

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::args::{GatewayArgs, GuardArgs, PinsArg, RecordArgs};
+use super::source::shell_words;
 use super::{Answer, CliError, Output, Verdict, counters};
 use crate::catalog::server_name;
 use crate::gateway::config::{self, ConfigError, Upstream};
@@ -105,6 +106,31 @@ fn policy_error(error: &LoadError) -> CliError {
     }
 }
 
+/// Of a gateway.json's grants, one whose policy cannot be put in force.
+fn grant_error(error: &http::StartError) -> CliError {
+    let http::StartError::Grant { grant, config, why } = error else {
+        return CliError::outside(error.to_string(), "");
+    };
+    match why {
+        LoadError::Invalid { path, .. } => {
+            let path = shell_words(&[path.display().to_string()]);
+            let help = format!("`callgate check {path}` names every error with its place");
+            CliError::no(error.to_string(), help)
+        }
+        LoadError::Unreadable { .. } => {
+            let [label, file] =
+                [grant.clone(), config.display().to_string()].map(|word| shell_words(&[word]));
+            CliError::outside(
+                error.to_string(),
+                format!(
+                    "put a policy there, name another one for the grant, or take the grant away: \
+                     `callgate grant revoke {label} --config {file}`; `callgate check {file}` names every such grant"
+                ),
+            )
+        }
+    }
+}
+
 /// The gateway over HTTP.
 fn serve(
     mut args: GatewayArgs,
@@ -188,6 +214,7 @@ fn serve(
     match http::run(&config) {
         Ok(code) => Ok(Verdict::Code(code)),
         Err(http::StartError::Policy(error)) => Err(policy_error(&error)),
+        Err(error @ http::StartError::Grant { .. }) => Err(grant_error(&error)),
         Err(http::StartError::Pins(error)) => Err(super::pin::failed(&error)),
         Err(http::StartError::Usage(why)) => Err(CliError::usage(why, "")),
         Err(http::StartError::Outside(why)) => Err(CliError::outside(why, "")),

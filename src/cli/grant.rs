@@ -252,7 +252,7 @@ fn add(path: &Path, args: &GrantAddArgs, out: &Output) -> Answer {
     }
     if let Some(error) = warning {
         out.note(&format!(
-            "{} until its policy is there and valid, the grant allows nothing: {error}",
+            "{} until its policy is there and valid, the grant allows nothing, and no gateway starts with it: {error}",
             super::output::paint(out.color_errors, Tint::Warn, "warning:")
         ));
     }

@@ -14,11 +14,15 @@ use crate::policy::edit::{Edit, apply};
 use crate::risk::{Profile, Recommended, classify, recommend};
 use crate::visible::visible;
 
+/// What to do about a file that is there already.
+const KEPT: &str =
+    "`--force` replaces it; `callgate tools --policy FILE` shows what it says about the server's tools";
+
 /// Runs the command.
 pub(super) fn run(args: &InitArgs, out: &Output) -> Answer {
     let existing = if args.force { Existing::Replace } else { Existing::Keep };
     if let Some(path) = args.output.as_deref().filter(|path| path.exists() && !args.force) {
-        return Err(there_already(path));
+        return Err(there_already(path, KEPT));
     }
     let loaded = source::load(&args.source, args.timeout, out)?;
     if let ([server], failed) = (loaded.servers.as_slice(), loaded.failed.len())
@@ -168,19 +172,16 @@ fn next(server: &ServerTools, path: &Path, out: &Output) {
 fn write(path: &Path, text: &str, existing: Existing) -> Result<(), CliError> {
     write_whole(path, text.as_bytes(), existing).map_err(|error| {
         if error.kind() == io::ErrorKind::AlreadyExists {
-            there_already(path)
+            there_already(path, KEPT)
         } else {
             not_written(path, &error)
         }
     })
 }
 
-/// The file is there, and stays.
-pub(super) fn there_already(path: &Path) -> CliError {
-    CliError::outside(
-        format!("`{}` is there already and was kept", path.display()),
-        "`--force` replaces it; `callgate tools --policy FILE` shows what it says about the server's tools",
-    )
+/// The file is there, and stays; what to do about it depends on the command.
+pub(super) fn there_already(path: &Path, help: &str) -> CliError {
+    CliError::outside(format!("`{}` is there already and was kept", path.display()), help)
 }
 
 pub(super) fn not_written(path: &Path, error: &io::Error) -> CliError {

@@ -88,8 +88,10 @@ impl Journals {
 
 /// That journals cannot be read.
 pub(super) fn unread(what: &str, error: &io::Error) -> CliError {
+    let own = Paths::from_env()
+        .map(|paths| format!("; gateways of yours keep theirs in `{}`", paths.journal().display()));
     CliError::outside(
         format!("the {what} cannot be read: {error}"),
-        "check the path and its permissions; `callgate status` shows which gateways ran",
+        format!("check the path and its permissions{}", own.unwrap_or_default()),
     )
 }

@@ -28,17 +28,21 @@ mod tools;
 mod tui;
 mod wrap;
 
+use std::path::Path;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches};
 
 use crate::export;
+use crate::policy::suggest::closest;
+use crate::visible::visible;
 use args::FormatArg;
 pub use args::{Cli, Command};
 pub use error::CliError;
-use output::Format;
 pub use output::Output;
+use output::{ColorChoice, Format};
 
 /// What a command answers: the exit code for "done" or "the answer is no".
 pub type Answer = Result<Verdict, CliError>;
@@ -56,7 +60,13 @@ pub enum Verdict {
 
 /// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
-    let cli = parse();
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            Output::new(ColorChoice::Auto, Format::Text).error(&error);
+            return ExitCode::from(error.exit_code());
+        }
+    };
     let format = if cli.format == FormatArg::Json { Format::Json } else { Format::Text };
     let out = Output::new(cli.color, format);
     match run(cli, &out) {
@@ -72,8 +82,21 @@ pub fn main() -> ExitCode {
 
 /// Reads the process's arguments. What belongs to the terminal interface may not stand before a
 /// command's name; clap's own rule for that would refuse `--format` there too.
-fn parse() -> Cli {
-    let matches = Cli::command().get_matches();
+fn parse() -> Result<Cli, CliError> {
+    let matches = match Cli::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(mut error) => {
+            let first = std::env::args_os().nth(1);
+            // The word was taken for a policy's name, so that what follows it is one too many.
+            if error.kind() == ErrorKind::UnknownArgument
+                && let Some(error) = first.and_then(|word| misspelt(Path::new(&word)))
+            {
+                return Err(error);
+            }
+            name_formats(&mut error);
+            error.exit()
+        }
+    };
     if let Some((name, _)) = matches.subcommand() {
         let stray = matches.ids().find(|id| {
             !matches!(id.as_str(), "format" | "color")
@@ -82,10 +105,51 @@ fn parse() -> Cli {
         });
         if stray.is_some() {
             let message = format!("only `--format` and `--color` may stand before `{name}`");
-            Cli::command().error(clap::error::ErrorKind::ArgumentConflict, message).exit();
+            Cli::command().error(ErrorKind::ArgumentConflict, message).exit();
         }
     }
-    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+}
+
+/// That a word which should be a policy's name is surely a misspelt command: no file, nothing that a file's
+/// name has, and close to a command's name. An editor with an empty policy would be a poor answer.
+fn misspelt(word: &Path) -> Option<CliError> {
+    let name =
+        word.to_str().filter(|name| !name.starts_with('-') && !name.contains(std::path::is_separator))?;
+    if word.extension().is_some() || word.exists() {
+        return None;
+    }
+    let command = Cli::command();
+    let known = command.get_subcommands().filter(|one| !one.is_hide_set()).map(clap::Command::get_name);
+    let meant = closest(name, known)?;
+    let name = visible(name);
+    Some(CliError::usage(
+        format!("`{name}` is no command and no file: did you mean `callgate {meant}`?"),
+        format!("to make a policy of that name all the same, write `callgate ./{name}`"),
+    ))
+}
+
+/// Takes from an error about `--format` the choices that the command would refuse.
+fn name_formats(error: &mut clap::Error) {
+    let of_format = matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(arg)) if arg.starts_with("--format"));
+    if error.kind() != ErrorKind::InvalidValue || !of_format {
+        return;
+    }
+    let command = Cli::command();
+    let mut words = std::env::args_os().skip(1);
+    let named = words.find_map(|word| command.find_subcommand(word).map(clap::Command::get_name));
+    let more: &[&str] = match named {
+        Some("tail") => &["csv", "cef", "logfmt"],
+        Some("test") => &["junit"],
+        _ => &[],
+    };
+    let fitting: Vec<String> = ["text", "json"].iter().chain(more).map(|&name| name.to_owned()).collect();
+    if let Some(ContextValue::String(similar)) = error.get(ContextKind::SuggestedValue)
+        && !fitting.contains(similar)
+    {
+        error.remove(ContextKind::SuggestedValue);
+    }
+    error.insert(ContextKind::ValidValue, ContextValue::Strings(fitting));
 }
 
 fn run(cli: Cli, out: &Output) -> Answer {

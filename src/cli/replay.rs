@@ -1,5 +1,6 @@
 //! `callgate replay`: recorded calls under another policy.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -124,7 +125,12 @@ fn applies(args: &ReplayArgs, sources: &[Source]) -> Result<Applies, CliError> {
         under.retain(|(_, grant)| wanted(grant));
         return Ok(Applies::To(under.into_iter().map(|(server, grant)| (server, Some(grant))).collect()));
     }
-    match found.servers.keys().collect::<Vec<_>>().as_slice() {
+    let mut servers: BTreeSet<String> = found.servers.into_keys().collect();
+    if servers.len() > 1 {
+        // What a failed start left behind is no choice.
+        servers = past::called(sources, servers).map_err(|error| unread("journals", &error))?;
+    }
+    match servers.iter().collect::<Vec<_>>().as_slice() {
         [] => Ok(Applies::All),
         [only] => Ok(Applies::To(vec![((*only).clone(), args.grant.clone())])),
         several => {

@@ -31,6 +31,9 @@ struct Status {
     overrides: Vec<Override>,
     counters: Vec<ServerCounter>,
     unguarded: Vec<Unguarded>,
+    /// Clients' configurations that could not be read, and why: their servers may be unguarded, too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unread: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -67,14 +70,16 @@ pub(super) fn run(args: StatusArgs, out: &Output) -> Answer {
     let paths = Paths::from_env()
         .map_err(|error| CliError::outside(error.to_string(), "set HOME or CALLGATE_HOME"))?;
     let now = clock::now();
-    let seen = survey(&paths.run)?;
-    let said: Vec<Freeze> = seen.iter().filter_map(Seen::freezes).flatten().cloned().collect();
-    let gateways: Vec<Gateway> = seen.into_iter().map(|seen| gateway(seen, now)).collect();
     // The rest is worth seeing even when the store cannot be read.
     let (kept, trouble) = match stored(&super::counters::place(&args.counters, &paths)?, now) {
         Ok(kept) => (kept, None),
         Err(error) => (Kept::default(), Some(error)),
     };
+    // What was lifted a moment ago is given the time to be lifted there, too.
+    let known = |freeze: &Freeze| kept.0.freezes.iter().any(|other| other.id == freeze.id);
+    let seen = survey(&paths.run, &|one| one.freezes().is_none_or(|all| all.iter().all(known)))?;
+    let said: Vec<Freeze> = seen.iter().filter_map(Seen::freezes).flatten().cloned().collect();
+    let gateways: Vec<Gateway> = seen.into_iter().map(|seen| gateway(seen, now)).collect();
     let mut freezes = kept.0.freezes;
     let own = freezes.len();
     for freeze in said {
@@ -83,6 +88,7 @@ pub(super) fn run(args: StatusArgs, out: &Output) -> Answer {
         }
     }
     let elsewhere = freezes.len() > own;
+    let (unguarded, unread) = unguarded();
     let status = Status {
         approvals: kept.0.approvals.iter().filter(|entry| entry.waits(now)).map(Waiting::of).collect(),
         freezes,
@@ -97,8 +103,12 @@ pub(super) fn run(args: StatusArgs, out: &Output) -> Answer {
             .collect(),
         gateways,
         counters: kept.1.into_iter().filter(near).map(counter).collect(),
-        unguarded: unguarded(),
+        unguarded,
+        unread,
     };
+    for why in &status.unread {
+        out.note(&format!("warning: {why}; which of its servers are unguarded is not known"));
+    }
     match out.format {
         Format::Json => out.json(&status)?,
         Format::Text => out.print(&text(&status, now, out))?,
@@ -194,9 +204,11 @@ fn counter(usage: Usage) -> ServerCounter {
     }
 }
 
-fn unguarded() -> Vec<Unguarded> {
-    let Some(env) = clients::Env::from_process() else { return Vec::new() };
-    clients::all(&env)
+/// The servers that nobody guards, and which configurations could not be read.
+fn unguarded() -> (Vec<Unguarded>, Vec<String>) {
+    let Some(env) = clients::Env::from_process() else { return Default::default() };
+    let (all, problems) = clients::all(&env);
+    let unguarded = all
         .into_iter()
         .filter(|configured| !configured.guarded && !configured.disabled)
         .map(|configured| Unguarded {
@@ -205,7 +217,8 @@ fn unguarded() -> Vec<Unguarded> {
             stdio: matches!(configured.launch, clients::Launch::Stdio(_)),
             file: configured.file.display().to_string(),
         })
-        .collect()
+        .collect();
+    (unguarded, problems.iter().map(|why| visible(&why.to_string()).into_owned()).collect())
 }
 
 fn text(status: &Status, now: Timestamp, out: &Output) -> String {

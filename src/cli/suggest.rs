@@ -31,7 +31,7 @@ struct Report<'s> {
 /// Runs the command.
 pub(super) fn run(args: &SuggestArgs, out: &Output) -> Answer {
     if let Some(path) = args.output.as_deref().filter(|path| path.exists() && !args.force) {
-        return Err(init::there_already(path));
+        return Err(init::there_already(path, "`--force` replaces it; `-o` takes another name, too"));
     }
     let now = clock::now();
     let since = args.since.as_deref().map(|text| tail::instant("--since", text, now)).transpose()?;

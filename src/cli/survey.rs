@@ -64,13 +64,8 @@ impl Seen {
     }
 }
 
-/// Asks every gateway of this user.
-pub(super) fn survey(run_dir: &Path) -> Result<Vec<Seen>, CliError> {
-    survey_until(run_dir, &|_| true)
-}
-
-/// As [`survey`]; waits a little for what each is to say.
-pub(super) fn survey_until(run_dir: &Path, said: &dyn Fn(&Seen) -> bool) -> Result<Vec<Seen>, CliError> {
+/// Asks every gateway of this user, and waits a little for what each is to say.
+pub(super) fn survey(run_dir: &Path, said: &dyn Fn(&Seen) -> bool) -> Result<Vec<Seen>, CliError> {
     let outside = |error: std::io::Error| {
         CliError::outside(
             format!("the gateways' folder `{}` cannot be used: {error}", run_dir.display()),

@@ -17,6 +17,9 @@ const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Runs the interface.
 pub(super) fn run(args: OpenArgs, out: &Output) -> Answer {
+    if let Some(error) = super::misspelt(&args.policy) {
+        return Err(error);
+    }
     let paths = Paths::from_env().map_err(|error| CliError::outside(error.to_string(), ""))?;
     let feeds = feeds(&args, &paths)?;
     let tools = match source::source(&args.source)? {

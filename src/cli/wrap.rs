@@ -1,10 +1,13 @@
 //! `callgate wrap` and `callgate unwrap`: the gateway in a client's own configuration.
 
+mod masked;
+
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use self::masked::{MASK, masked};
 use super::args::{EntryArgs, SourceArgs, UnwrapArgs, WrapArgs};
 use super::freeze::{ask, paths};
 use super::init::{describe, not_written, policies_folder, starting_policy};
@@ -70,10 +73,16 @@ pub(super) fn wrap(args: &WrapArgs, out: &Output) -> Answer {
             edit::wrap(&configured.file, text, &configured.at, &program, &words).map_err(|why| {
                 let paste = edit::to_paste(&configured.file, text, &configured.at, &program, &words);
                 let help = paste.map(|paste| {
+                    let shown = masked(&paste);
+                    let stays = if shown == paste {
+                        String::new()
+                    } else {
+                        format!(" (for `{MASK}`, the secret that stands there now)")
+                    };
                     format!(
-                        "edit it yourself; server `{}` needs\n{}",
+                        "edit it yourself; server `{}` needs{stays}\n{}",
                         visible(&configured.server),
-                        visible_lines(&paste)
+                        visible_lines(&shown)
                     )
                 });
                 CliError::no(format!("`{}` {why}", configured.file.display()), help.unwrap_or_default())
@@ -219,12 +228,19 @@ fn sort_out(
     wrapping: bool,
     out: &Output,
 ) -> Result<(Vec<Configured>, Vec<Done>), CliError> {
-    let all = match &args.server {
-        Some(server) => {
-            vec![clients::server(&args.client, server, env).map_err(|error| source::to_cli(&error))?]
-        }
-        None => clients::servers(&args.client, env).map_err(|error| source::to_cli(&error))?,
+    let found = match &args.server {
+        Some(server) => clients::server(&args.client, server, env).map(|server| vec![server]),
+        None => clients::servers(&args.client, env),
     };
+    let all = found.map_err(|mut error| {
+        let help = if wrapping {
+            "`callgate wrap` changes what the client has configured: add the server there first"
+        } else {
+            "so there is nothing to take the gateway out of"
+        };
+        error.help.get_or_insert_with(|| help.to_owned());
+        source::to_cli(&error)
+    })?;
     let (mut todo, mut report) = (Vec::new(), Vec::new());
     for configured in all {
         let server = visible(&configured.server).into_owned();
@@ -394,7 +410,8 @@ fn show_diff(file: &Path, old: &str, new: &str, out: &Output) -> Result<(), CliE
         return Ok(());
     }
     out.line(&out.tint(Tint::Strong, &visible(&file.display().to_string())))?;
-    for line in diff(old, new, 1) {
+    // Terminals are shared and recorded; the files keep every word.
+    for line in diff(&masked(old), &masked(new), 1) {
         let (mark, tint) = match line.kind {
             DiffKind::Same => (' ', None),
             DiffKind::Added => ('+', Some(Tint::Good)),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use regex::bytes::Regex;
 use serde::Deserialize;
 
-use super::follow::{Follower, Source};
+use super::follow::{self, Follower, Source};
 use crate::time::Timestamp;
 
 /// Journals merged by time, with how far they were read.
@@ -107,6 +107,30 @@ pub fn governance(sources: &[Source]) -> io::Result<Governance> {
         }
     }
     Ok(found)
+}
+
+/// Those of these servers that were ever called. A gateway says which policy a server is under before
+/// the server runs, so that one which never ran is among [`Governance::servers`], too.
+///
+/// # Errors
+/// What the file system says.
+pub fn called(sources: &[Source], mut among: BTreeSet<String>) -> io::Result<BTreeSet<String>> {
+    #[derive(Deserialize)]
+    struct Call {
+        server: String,
+    }
+    let mut called = BTreeSet::new();
+    let mut past = Past::open(sources, None, &follow::decisions())?;
+    // Whoever is found early is looked for no longer: mostly a few lines tell.
+    while !among.is_empty()
+        && let Some(line) = past.next_line()?
+    {
+        let Ok(Call { server }) = serde_json::from_slice(line) else { continue };
+        if among.remove(&server) {
+            called.insert(server);
+        }
+    }
+    Ok(called)
 }
 
 impl Governance {

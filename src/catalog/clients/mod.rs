@@ -126,17 +126,22 @@ impl Configured {
     }
 }
 
-/// Every server of every client, in the order of [`CLIENTS`]; files that cannot be read are left
-/// out here and named by [`servers`].
-pub fn all(env: &Env) -> Vec<Configured> {
-    CLIENTS.iter().flat_map(|client| in_files(*client, env).0).collect()
+/// Every server of every client, in the order of [`CLIENTS`], and why files of theirs were not read.
+pub fn all(env: &Env) -> (Vec<Configured>, Vec<CatalogError>) {
+    let (mut found, mut problems) = (Vec::new(), Vec::new());
+    for client in CLIENTS {
+        let (servers, unread) = in_files(client, env);
+        found.extend(servers);
+        problems.extend(unread);
+    }
+    (found, problems)
 }
 
 /// The servers of one client.
 ///
 /// # Errors
 /// When the client is unknown, has no configuration file, or none of its files can be read: the
-/// message names the files and what was looked for.
+/// message names the files and what was looked for. What to do instead is for the caller to say.
 pub fn servers(client: &str, env: &Env) -> Result<Vec<Configured>, CatalogError> {
     let client = places::client(client)?;
     let (found, problems) = in_files(client, env);
@@ -144,7 +149,7 @@ pub fn servers(client: &str, env: &Env) -> Result<Vec<Configured>, CatalogError>
         return Ok(found);
     }
     if let Some(problem) = problems.into_iter().next() {
-        return Err(problem);
+        return Err(problem.help("mend that file or its permissions first"));
     }
     let looked: Vec<String> =
         places::files(client, env).into_iter().map(|path| format!("`{}`", path.display())).collect();
@@ -153,8 +158,7 @@ pub fn servers(client: &str, env: &Env) -> Result<Vec<Configured>, CatalogError>
     Err(CatalogError::new(
         Failure::File,
         format!("{} {what}: looked for {} in {}", client.title(), client.keys(), looked.join(", ")),
-    )
-    .help("name the server directly: `-- CMD ARG...` or `--url URL`"))
+    ))
 }
 
 /// One server of a client.

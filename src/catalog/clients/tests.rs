@@ -86,7 +86,7 @@ fn every_client_is_read_where_it_keeps_its_servers() {
         assert_eq!(stdio(&found[0]).env, variables, "{client}");
         assert!(!found[0].guarded && !found[0].disabled);
     }
-    assert_eq!(all(&env(root, System::Linux)).len(), 10);
+    assert_eq!(all(&env(root, System::Linux)).0.len(), 10);
 }
 
 #[test]

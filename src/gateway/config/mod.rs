@@ -4,6 +4,7 @@
 //! because a misspelt grant is a hole or a locked door. Secrets are not in it: tokens as their
 //! digests, and the servers' own credentials as names of environment variables.
 
+mod named;
 mod read;
 #[doc(hidden)]
 pub mod total;
@@ -15,6 +16,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use self::named::Named;
 use crate::feed::token::FeedToken;
 use crate::gateway::grants::{Grant, Grants};
 use crate::gateway::policies::watch::{self, Watch};
@@ -98,6 +100,8 @@ pub struct Parsed {
     pub config: Option<GatewayConfig>,
     /// Every remark, in the text's order.
     pub diagnostics: Vec<Diagnostic>,
+    /// The policies that the grants name, whatever else is wrong with the text.
+    pub named: Vec<Named>,
 }
 
 /// Why a version of gateway.json is not put in force.
@@ -143,8 +147,9 @@ const GATEWAY: Meant = Meant {
 pub fn parse(text: &[u8], folder: &Path, env: Env<'_>) -> Parsed {
     let lossy = String::from_utf8_lossy(text);
     let mut sink = Sink::new(&lossy);
+    let mut named = Vec::new();
     let config = match crate::json::parse_bytes(text) {
-        Ok(parsed) => read::config(&lossy, &parsed, folder, env, &mut sink),
+        Ok(parsed) => read::config(&lossy, &parsed, folder, env, &mut named, &mut sink),
         Err(error) => {
             syntax_error(&lossy, error.offset, error.kind, &GATEWAY, &mut sink);
             None
@@ -153,7 +158,7 @@ pub fn parse(text: &[u8], folder: &Path, env: Env<'_>) -> Parsed {
     let diagnostics = sink.sorted();
     let sound = !diagnostics.iter().any(|found| found.severity == Severity::Error);
     let config = config.filter(|_| sound).map(|config| GatewayConfig { revision: revision(text), ..config });
-    Parsed { config, diagnostics }
+    Parsed { config, diagnostics, named }
 }
 
 /// Whether a text means to be a gateway.json rather than a policy: it has the keys that only the

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use super::{Env, FeedConfig, GatewayConfig, Upstream};
+use super::{Env, FeedConfig, GatewayConfig, Named, Upstream};
 use crate::feed::message::Role;
 use crate::feed::token::FeedToken;
 use crate::gateway::grants::{Grant, Grants};
@@ -68,9 +68,10 @@ pub(super) fn config(
     parsed: &json::Parsed<'_>,
     folder: &Path,
     env: Env<'_>,
+    named: &mut Vec<Named>,
     sink: &mut Sink<'_>,
 ) -> Option<GatewayConfig> {
-    let mut reader = Reader { text, folder, env, sink };
+    let mut reader = Reader { text, folder, env, named, sink };
     let root = &parsed.root;
     let at = At::ROOT;
     reader.sink.whole(parsed);
@@ -103,6 +104,7 @@ struct Reader<'r, 's> {
     text: &'r str,
     folder: &'r Path,
     env: Env<'r>,
+    named: &'r mut Vec<Named>,
     sink: &'r mut Sink<'s>,
 }
 
@@ -496,7 +498,13 @@ impl Reader<'_, '_> {
         });
         let policy =
             self.sink.needed(at, node, GRANT, "policy", "without a policy nothing is allowed: name a file");
-        let policy = policy.and_then(|node| self.path(&at.key("policy"), node, "`policy`"));
+        let policy = policy.and_then(|node| {
+            let at = at.key("policy");
+            let path = self.path(&at, node, "`policy`")?;
+            let grant = member.key.as_str().to_owned();
+            self.named.push(Named { grant, path: path.clone(), pointer: at.to_string(), span: node.span });
+            Some(path)
+        });
         let shadow = node.get("shadow").and_then(|node| self.path(&at.key("shadow"), node, "`shadow`"));
         let (digest, expires) = self.secret(at, node, GRANT);
         Some(Grant {

@@ -202,6 +202,16 @@ pub enum StartError {
     /// The policy is missing or not valid.
     #[error(transparent)]
     Policy(#[from] LoadError),
+    /// The policy of a grant is missing or not valid.
+    #[error("the grant `{grant}` in `{}` cannot be served: {why}", config.display())]
+    Grant {
+        /// The grant's label.
+        grant: String,
+        /// The gateway.json that names it.
+        config: PathBuf,
+        /// What is wrong with the policy.
+        why: LoadError,
+    },
     /// Pins are to be enforced, and cannot be used.
     #[error("{0}")]
     Pins(PinsError),
@@ -361,7 +371,7 @@ fn open(
             })
         }
         Serves::Configured { path, config } => {
-            let all = Configured::open(means, (**config).clone())?;
+            let all = Configured::open(means, path, (**config).clone())?;
             let told = all.servers().into_iter().map(|server| {
                 format!("`{server}` is served at {place}/{server}, to the grants of gateway.json")
             });

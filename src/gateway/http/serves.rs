@@ -144,14 +144,19 @@ impl Configured {
     ///
     /// # Errors
     /// When a server cannot be reached so at all, or a policy cannot be put in force.
-    pub(super) fn open(means: Means, config: GatewayConfig) -> Result<Self, StartError> {
+    pub(super) fn open(means: Means, path: &Path, config: GatewayConfig) -> Result<Self, StartError> {
         let mut all = Self { means, config, places: HashMap::new(), grants: HashMap::new() };
         for (name, upstream) in all.config.servers.clone() {
             let (behind, _) = all.means.behind(&server(&upstream))?;
             all.places.insert(name, Arc::new(Place::new(behind)));
         }
         for grant in all.config.grants.iter().map(Arc::clone).collect::<Vec<_>>() {
-            all.serve(grant, true)?;
+            let label = grant.label.clone();
+            all.serve(grant, true).map_err(|error| match error {
+                // Many grants may name many files: which one it is, and where, is half of the mend.
+                StartError::Policy(why) => StartError::Grant { grant: label, config: path.to_owned(), why },
+                other => other,
+            })?;
         }
         Ok(all)
     }
