@@ -191,12 +191,12 @@ fn describe(freeze: &Freeze) -> String {
 /// and that do not see it.
 fn warnings(paths: &Paths, freeze: &Freeze) -> (Vec<String>, Vec<String>) {
     // One that says nothing of freezes is asked nothing more.
-    let sees = |one: &Seen| one.freezes().is_none_or(|all| all.iter().any(|other| other.id == freeze.id));
+    let aware = |one: &Seen| one.freezes().is_none_or(|all| all.iter().any(|other| other.id == freeze.id));
     let concerned = |one: &Seen| {
         let named = |name: &String| one.servers().iter().any(|server| server.name == *name);
         freeze.server.as_ref().is_none_or(named)
     };
-    let seen = match survey(&paths.run, &|one| sees(one) || !concerned(one)) {
+    let seen = match survey(&paths.run, &|one| aware(one) || !concerned(one)) {
         Ok(seen) => seen,
         Err(error) => return (vec![error.to_string()], Vec::new()),
     };
@@ -204,7 +204,7 @@ fn warnings(paths: &Paths, freeze: &Freeze) -> (Vec<String>, Vec<String>) {
         let none = "no gateway of yours is running; the freeze waits for the next";
         return (vec![none.to_owned()], Vec::new());
     }
-    let blind = seen.iter().filter(|one| one.trouble.is_none() && concerned(one) && !sees(one));
+    let blind = seen.iter().filter(|one| one.trouble.is_none() && concerned(one) && !aware(one));
     let blind = blind.map(|one| format!("gateway `{}` (pid {})", visible(&one.entry.name), one.entry.pid));
     let blind = blind.collect();
     let mut warnings: Vec<String> = seen
