@@ -1,8 +1,9 @@
 //! The calls that were learnt from, kept so that what is suggested can be tried on them without
 //! reading the journals again.
 //!
-//! Journals hold much that a trial does not ask for, and grow while they are read. What is kept is a
-//! sixth of them, in a store outside of memory where there is one.
+//! Journals hold much that a trial does not ask for, and grow while they are read. What is kept is who
+//! called what with which arguments, those that came before by a number, in a store outside of memory
+//! where there is one.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
