@@ -414,16 +414,8 @@ fn names_what_it_cannot_do() {
     let out = home.run(&["replay", &policy, &home.text("no.jsonl")]);
     assert_eq!(out.status.code(), Some(3), "{}", String::from_utf8_lossy(&out.stderr));
     // Calls of two servers, and a policy that neither was under.
-    for name in ["one", "two"] {
-        let mut command = home.command();
-        command.arg("gateway").arg("--policy").arg(home.policy()).args(["--name", name, "--"]);
-        let mut gateway = Gateway::spawn({
-            command.arg(gateway_support::fixture());
-            command
-        });
-        gateway.call(1, "echo", r#"{"message":"m","amount":1}"#);
-        gateway.finish();
-    }
+    serve(&home, "one");
+    serve(&home, "two");
     std::fs::write(home.path("draft.json"), POLICY).unwrap();
     let out = home.run(&["replay", &home.text("draft.json")]);
     assert_eq!(out.status.code(), Some(2));
@@ -435,27 +427,27 @@ fn names_what_it_cannot_do() {
     assert_eq!(report["calls"], 2);
 }
 
+/// A gateway of this name decides one call.
+fn serve(home: &Home, name: &str) {
+    let mut command = home.command();
+    command.arg("gateway").arg("--policy").arg(home.policy()).args(["--name", name, "--"]);
+    command.arg(gateway_support::fixture());
+    let mut gateway = Gateway::spawn(command);
+    gateway.call(1, "echo", r#"{"message":"m","amount":1}"#);
+    gateway.finish();
+}
+
 #[test]
 fn a_server_that_never_ran_is_no_choice() {
     let home = Home::new(POLICY);
-    let serve = |name: &str| {
-        let mut command = home.command();
-        command.arg("gateway").arg("--policy").arg(home.policy()).args(["--name", name, "--"]);
-        let mut gateway = Gateway::spawn({
-            command.arg(gateway_support::fixture());
-            command
-        });
-        gateway.call(1, "echo", r#"{"message":"m","amount":1}"#);
-        gateway.finish();
-    };
-    serve("one");
+    serve(&home, "one");
     let policy = home.text("policy.json");
     let out = home.run(&["gateway", "--policy", &policy, "--name", "gone", "--", "callgate-no-such-program"]);
     assert!(!out.status.success());
     std::fs::write(home.path("draft.json"), POLICY).unwrap();
     let draft = home.text("draft.json");
     assert_eq!(replayed(&home, &[&draft])["calls"], 1);
-    serve("two");
+    serve(&home, "two");
     let out = home.run(&["replay", &draft]);
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     assert_eq!(out.status.code(), Some(2), "{said}");

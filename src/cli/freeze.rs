@@ -73,8 +73,8 @@ pub(super) fn freeze(args: FreezeArgs, out: &Output) -> Answer {
             blind.join(", ")
         ),
         format!(
-            "this freeze lies in {place}, and that gateway counts elsewhere: freeze there, too, with the \
-             `--counters` (or CALLGATE_COUNTERS) that it was started with"
+            "this freeze lies in {place}, which that gateway cannot read or does not count in: freeze there, too, \
+             with the `--counters` (or CALLGATE_COUNTERS) that it was started with"
         ),
     ))
 }
